@@ -1,0 +1,3 @@
+//! `cargo xtask`: one name for each check of the project.
+
+fn main() {}
