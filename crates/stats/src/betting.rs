@@ -10,7 +10,7 @@ pub const DEFAULT_BETS: [f64; 6] = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
 /// `t` of them is `prod(1 + l (x_s - p0))`; the value of the process is the average wealth over
 /// several `l` in (0, 1/p0]. Under H0 it is a supermartingale from 1 (a martingale if every mean
 /// is `p0`), hence an e-process; observations need be neither independent nor alike
-/// (Waudby-Smith & Ramdas 2024, sections 4 and 5; mixtures: Ramdas et al. 2023).
+/// (Waudby-Smith & Ramdas 2024; mixtures: Ramdas et al. 2023).
 ///
 /// The test is one-sided: observations below `p0` shrink the wealth. With the default bets,
 /// `p0 = 0.05` and level 0.05, a rate of 0.2 is found after about 30 observations on average.

@@ -28,7 +28,7 @@ impl LogE {
     }
 
     /// The average, which is an e-value however the given ones depend on each other (Vovk & Wang
-    /// 2021, section 3). For processes: average the *current* values after each step, not their
+    /// 2021). For processes: average the *current* values after each step, not their
     /// peaks, and follow the result with a [`Peak`].
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl LogE {
     /// The product, 1 for none. Zero times infinity is zero, the cautious reading.
     ///
     /// It is an e-value if each factor has expectation at most 1 *given the others before it*:
-    /// independent streams, or successive stretches of one stream (Vovk & Wang 2021, section 4).
+    /// independent streams, or successive stretches of one stream (Vovk & Wang 2021).
     /// For dependent e-values it is not; use [`LogE::average`].
     #[must_use]
     pub fn product(of: &[Self]) -> Self {

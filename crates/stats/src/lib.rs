@@ -38,7 +38,7 @@
 //! * [`Calibration`] promises coverage on average over calibration samples (marginal), not for
 //!   each sample or each kind of input, and holds no longer once the measured thing changes.
 //! * `ln` and `exp` come from the platform, which may differ in the last bit. One build repeats
-//!   itself bit for bit; two platforms agree to about twelve digits.
+//!   itself bit for bit; between platforms the difference grows with the number of terms added.
 //!
 //! # Sources
 //!
