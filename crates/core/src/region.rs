@@ -285,7 +285,8 @@ impl Region {
     /// critical section: a close or cancellation comes wholly before or wholly after.
     pub(crate) fn admit(&self, task: &TaskRef) -> Result<(), Refused> {
         let mut inner = self.inner.lock();
-        if !inner.state.admits() || inner.cancel.is_some() {
+        let refused = !inner.state.admits() || inner.cancel.is_some();
+        if refused && !mutant!(AdmitUnchecked) {
             drop(inner);
             return Err(Refused(self.cancel_reason()));
         }
@@ -600,7 +601,7 @@ impl Region {
         let timer = arm(&self.host, cleanup, Fires::RegionCleanup(Arc::clone(self)));
         let stale = {
             let mut inner = self.inner.lock();
-            if inner.state == RegionState::Closed {
+            if inner.state == RegionState::Closed && !mutant!(TimerOutlivesRegion) {
                 Some(timer)
             } else {
                 inner.cleanup_timer.replace(timer)

@@ -66,7 +66,8 @@ where
             let mut inner = header.inner.lock();
             let scope = inner.scopes.current;
             // A cancellation that came while `poll` ran found nothing here to wake.
-            if inner.scopes.effective(scope).is_some() && !looks_first {
+            let late = inner.scopes.effective(scope).is_some();
+            if late && !looks_first && !mutant!(ParkLooksOnce) {
                 None
             } else {
                 let known = this.parked.and_then(|id| inner.scopes.wait_mut(id));
