@@ -125,7 +125,8 @@ fn judge(
                 ));
             }
         }
-        let normal = package.dependencies.iter().filter(|d| d.kind == Kind::Normal).count();
+        let normal = package.dependencies.iter().filter(|d| d.kind == Kind::Normal && !d.for_loom);
+        let normal = normal.count();
         if from == "core" && normal > CORE_DEPENDENCIES {
             findings.push(format!(
                 "{place}: the kernel has {normal} dependencies, more than {CORE_DEPENDENCIES}; do \
@@ -194,7 +195,7 @@ mod tests {
             name: (*name).to_owned(),
             code_name: name.replace('-', "_"),
             kind: *kind,
-            optional: false,
+            for_loom: false,
         });
         let dir = format!("crates/{}", short(name));
         Package {

@@ -36,7 +36,8 @@ pub(crate) struct Dependency {
     /// The name the code sees, with `_`.
     pub(crate) code_name: String,
     pub(crate) kind: Kind,
-    pub(crate) optional: bool,
+    /// Whether only the model checker's builds (`cfg(loom)`) see it.
+    pub(crate) for_loom: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +99,8 @@ impl Package {
                 Some("build") => Kind::Build,
                 _ => Kind::Normal,
             };
-            let optional = dependency["optional"].as_bool().unwrap_or(false);
-            Dependency { name, code_name, kind, optional }
+            let for_loom = dependency["target"].as_str() == Some("cfg(loom)");
+            Dependency { name, code_name, kind, for_loom }
         });
         let targets = list(&told["targets"]).iter().map(|target| Target {
             name: text(&target["name"]),

@@ -94,7 +94,7 @@ mod tests {
                 name: name.0.clone(),
                 code_name: name.0.replace('-', "_"),
                 kind: Kind::Normal,
-                optional: false,
+                for_loom: false,
             });
         }
         check(&tree).into_iter().map(|finding| finding.fact).collect()
