@@ -22,8 +22,8 @@ fn run(context: &Context, arguments: &[String]) -> Outcome {
     for package in &context.workspace.packages {
         let outside = package.has_test("loom");
         let source = format!("{}/src/", package.dir);
-        let inside =
-            files.iter().any(|file| file.starts_with(&source) && file.ends_with("/loom.rs"));
+        let inside = package.library().is_some()
+            && files.iter().any(|file| file.starts_with(&source) && file.ends_with("/loom.rs"));
         if outside {
             let cmd = context.cargo(&["test", "--release", "-p", &package.name, "--test", "loom"]);
             count += counted(&model(context, cmd, all, &[]))?;
