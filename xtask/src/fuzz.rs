@@ -31,8 +31,15 @@ fn run(context: &Context, arguments: &[String]) -> Outcome {
     let mut findings = Vec::new();
     for (folder, name) in &targets {
         let budget = format!("-max_total_time={seconds}");
+        // New inputs go to the first folder; those that are committed are only read.
+        let scratch = context.target.join("fuzz-corpus").join(name);
+        std::fs::create_dir_all(&scratch)?;
+        let committed = context.root.join(folder).join("corpus").join(name);
+        let corpora = [Some(&scratch), committed.is_dir().then_some(&committed)];
         let cmd = context
-            .cargo(&["+nightly", "fuzz", "run", name, "--", &budget, "-print_final_stats=1"])
+            .cargo(&["+nightly", "fuzz", "run", name])
+            .args(corpora.into_iter().flatten())
+            .args(["--", &budget, "-print_final_stats=1"])
             .dir(context.root.join(folder).parent().unwrap_or(&context.root))
             // The fuzzer's flags differ from all other builds'.
             .env("CARGO_TARGET_DIR", context.target.join("fuzz"))

@@ -74,7 +74,7 @@ fn visit(context: &Context, base: &Path) -> Outcome {
     let mut rust = PathBuf::from(sysroot.stdout.trim());
     let root = Cmd::new("id").arg("-u").check()?.stdout.trim() == "0";
     if root {
-        if !Cmd::new("setpriv").arg("--version").run().is_ok_and(|output| output.ok) {
+        if found("setpriv").is_none() {
             return Ok(Done::Skipped(Skip::Missing {
                 tool: "setpriv",
                 remedy: "install util-linux, or run as an ordinary user".into(),
@@ -93,7 +93,7 @@ fn visit(context: &Context, base: &Path) -> Outcome {
         let cmd = if root {
             let drop =
                 [&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"];
-            Cmd::new("setpriv").args(drop).arg(cargo)
+            Cmd::new(found("setpriv").unwrap_or_default()).args(drop).arg(cargo)
         } else {
             Cmd::new(cargo)
         };
