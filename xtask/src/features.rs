@@ -37,7 +37,10 @@ fn run(context: &Context, arguments: &[String]) -> Outcome {
             builds += 1;
             let list = set.join(",");
             let call = ["clippy", "--quiet", "--lib", "--no-default-features"];
-            let cmd = context.cargo(&call).args(["-p", &package.name, "--features", &list]);
+            let mut cmd = context.cargo(&call).args(["-p", &package.name]);
+            if !set.is_empty() {
+                cmd = cmd.args(["--features", &list]);
+            }
             if let Err(failure) = cmd.args(["--", "-D", "warnings"]).check() {
                 findings.push(format!("{} with [{list}]:\n{failure}", package.name));
             }

@@ -33,7 +33,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for path in tree.files.keys().filter(|path| path.ends_with(".rs")) {
         let name = path.rsplit('/').next().unwrap_or(path);
-        if name == "mod.rs" {
+        // Beside the tests `foo.rs` would be a test of its own: there, and only there, it is right.
+        if name == "mod.rs" && !path.contains("/tests/") {
             findings.push(finding(path, "is a mod.rs", "call it after its folder: foo.rs + foo/"));
         }
         if FILES.contains(&name.trim_end_matches(".rs")) {
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(found("crates/a/src/utils.rs", "").len(), 1);
         assert_eq!(found("crates/a/src/b/mod.rs", "").len(), 1);
         assert!(found("crates/a/src/wheel.rs", "").is_empty());
+        assert!(found("crates/a/tests/support/mod.rs", "").is_empty());
     }
 
     #[test]
