@@ -63,8 +63,8 @@ impl Door<'_> {
         let fresh = {
             let mut inner = header.inner.lock();
             let scope = inner.scopes.current;
-            let trusting = mutant!(WaitIgnoresCancel) | mutant!(ParkLooksOnce);
-            if inner.scopes.effective(scope).is_some() && !trusting {
+            let looks_again = !mutant!(ParkLooksOnce);
+            if looks_again && inner.scopes.effective(scope).is_some() {
                 return false;
             }
             match self.parked.and_then(|id| inner.scopes.wait_mut(id)) {
