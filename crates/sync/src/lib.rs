@@ -35,6 +35,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(mutants)]
+pub mod mutant;
+#[cfg(not(mutants))]
+mod mutant;
 mod mutex;
 mod notify;
 mod semaphore;

@@ -1,5 +1,6 @@
 //! A fair mutex.
 
+use crate::mutant::mutant;
 use asupersync_core::primitive::{AtomicUsize, Ordering, fence};
 use asupersync_core::{
     Cancelled, Claim, Detached, ExclusiveCell, Object, Obligation, ObligationKind, Removed, TaskCx,
@@ -113,7 +114,7 @@ impl<T> Mutex<T> {
     }
 
     fn claim_free(&self) -> Option<Claim<'_, T>> {
-        if self.waiting.load(Ordering::Relaxed) != 0 {
+        if self.waiting.load(Ordering::Relaxed) != 0 && !mutant!(MutexBarging) {
             return None;
         }
         self.cell.try_claim()
@@ -141,7 +142,9 @@ impl<T> Mutex<T> {
     fn released(&self) {
         // Orders the release before the load; pairs with the fence in `Place::poll`. Either the
         // newcomer's claim sees the release, or this load sees the newcomer.
-        fence(Ordering::SeqCst);
+        if !mutant!(UnlockWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
         if self.waiting.load(Ordering::Relaxed) != 0 {
             self.pass_on();
         }
@@ -219,6 +222,9 @@ impl<T> Drop for Place<'_, T> {
         mutex.waiting.store(line.len(), Ordering::Relaxed);
         drop(line);
         if let Removed::Granted(Some(detached)) = removed {
+            if mutant!(GrantNotPassedOn) {
+                return;
+            }
             mutex.cell.release(detached);
             mutex.released();
         }

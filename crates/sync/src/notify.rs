@@ -1,5 +1,6 @@
 //! Wake-ups without a value.
 
+use crate::mutant::mutant;
 use asupersync_core::primitive::Mutex;
 use asupersync_core::{Cancelled, Object, Removed, TaskCx, WaitKey, WaitQueue, WakeList};
 use std::fmt;
@@ -181,6 +182,9 @@ impl Drop for Place<'_> {
         let mut waker = None;
         let removed = self.notify.state.lock().line.remove(key, &mut waker);
         if let Removed::Granted(Call::Alone) = removed {
+            if mutant!(NotifyTokenDropped) {
+                return;
+            }
             self.notify.object.write();
             self.notify.call_one();
         }

@@ -3,6 +3,7 @@
 //! One word holds the free count and two bits. While nobody stands in line, taking and giving are
 //! one atomic operation each; the line's lock is touched only when somebody has to wait.
 
+use crate::mutant::mutant;
 use asupersync_core::primitive::{AtomicUsize, Mutex, Ordering};
 use asupersync_core::{Cancelled, Object, Removed, TaskCx, WaitKey, WaitQueue, WakeList};
 use std::fmt;
@@ -297,7 +298,8 @@ impl Slots {
             if word & CLOSED != 0 {
                 return Entry::Closed;
             }
-            let (next, entry) = if word & LINE == 0 && word / ONE >= n {
+            let free = word & LINE == 0 && word / ONE >= n;
+            let (next, entry) = if free && !mutant!(EntryWithoutSecondLook) {
                 (word - n * ONE, Entry::Taken)
             } else {
                 (word | LINE, Entry::InLine)
@@ -379,10 +381,12 @@ impl Drop for Place<'_> {
         let mut line = self.slots.line.lock();
         let removed = line.remove(key, &mut waker);
         // The next in line may want less than the one who left.
-        self.slots.serve(&mut line, &mut wakes);
+        if !mutant!(HeadLeavesUnserved) {
+            self.slots.serve(&mut line, &mut wakes);
+        }
         drop(line);
         wakes.wake();
-        if let Removed::Granted(Turn::Has(n)) = removed {
+        if let (Removed::Granted(Turn::Has(n)), false) = (removed, mutant!(GrantNotPassedOn)) {
             self.slots.put(n);
         }
     }

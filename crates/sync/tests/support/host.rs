@@ -1,0 +1,83 @@
+//! The least a test needs of a host, and wakers that can be looked at.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use asupersync_core::TaskCx;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// SHIM
+pub fn in_task<R: Send + 'static>(body: impl FnOnce(&TaskCx, &dyn Fn()) -> R + Send + 'static) -> R {
+    let cx = TaskCx::shim();
+    body(&cx, &|| cx.shim_cancel())
+}
+
+/// Counts its wakes.
+#[derive(Default)]
+pub struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub fn new() -> (Arc<Wakes>, Waker) {
+        let wakes = Arc::new(Wakes::default());
+        (wakes.clone(), wakes.into())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Runs a closure when woken: foreign code at its worst.
+pub struct OnWake<F>(pub F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+/// A waker that runs `f`.
+pub fn on_wake(f: impl Fn() + Send + Sync + 'static) -> Waker {
+    Arc::new(OnWake(f)).into()
+}
+
+/// A waker whose last reference runs `f` when dropped.
+pub fn on_drop(f: impl Fn() + Send + Sync + 'static) -> Waker {
+    struct OnDrop<F: Fn()>(F);
+    impl<F: Fn()> Drop for OnDrop<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    impl<F: Fn() + Send + Sync + 'static> Wake for OnDrop<F> {
+        fn wake(self: Arc<Self>) {}
+    }
+    Arc::new(OnDrop(f)).into()
+}
+
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Polls once with this waker.
+pub fn poll_with<T>(future: &mut Boxed<'_, T>, waker: &Waker) -> Poll<T> {
+    future.as_mut().poll(&mut Context::from_waker(waker))
+}
+
+/// Polls once with a waker that does nothing.
+pub fn poll<T>(future: &mut Boxed<'_, T>) -> Poll<T> {
+    poll_with(future, Waker::noop())
+}
+
+/// Expects the future to be ready at its first poll.
+pub fn now<T>(future: impl Future<Output = T>) -> T {
+    match poll(&mut (Box::pin(future) as Boxed<'_, T>)) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("had to wait"),
+    }
+}
