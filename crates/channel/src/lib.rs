@@ -45,6 +45,10 @@
 
 mod error;
 pub mod mpsc;
+#[cfg(mutants)]
+pub mod mutant;
+#[cfg(not(mutants))]
+mod mutant;
 pub mod oneshot;
 
 pub use error::{Delivery, RecvError, SendError, TryRecvError, TrySendError, Unsent};

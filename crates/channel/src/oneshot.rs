@@ -113,10 +113,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// [`Cancelled`], when the waiting scope is.
     #[track_caller]
-    pub fn closed<'a>(
-        &'a mut self,
-        cx: &'a TaskCx,
-    ) -> impl Future<Output = Result<(), Cancelled>> {
+    pub fn closed<'a>(&'a mut self, cx: &'a TaskCx) -> impl Future<Output = Result<(), Cancelled>> {
         let site = Location::caller();
         async move {
             let mut park = Park { shared: &*self.shared, side: Side::Sender, parked: false };

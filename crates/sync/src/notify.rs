@@ -115,10 +115,7 @@ impl Notify {
     /// # Errors
     /// [`Cancelled`], when the waiting scope is.
     #[track_caller]
-    pub fn notified<'a>(
-        &'a self,
-        cx: &'a TaskCx,
-    ) -> impl Future<Output = Result<(), Cancelled>> {
+    pub fn notified<'a>(&'a self, cx: &'a TaskCx) -> impl Future<Output = Result<(), Cancelled>> {
         let site = Location::caller();
         let since = self.state.lock().broadcasts;
         let mut place = Place { notify: self, since, key: None };

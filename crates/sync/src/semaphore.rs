@@ -42,7 +42,9 @@ pub enum AcquireError {
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AcquireError::Closed => f.write_str("the semaphore is closed and gives no more permits"),
+            AcquireError::Closed => {
+                f.write_str("the semaphore is closed and gives no more permits")
+            }
             AcquireError::Cancelled(cancelled) => cancelled.fmt(f),
         }
     }

@@ -306,12 +306,7 @@ impl Slots {
             };
             // The exchange decides against a concurrent `put`: either its slots are in `word`, or it
             // comes later and sees the bit.
-            match self.word.compare_exchange_weak(
-                word,
-                next,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return entry,
                 Err(now) => word = now,
             }

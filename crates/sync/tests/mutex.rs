@@ -190,6 +190,7 @@ impl Model {
 }
 
 fn behaves_like_the_model(operations: Vec<Operation>) {
+    break_as_told();
     in_task(|cx, _| {
         let mutex = Mutex::new(0_u32);
         let mut model = Model::default();
@@ -254,16 +255,34 @@ fn behaves_like_the_model(operations: Vec<Operation>) {
                 Operation::Poll(_) | Operation::GoAway(_) => {}
             }
             for (id, _, wakes) in &waiters {
-                assert_eq!(wakes.count() > 0, model.holder == Some(*id), "woken exactly when granted");
+                assert_eq!(
+                    wakes.count() > 0,
+                    model.holder == Some(*id),
+                    "woken exactly when granted"
+                );
             }
         }
     });
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(host::cases(10_000))]
     #[test]
     fn behaves_like_a_holder_and_a_line(operations in prop::collection::vec(operation(), 0..40)) {
         behaves_like_the_model(operations);
+    }
+}
+
+fn break_as_told() {
+    #[cfg(mutants)]
+    asupersync_sync::mutant::set(host::broken_by(asupersync_sync::mutant::ALL));
+}
+
+#[cfg(mutants)]
+#[test]
+fn the_model_sees_its_mutants() {
+    use asupersync_sync::mutant::Mutant;
+    for mutant in [Mutant::MutexBarging, Mutant::GrantNotPassedOn] {
+        host::check_broken("behaves_like_a_holder_and_a_line", mutant);
     }
 }

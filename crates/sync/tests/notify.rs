@@ -172,9 +172,10 @@ fn take(list: &mut Vec<u32>, id: u32) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(host::cases(10_000))]
     #[test]
     fn behaves_like_a_token_and_a_line(operations in prop::collection::vec(operation(), 0..40)) {
+        break_as_told();
         in_task(|cx, _| {
             let notify = Notify::new();
             let mut model = Model::default();
@@ -213,5 +214,19 @@ proptest! {
                 assert_eq!(notify.waiting(), model.line.len());
             }
         });
+    }
+}
+
+fn break_as_told() {
+    #[cfg(mutants)]
+    asupersync_sync::mutant::set(host::broken_by(asupersync_sync::mutant::ALL));
+}
+
+#[cfg(mutants)]
+#[test]
+fn the_model_sees_its_mutants() {
+    use asupersync_sync::mutant::Mutant;
+    for mutant in [Mutant::NotifyTokenDropped] {
+        host::check_broken("behaves_like_a_token_and_a_line", mutant);
     }
 }

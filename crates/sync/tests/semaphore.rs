@@ -118,7 +118,8 @@ fn forgotten_permits_are_gone_and_split_ones_are_counted_apart() {
 fn a_waker_that_panics_does_not_keep_permits_from_others() {
     in_task(|cx, _| {
         let semaphore = Semaphore::new(0);
-        let (mut hostile, mut second) = (acquiring(&semaphore, cx, 1), acquiring(&semaphore, cx, 1));
+        let (mut hostile, mut second) =
+            (acquiring(&semaphore, cx, 1), acquiring(&semaphore, cx, 1));
         let (wakes, waker) = Wakes::new();
         assert!(poll_with(&mut hostile, &on_wake(|| panic!("hostile"))).is_pending());
         assert!(poll_with(&mut second, &waker).is_pending());
@@ -211,6 +212,7 @@ impl Model {
 }
 
 fn behaves_like_the_model(permits: usize, operations: Vec<Operation>) {
+    break_as_told();
     in_task(move |cx, _| {
         let semaphore = Semaphore::new(permits);
         let mut model = Model { free: permits, ..Model::default() };
@@ -228,7 +230,9 @@ fn behaves_like_the_model(permits: usize, operations: Vec<Operation>) {
                         assert!(matches!(answer, Poll::Ready(Err(AcquireError::Closed))));
                     } else if n == 0 || (model.line.is_empty() && n <= model.free) {
                         model.free -= n;
-                        let Poll::Ready(Ok(permit)) = answer else { panic!("waits for free permits") };
+                        let Poll::Ready(Ok(permit)) = answer else {
+                            panic!("waits for free permits")
+                        };
                         assert_eq!(permit.count(), n);
                         held.push(permit);
                     } else {
@@ -243,7 +247,10 @@ fn behaves_like_the_model(permits: usize, operations: Vec<Operation>) {
                     match poll_with(&mut waiters[i].1, &waker) {
                         Poll::Ready(Ok(permit)) => {
                             let at = model.granted.iter().position(|(other, _)| *other == id);
-                            assert_eq!(model.granted.remove(at.expect("out of turn")).1, permit.count());
+                            assert_eq!(
+                                model.granted.remove(at.expect("out of turn")).1,
+                                permit.count()
+                            );
                             held.push(permit);
                             drop(waiters.remove(i));
                         }
@@ -311,12 +318,26 @@ fn behaves_like_the_model(permits: usize, operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(host::cases(10_000))]
     #[test]
     fn behaves_like_a_count_and_a_line(
         permits in 0..4_usize,
         operations in prop::collection::vec(operation(), 0..40),
     ) {
         behaves_like_the_model(permits, operations);
+    }
+}
+
+fn break_as_told() {
+    #[cfg(mutants)]
+    asupersync_sync::mutant::set(host::broken_by(asupersync_sync::mutant::ALL));
+}
+
+#[cfg(mutants)]
+#[test]
+fn the_model_sees_its_mutants() {
+    use asupersync_sync::mutant::Mutant;
+    for mutant in [Mutant::HeadLeavesUnserved, Mutant::GrantNotPassedOn] {
+        host::check_broken("behaves_like_a_count_and_a_line", mutant);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::shared::Shared;
 use crate::error::{RecvError, TryRecvError};
+use crate::mutant::mutant;
 use asupersync_core::TaskCx;
 use asupersync_core::primitive::Arc;
 use asupersync_sync::slots::Slots;
@@ -48,10 +49,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`RecvError`].
     #[track_caller]
-    pub fn recv<'a>(
-        &'a mut self,
-        cx: &'a TaskCx,
-    ) -> impl Future<Output = Result<T, RecvError>> {
+    pub fn recv<'a>(&'a mut self, cx: &'a TaskCx) -> impl Future<Output = Result<T, RecvError>> {
         let site = Location::caller();
         async move {
             cx.checkpoint()?;
@@ -132,6 +130,10 @@ impl<T> Receiver<T> {
         }
         if self.shared.is_finished() {
             return Look::Finished;
+        }
+        if mutant!(ParkWithoutSecondLook) {
+            drop(queue);
+            queue = self.shared.queue.lock();
         }
         if waker.is_some() {
             std::mem::swap(&mut queue.receiver, &mut waker);

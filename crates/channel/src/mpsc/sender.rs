@@ -3,6 +3,7 @@
 use super::permit::{OwnedPermit, PERMIT, Permit, Permits};
 use super::shared::Shared;
 use crate::error::{Delivery, SendError, TrySendError, Unsent};
+use crate::mutant::mutant;
 use asupersync_core::TaskCx;
 use asupersync_core::primitive::{Arc, Ordering};
 use asupersync_sync::slots::Slots;
@@ -187,7 +188,8 @@ impl<T> Clone for Sender<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         // Release: this sender's messages are seen by whoever sees it gone.
-        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let last = self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && !mutant!(LastSenderLeavesSilently) {
             self.shared.wake_receiver();
         }
     }

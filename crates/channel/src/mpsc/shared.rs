@@ -6,6 +6,7 @@
 //! when all slots are home.
 
 use crate::error::Delivery;
+use crate::mutant::mutant;
 use asupersync_core::primitive::{Arc, AtomicUsize, Mutex, Ordering};
 use asupersync_core::{Object, WakeList};
 use asupersync_sync::slots::Slots;
@@ -46,6 +47,9 @@ impl<T> Shared<T> {
         if queue.gone {
             drop(queue);
             self.slots.give(1);
+            if mutant!(NotHandedBack) {
+                return Delivery::Queued;
+            }
             return Delivery::HandedBack(message);
         }
         queue.messages.push_back(message);
@@ -57,7 +61,10 @@ impl<T> Shared<T> {
 
     /// Gives slots back that no message used.
     pub(super) fn abort(&self, slots: usize) {
-        if self.slots.give(slots) {
+        if mutant!(DroppedPermitKeepsSlot) {
+            return;
+        }
+        if self.slots.give(slots) && !mutant!(ClosedPermitDroppedSilently) {
             // The receiver of a closed channel waits for the last slot to come home.
             self.wake_receiver();
         }

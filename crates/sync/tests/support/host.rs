@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// SHIM
-pub fn in_task<R: Send + 'static>(body: impl FnOnce(&TaskCx, &dyn Fn()) -> R + Send + 'static) -> R {
+pub fn in_task<R: Send + 'static>(
+    body: impl FnOnce(&TaskCx, &dyn Fn()) -> R + Send + 'static,
+) -> R {
     let cx = TaskCx::shim();
     body(&cx, &|| cx.shim_cancel())
 }
@@ -74,10 +76,50 @@ pub fn poll<T>(future: &mut Boxed<'_, T>) -> Poll<T> {
     poll_with(future, Waker::noop())
 }
 
+/// Polls once and drops the future.
+pub fn once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
 /// Expects the future to be ready at its first poll.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
-    match poll(&mut (Box::pin(future) as Boxed<'_, T>)) {
+    match once(future) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("had to wait"),
     }
+}
+
+/// Random sequences to try: `n`, unless `PROPTEST_CASES` says otherwise.
+#[cfg(not(loom))]
+pub fn cases(n: u32) -> proptest::prelude::ProptestConfig {
+    let mut config = proptest::prelude::ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = n;
+    }
+    config.failure_persistence = None;
+    config
+}
+
+#[cfg(mutants)]
+const BROKEN_BY: &str = "ASUPERSYNC_BROKEN_BY";
+
+/// The mutant that this process is to be broken by.
+#[cfg(mutants)]
+pub fn broken_by<M: Copy + std::fmt::Debug>(all: &[M]) -> Option<M> {
+    let name = std::env::var(BROKEN_BY).ok()?;
+    Some(*all.iter().find(|mutant| format!("{mutant:?}") == name).expect("a mutant's name"))
+}
+
+/// Runs one test of this file again with a primitive broken: it must fail. In a process of its own,
+/// because the choice of mutant is global, and a deadlock under loom ends in a double panic.
+#[cfg(mutants)]
+pub fn check_broken(test: &str, mutant: impl std::fmt::Debug) {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(BROKEN_BY, format!("{mutant:?}"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!status.success(), "{test} does not see {mutant:?}");
 }
