@@ -1,7 +1,7 @@
 //! Deliberately broken locks, for the checks that must catch them.
 //!
 //! Compiled in only under `cfg(mutants)`; one of them is chosen at run time. In every other build
-//! `mutant!` is the constant `false`. The first three are bugs that other libraries have shipped.
+//! `mutant!` is the constant `false`. The first two are bugs that other libraries have shipped.
 
 macro_rules! mutants {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -22,8 +22,6 @@ mutants! {
     NotifyTokenDropped,
     /// When the head of a semaphore's line leaves, the next is not looked at.
     HeadLeavesUnserved,
-    /// Whoever finds a mutex free takes it, past the line.
-    MutexBarging,
     /// A waiter that goes away keeps the lock or the slots it was handed.
     GrantNotPassedOn,
     /// Unlocking does not order the release before its look at the line.

@@ -282,7 +282,5 @@ fn break_as_told() {
 #[test]
 fn the_model_sees_its_mutants() {
     use asupersync_sync::mutant::Mutant;
-    for mutant in [Mutant::MutexBarging, Mutant::GrantNotPassedOn] {
-        host::check_broken("behaves_like_a_holder_and_a_line", mutant);
-    }
+    host::check_broken("behaves_like_a_holder_and_a_line", Mutant::GrantNotPassedOn);
 }
