@@ -59,9 +59,10 @@ impl From<NotTaken> for SendError {
 }
 
 impl From<SendError> for Error {
+    #[track_caller]
     fn from(error: SendError) -> Error {
         match error {
-            SendError::Closed => Error::new(ErrorKind::Closed, error.to_string()),
+            SendError::Closed => Error::new(ErrorKind::ChannelClosed, error.to_string()),
             SendError::Cancelled(cancelled) => cancelled.into(),
             SendError::TooMany { .. } => Error::new(ErrorKind::InvalidInput, error.to_string()),
         }
@@ -96,6 +97,7 @@ impl<T> std::error::Error for Unsent<T> {
 }
 
 impl<T> From<Unsent<T>> for Error {
+    #[track_caller]
     fn from(unsent: Unsent<T>) -> Error {
         unsent.error.into()
     }
@@ -182,9 +184,10 @@ impl From<Cancelled> for RecvError {
 }
 
 impl From<RecvError> for Error {
+    #[track_caller]
     fn from(error: RecvError) -> Error {
         match error {
-            RecvError::Closed => Error::new(ErrorKind::Closed, error.to_string()),
+            RecvError::Closed => Error::new(ErrorKind::ChannelClosed, error.to_string()),
             RecvError::Cancelled(cancelled) => cancelled.into(),
         }
     }

@@ -1,7 +1,7 @@
 //! A counting semaphore whose permits are obligations.
 
 use crate::slots::{NotTaken, Refused, Slots};
-use asupersync_core::{Cancelled, Error, ErrorKind, Obligation, ObligationKind, TaskCx};
+use asupersync_core::{Cancelled, Error, Obligation, ObligationKind, TaskCx};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -75,9 +75,10 @@ impl From<NotTaken> for AcquireError {
 }
 
 impl From<AcquireError> for Error {
+    #[track_caller]
     fn from(error: AcquireError) -> Error {
         match error {
-            AcquireError::Closed => Error::new(ErrorKind::Closed, error.to_string()),
+            AcquireError::Closed => Error::msg(error.to_string()).with_source(error),
             AcquireError::Cancelled(cancelled) => cancelled.into(),
         }
     }

@@ -1,18 +1,70 @@
 //! The least a test needs of a host, and wakers that can be looked at.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use asupersync_core::TaskCx;
+use asupersync_core::primitive::{Arc as LoomArc, Mutex};
+use asupersync_core::{
+    CancelReason, Host, Lane, RegionOptions, Root, Runnable, TaskCx, Time, TimerKey,
+};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// SHIM
+/// One thread, no time.
+#[derive(Default)]
+struct Line(Mutex<VecDeque<Runnable>>);
+
+impl Host for Line {
+    fn schedule(&self, task: Runnable, _lane: Lane) {
+        self.0.lock().push_back(task);
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO
+    }
+
+    // Cancelled tasks arm a timer for their cleanup; no test here takes that long.
+    fn arm_timer(&self, _at: Time, _waker: Waker) -> TimerKey {
+        TimerKey(0)
+    }
+
+    fn disarm_timer(&self, _key: TimerKey) {}
+
+    fn seed(&self) -> u64 {
+        7
+    }
+}
+
+/// Runs `body` as one step of a task, with its context and a function that cancels its scope. Futures
+/// are polled by hand inside; the task must leave nothing behind.
 pub fn in_task<R: Send + 'static>(
     body: impl FnOnce(&TaskCx, &dyn Fn()) -> R + Send + 'static,
 ) -> R {
-    let cx = TaskCx::shim();
-    body(&cx, &|| cx.shim_cancel())
+    let host = Arc::new(Line::default());
+    let root = Arc::new(Root::new(host.clone(), RegionOptions::new()));
+    let result = LoomArc::new(Mutex::new(None));
+    let (place, scope) = (result.clone(), root.clone());
+    drop(root.spawn(async move |cx: &asupersync_core::Cx| {
+        let answer = body(cx, &|| scope.cancel(CancelReason::user("the test says so")));
+        *place.lock() = Some(answer);
+        Ok::<(), asupersync_core::Cancelled>(())
+    }));
+    root.begin_close();
+    loop {
+        let task = host.0.lock().pop_front();
+        let Some(task) = task else { break };
+        task.run();
+    }
+    let Poll::Ready(report) = root.poll_closed(&mut Context::from_waker(Waker::noop())) else {
+        panic!("the task has not ended")
+    };
+    assert!(report.leaks.is_empty(), "{:?}", report.leaks);
+    if let Some(failure) = root.unclaimed_failures().pop() {
+        panic!("{failure:?}");
+    }
+    let answer = result.lock().take();
+    answer.expect("the body has run")
 }
 
 /// Counts its wakes.
