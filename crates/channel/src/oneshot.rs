@@ -23,7 +23,6 @@ use std::task::{Context, Poll, Waker};
 static PERMIT: ObligationKind = ObligationKind::abort_on_drop("oneshot::Permit");
 
 /// The two ends of a channel for one value.
-#[must_use]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
