@@ -113,6 +113,7 @@ impl<T> Mutex<T> {
         MutexGuard { claim, unlock: Unlock { mutex: self, obligation: Some(obligation) } }
     }
 
+    #[inline]
     fn claim_free(&self) -> Option<Claim<'_, T>> {
         if self.waiting.load(Ordering::Relaxed) != 0 {
             return None;
@@ -122,6 +123,7 @@ impl<T> Mutex<T> {
 
     /// Hands the free lock to the head of the line, if there is one. Whoever releases a claim while
     /// `waiting` is not zero owes this call.
+    #[cold]
     fn pass_on(&self) {
         let mut wakes = WakeList::new();
         let mut line = self.line.lock();
@@ -139,6 +141,7 @@ impl<T> Mutex<T> {
     }
 
     /// After a release: looks whether anybody waits.
+    #[inline]
     fn released(&self) {
         // Orders the release before the load; pairs with the fence in `Place::poll`. Either the
         // newcomer's claim sees the release, or this load sees the newcomer.

@@ -156,7 +156,9 @@ impl Semaphore {
         n: usize,
         site: &'static Location<'static>,
     ) -> Result<Permit<'a>, AcquireError> {
-        self.slots.take(cx, n, "Semaphore::acquire", site).await?;
+        if !self.slots.take_now(cx, n)? {
+            self.slots.take_in_turn(cx, n, "Semaphore::acquire", site).await?;
+        }
         Ok(Permit { semaphore: self, n, obligation: Some(cx.obligation_at(&PERMIT, site)) })
     }
 
@@ -190,7 +192,9 @@ impl Semaphore {
     ) -> impl Future<Output = Result<OwnedPermit, AcquireError>> {
         let site = Location::caller();
         async move {
-            self.slots.take(cx, n, "Semaphore::acquire", site).await?;
+            if !self.slots.take_now(cx, n)? {
+                self.slots.take_in_turn(cx, n, "Semaphore::acquire", site).await?;
+            }
             let obligation = Some(cx.obligation_at(&PERMIT, site));
             Ok(OwnedPermit { semaphore: Arc::clone(self), n, obligation })
         }

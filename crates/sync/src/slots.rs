@@ -49,7 +49,7 @@ pub enum Refused {
     Closed,
 }
 
-/// Why [`Slots::take`] took nothing.
+/// Why [`Slots::take_now`] and [`Slots::take_in_turn`] took nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTaken {
     /// No more slots are handed out.
@@ -81,12 +81,14 @@ impl Slots {
 
     /// How many slots are free now.
     #[must_use]
+    #[inline]
     pub fn free(&self) -> usize {
         self.word.load(Ordering::Acquire) / ONE
     }
 
     /// Whether [`close`](Slots::close) was called.
     #[must_use]
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
@@ -101,6 +103,7 @@ impl Slots {
     ///
     /// # Errors
     /// [`Refused`], and nothing is taken.
+    #[inline]
     pub fn try_take(&self, n: usize) -> Result<(), Refused> {
         let taken = self.take_free(n);
         match taken {
@@ -110,6 +113,7 @@ impl Slots {
         taken
     }
 
+    #[inline]
     fn take_free(&self, n: usize) -> Result<(), Refused> {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
@@ -135,6 +139,23 @@ impl Slots {
         }
     }
 
+    /// Takes `n` slots if the scope is not cancelled and they are free. False: wait for them with
+    /// [`take_in_turn`](Slots::take_in_turn).
+    ///
+    /// The two halves of one operation are apart so that the common case makes no nested future.
+    ///
+    /// # Errors
+    /// [`NotTaken`], and nothing is taken.
+    #[inline]
+    pub fn take_now(&self, cx: &TaskCx, n: usize) -> Result<bool, NotTaken> {
+        cx.checkpoint()?;
+        match self.try_take(n) {
+            Ok(()) => Ok(true),
+            Err(Refused::Short) => Ok(false),
+            Err(Refused::Closed) => Err(NotTaken::Closed),
+        }
+    }
+
     /// Takes `n` slots, waiting in line for them.
     ///
     /// The wait shows as `label` at `site`. More slots than there will ever be are waited for until
@@ -146,19 +167,13 @@ impl Slots {
     ///
     /// # Errors
     /// [`NotTaken`], and nothing is taken.
-    pub async fn take(
+    pub async fn take_in_turn(
         &self,
         cx: &TaskCx,
         n: usize,
         label: &'static str,
         site: &'static Location<'static>,
     ) -> Result<(), NotTaken> {
-        cx.checkpoint()?;
-        match self.try_take(n) {
-            Ok(()) => return Ok(()),
-            Err(Refused::Closed) => return Err(NotTaken::Closed),
-            Err(Refused::Short) => {}
-        }
         let mut place = Place { slots: self, n, key: None };
         cx.wait_at(label, site, |context| place.poll(context)).await?
     }
@@ -170,11 +185,13 @@ impl Slots {
     ///
     /// # Panics
     /// When the count would exceed [`Slots::MAX`]: more were given than ever existed.
+    #[inline]
     pub fn give(&self, n: usize) -> bool {
         self.object.write();
         self.put(n)
     }
 
+    #[inline]
     fn put(&self, n: usize) -> bool {
         assert!(n <= Slots::MAX, "{n} slots given to a count that holds {} at most", Slots::MAX);
         // Release: pairs with the taker's acquire.

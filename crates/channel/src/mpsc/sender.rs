@@ -41,7 +41,9 @@ impl<T> Sender<T> {
     ) -> impl Future<Output = Result<Permit<'a, T>, SendError>> {
         let site = Location::caller();
         async move {
-            self.shared.slots.take(cx, 1, "mpsc::reserve", site).await?;
+            if !self.shared.slots.take_now(cx, 1)? {
+                self.shared.slots.take_in_turn(cx, 1, "mpsc::reserve", site).await?;
+            }
             Ok(Permit::new(self, cx.obligation_at(&PERMIT, site)))
         }
     }
@@ -61,7 +63,9 @@ impl<T> Sender<T> {
     ) -> impl Future<Output = Result<OwnedPermit<T>, SendError>> {
         let site = Location::caller();
         async move {
-            self.shared.slots.take(cx, 1, "mpsc::reserve", site).await?;
+            if !self.shared.slots.take_now(cx, 1)? {
+                self.shared.slots.take_in_turn(cx, 1, "mpsc::reserve", site).await?;
+            }
             Ok(OwnedPermit::new(self.clone(), cx.obligation_at(&PERMIT, site)))
         }
     }
@@ -87,7 +91,9 @@ impl<T> Sender<T> {
             if n > self.shared.capacity {
                 return Err(SendError::TooMany { asked: n, capacity: self.shared.capacity });
             }
-            self.shared.slots.take(cx, n, "mpsc::reserve", site).await?;
+            if !self.shared.slots.take_now(cx, n)? {
+                self.shared.slots.take_in_turn(cx, n, "mpsc::reserve", site).await?;
+            }
             Ok(Permits::new(self, n, cx.obligation_at(&PERMIT, site)))
         }
     }
@@ -110,7 +116,12 @@ impl<T> Sender<T> {
     ) -> impl Future<Output = Result<(), Unsent<T>>> {
         let site = Location::caller();
         async move {
-            match self.shared.slots.take(cx, 1, "mpsc::send", site).await {
+            let taken = match self.shared.slots.take_now(cx, 1) {
+                Ok(true) => Ok(()),
+                Ok(false) => self.shared.slots.take_in_turn(cx, 1, "mpsc::send", site).await,
+                Err(error) => Err(error),
+            };
+            match taken {
                 // Reserved and committed within one poll: nothing in between can be cancelled, so
                 // there is no permit to keep books about.
                 Ok(()) => match self.shared.push(value) {
