@@ -1,6 +1,6 @@
 //! Readiness of sockets and other descriptors, from mio (epoll), for tasks.
 //!
-//! [`Driver`] waits and wakes; it belongs to whoever parks a thread. [`Reactor`] is its shared handle,
+//! [`Driver`] waits and says whom to wake; it belongs to whoever parks a thread. [`Reactor`] is its shared handle,
 //! which the production runtime offers as the service of that type (`cx.service::<Reactor>()`);
 //! [`Reactor::register`] gives a [`Registration`], and [`Io`] keeps a source and its registration
 //! together. Readiness is cached per direction and comes at edges: an operation is tried until it
@@ -12,6 +12,7 @@
 //!
 //! # Example
 //! ```
+//! use asupersync_core::WakeList;
 //! use asupersync_reactor::{Direction, Driver, Io};
 //! use mio::Interest;
 //! use std::io::Write;
@@ -21,7 +22,9 @@
 //! let (pipe, mut peer) = mio::net::UnixStream::pair()?;
 //! let pipe = Io::new(&reactor, pipe, Interest::READABLE)?;
 //! peer.write_all(b"x")?;
-//! driver.turn(None)?;
+//! let mut wakers = WakeList::new();
+//! driver.turn(None, &mut wakers)?;
+//! wakers.wake();
 //! assert!(pipe.registration().ready(Direction::Read).is_some());
 //! # let mut context = Context::from_waker(Waker::noop());
 //! # assert!(pipe.registration().poll_ready(Direction::Read, &mut context).is_ready());

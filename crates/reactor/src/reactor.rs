@@ -78,38 +78,38 @@ impl Driver {
     }
 
     /// Waits for events for at most `timeout` (without one: until there are some, or
-    /// [`Reactor::unpark`]), records them, and then wakes their waiters with no lock held.
+    /// [`Reactor::unpark`]), records them, and collects their waiters' wakers, which the caller wakes.
     ///
     /// A signal that interrupts the wait ends it like a timeout. The system's clock ticks in
     /// milliseconds here: a timeout is rounded up to the next.
     ///
     /// # Errors
     /// What the system's wait answers; not to be expected while the driver lives.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<Turn> {
+    pub fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+        wakers: &mut WakeList,
+    ) -> io::Result<Turn> {
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Turn::default()),
             Err(error) => return Err(error),
         }
         let mut turn = Turn::default();
-        let mut wakers = WakeList::new();
-        {
-            let slots = self.shared.slots.lock();
-            for event in &self.events {
-                if event.token() == UNPARK {
-                    turn.unparked = true;
-                    continue;
-                }
-                let (index, generation) = parts(event.token());
-                // An event fetched before its source was deregistered finds nothing, or a successor.
-                let Some(slot) = slots.slab.get(index) else { continue };
-                if slot.generation == generation {
-                    slot.readiness.record(event, &mut wakers);
-                    turn.events += 1;
-                }
+        let slots = self.shared.slots.lock();
+        for event in &self.events {
+            if event.token() == UNPARK {
+                turn.unparked = true;
+                continue;
+            }
+            let (index, generation) = parts(event.token());
+            // An event fetched before its source was deregistered finds nothing, or a successor.
+            let Some(slot) = slots.slab.get(index) else { continue };
+            if slot.generation == generation {
+                slot.readiness.record(event, wakers);
+                turn.events += 1;
             }
         }
-        wakers.wake();
         Ok(turn)
     }
 }
