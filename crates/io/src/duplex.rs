@@ -69,7 +69,9 @@ impl Pipe {
         loop {
             let mut state = self.state.lock();
             if !state.bytes.is_empty() {
-                let n = state.bytes.read(buf)?;
+                // A ring reads up to its seam; the second read takes what lies behind it.
+                let mut n = state.bytes.read(buf)?;
+                n += state.bytes.read(&mut buf[n..])?;
                 let writer = state.writer.take();
                 drop(state);
                 self.object.write();
