@@ -1,6 +1,7 @@
 //! Ticks at a fixed period.
 
-use asupersync_core::{Cancelled, Cx, HasTime, Time};
+use asupersync_core::cap::HasTime;
+use asupersync_core::{Cancelled, Cx, Time};
 use std::future::Future;
 use std::time::Duration;
 

@@ -27,6 +27,8 @@
 
 #![forbid(unsafe_code)]
 
+mod interval;
 mod wheel;
 
+pub use interval::{Interval, MissedTicks, interval, interval_at};
 pub use wheel::{Key, Wheel};
