@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, ItemFn, Result, ReturnType, Type};
+use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Type};
 
 /// An `async fn name(cx: &Cx) -> Result<..>`, checked.
 pub(crate) struct Function {
@@ -40,19 +40,22 @@ impl Function {
         }
     }
 
-    /// The closure or path to hand to the host: a task body that returns a `Result`.
-    pub(crate) fn body(&self) -> TokenStream {
+    /// The name of the task body to hand to the host, and the function that makes one of a
+    /// function that returns nothing.
+    pub(crate) fn body(&self) -> (Ident, TokenStream) {
         let name = &self.item.sig.ident;
-        if self.returns_nothing() {
-            quote! {
-                async |cx: &::asupersync::Cx| {
-                    #name(cx).await;
-                    ::core::result::Result::<(), ::asupersync::Error>::Ok(())
-                }
-            }
-        } else {
-            quote!(#name)
+        if !self.returns_nothing() {
+            return (name.clone(), TokenStream::new());
         }
+        let adapter = quote! {
+            async fn returning_ok(
+                cx: &::asupersync::Cx,
+            ) -> ::core::result::Result<(), ::asupersync::Error> {
+                #name(cx).await;
+                ::core::result::Result::Ok(())
+            }
+        };
+        (Ident::new("returning_ok", Span::call_site()), adapter)
     }
 }
 
@@ -96,7 +99,7 @@ pub(crate) fn report(error: &Error, item: TokenStream) -> TokenStream {
 fn keep(item: ItemFn) -> TokenStream {
     // A second error, "`main` function not found", would only distract.
     if item.sig.ident == "main" {
-        let name = syn::Ident::new("main", Span::call_site());
+        let name = Ident::new("main", Span::call_site());
         quote!(fn #name() {})
     } else {
         TokenStream::new()

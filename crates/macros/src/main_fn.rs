@@ -24,11 +24,12 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
         let workers = options.workers.iter();
         quote!(::asupersync::runtime::RuntimeBuilder::multi_thread() #(.workers(#workers))*)
     };
-    let body = function.body();
+    let (body, adapter) = function.body();
     let item = &function.item;
     Ok(quote! {
         fn main() -> ::std::process::ExitCode {
             #item
+            #adapter
 
             let runtime = match #builder.build() {
                 ::core::result::Result::Ok(runtime) => runtime,
