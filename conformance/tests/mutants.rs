@@ -107,8 +107,8 @@ fn fallen_under(mutant: Option<Mutant>) -> Vec<(String, String)> {
     let mut stdout = child.stdout.take().expect("stdout is piped");
     stdout.read_to_string(&mut text).expect("the child prints text");
     let _ = child.wait();
-    let results = text.lines().filter_map(|line| line.strip_prefix("RESULT "));
-    let results: Vec<Vec<&str>> = results.map(|line| line.split(' ').collect()).collect();
+    let results = text.lines().filter_map(|line| line.split_once("RESULT "));
+    let results: Vec<Vec<&str>> = results.map(|(_, line)| line.split(' ').collect()).collect();
     let expected = cases::all().len() * hosts().len();
     assert!(
         results.len() == expected,
