@@ -96,6 +96,7 @@ impl<S: Slots, R> Future for Drive<'_, S, R> {
         if *this.open > 0 {
             return Poll::Pending;
         }
+        this.cx.branches_left(this.slots.open());
         if let Some(payload) = this.panic.take() {
             resume_unwind(payload);
         }

@@ -77,6 +77,7 @@ use crate::drive::Drive;
 use crate::list::List;
 use asupersync_core::{CancelKind, Cancelled, TaskCx};
 use std::panic::Location;
+use std::pin::Pin;
 
 /// Runs a tuple of futures concurrently and returns all their values, in order.
 ///
@@ -96,9 +97,8 @@ pub fn join<'a, T: Join<'a>>(
     futures: T,
 ) -> impl Future<Output = Result<T::Output, Cancelled>> + use<'a, T> {
     let site = Location::caller();
-    let drive = futures.join(cx, site);
     async move {
-        match drive.await {
+        match futures.join(cx, site).await {
             Some(values) => Ok(values),
             None => Err(drive::cancelled(cx, "join", site).await),
         }
@@ -123,11 +123,11 @@ pub fn join_all<'a, F: Future + 'a>(
     futures: impl IntoIterator<Item = F>,
 ) -> impl Future<Output = Result<Vec<F::Output>, Cancelled>> {
     let site = Location::caller();
-    let list = List::new(cx, "join_all", |_| false, futures);
-    let drive: Drive<'a, _, Vec<F::Output>> =
-        Drive::new(cx, site, CancelKind::FailFast, list, |list, _| list.get_mut().take_all());
+    let futures: Vec<F> = futures.into_iter().collect();
     async move {
-        match drive.await {
+        let list = List::new(cx, |_| false, futures);
+        let finish = |list: Pin<&mut List<'a, F>>, _| list.get_mut().take_all();
+        match Drive::new(cx, site, CancelKind::FailFast, list, finish).await {
             Some(values) => Ok(values),
             None => Err(drive::cancelled(cx, "join_all", site).await),
         }
@@ -156,9 +156,8 @@ where
     T::Error: From<Cancelled>,
 {
     let site = Location::caller();
-    let drive = futures.try_join(cx, site);
     async move {
-        match drive.await {
+        match futures.try_join(cx, site).await {
             Some(result) => result,
             None => Err(drive::cancelled(cx, "try_join", site).await.into()),
         }
@@ -186,17 +185,14 @@ where
     E: From<Cancelled> + 'a,
 {
     let site = Location::caller();
-    let list = List::new(cx, "try_join_all", Result::is_err, futures);
-    let drive: Drive<'a, _, Result<Vec<V>, E>> =
-        Drive::new(cx, site, CancelKind::FailFast, list, |list, first_error| {
-            let list = list.get_mut();
-            match first_error {
-                Some(index) => list.take(index)?.err().map(Err),
-                None => Some(list.take_all()?.into_iter().collect()),
-            }
-        });
+    let futures: Vec<F> = futures.into_iter().collect();
     async move {
-        match drive.await {
+        let list = List::new(cx, Result::is_err, futures);
+        let finish = |list: Pin<&mut List<'a, F>>, first_error| match first_error {
+            Some(index) => list.get_mut().take(index)?.err().map(Err),
+            None => Some(list.get_mut().take_all()?.into_iter().collect()),
+        };
+        match Drive::new(cx, site, CancelKind::FailFast, list, finish).await {
             Some(result) => result,
             None => Err(drive::cancelled(cx, "try_join_all", site).await.into()),
         }
@@ -224,9 +220,8 @@ pub fn race<'a, T: Race<'a>>(
     futures: T,
 ) -> impl Future<Output = Result<T::Output, Cancelled>> + use<'a, T> {
     let site = Location::caller();
-    let drive = futures.race(cx, site);
     async move {
-        match drive.await {
+        match futures.race(cx, site).await {
             Some(value) => Ok(value),
             None => Err(drive::cancelled(cx, "race", site).await),
         }
@@ -252,11 +247,11 @@ pub fn race_all<'a, F: Future + 'a>(
     futures: impl IntoIterator<Item = F>,
 ) -> impl Future<Output = Result<F::Output, Cancelled>> {
     let site = Location::caller();
-    let list = List::new(cx, "race_all", |_| true, futures);
-    let drive: Drive<'a, _, F::Output> =
-        Drive::new(cx, site, CancelKind::RaceLost, list, |list, winner| list.get_mut().take(winner?));
+    let futures: Vec<F> = futures.into_iter().collect();
     async move {
-        match drive.await {
+        let list = List::new(cx, |_| true, futures);
+        let finish = |list: Pin<&mut List<'a, F>>, winner: Option<usize>| list.get_mut().take(winner?);
+        match Drive::new(cx, site, CancelKind::RaceLost, list, finish).await {
             Some(value) => Ok(value),
             None => Err(drive::cancelled(cx, "race_all", site).await),
         }

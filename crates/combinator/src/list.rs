@@ -54,13 +54,12 @@ impl Wake for Branch {
 impl<'a, F: Future> List<'a, F> {
     pub(crate) fn new(
         cx: &'a TaskCx,
-        label: &'static str,
         decides: fn(&F::Output) -> bool,
-        futures: impl IntoIterator<Item = F>,
+        futures: Vec<F>,
     ) -> List<'a, F> {
         let slots: Vec<_> = futures
             .into_iter()
-            .map(|future| Box::pin(Slot::new(cx, label, decides, future)))
+            .map(|future| Box::pin(Slot::new(cx, decides, future)))
             .collect();
         let woken = Woken {
             queue: (0..slots.len()).collect(),

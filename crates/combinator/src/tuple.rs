@@ -109,7 +109,7 @@ macro_rules! tuple {
 
             fn join(self, cx: &'a TaskCx, site: Site) -> Self::Future {
                 let ($($f,)+) = self;
-                let slots = $slots { $($f: Slot::new(cx, "join", |_| false, $f)),+ };
+                let slots = $slots { $($f: Slot::new(cx, |_| false, $f)),+ };
                 Drive::new(cx, site, CancelKind::FailFast, slots, |slots, _| {
                     let slots = slots.project();
                     Some(($(slots.$f.take()?,)+))
@@ -128,7 +128,7 @@ macro_rules! tuple {
 
             fn try_join(self, cx: &'a TaskCx, site: Site) -> Self::Future {
                 let ($($f,)+) = self;
-                let slots = $slots { $($f: Slot::new(cx, "try_join", Result::is_err, $f)),+ };
+                let slots = $slots { $($f: Slot::new(cx, Result::is_err, $f)),+ };
                 Drive::new(cx, site, CancelKind::FailFast, slots, |slots, first_error| {
                     let slots = slots.project();
                     $(
@@ -152,7 +152,7 @@ macro_rules! tuple {
 
             fn race(self, cx: &'a TaskCx, site: Site) -> Self::Future {
                 let ($($f,)+) = self;
-                let slots = $slots { $($f: Slot::new(cx, "race", |_| true, $f)),+ };
+                let slots = $slots { $($f: Slot::new(cx, |_| true, $f)),+ };
                 Drive::new(cx, site, CancelKind::RaceLost, slots, |slots, winner| {
                     let slots = slots.project();
                     $(
