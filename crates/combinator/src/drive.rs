@@ -89,8 +89,7 @@ impl<S: Slots, R> Future for Drive<'_, S, R> {
                 break;
             }
             // A branch without a kernel wait is woken by nobody: each is polled once more at once.
-            let reason = CancelReason::new(*this.loss)
-                .with_message(format!("the combinator at {} is settled", this.site));
+            let reason = CancelReason::new(*this.loss).at_site(this.site);
             this.slots.as_mut().rouse(&mut |slot| slot.cancel(reason.clone()));
         }
         if *this.open > 0 {

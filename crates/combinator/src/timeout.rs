@@ -1,11 +1,13 @@
 //! One future and a time limit.
 
+use crate::drive;
 use asupersync_core::cap::HasTime;
 use asupersync_core::{
     Branch, BranchEnd, BranchOptions, CancelKind, Cancelled, Cx, Error, ErrorKind, Time,
 };
 use std::fmt;
 use std::panic::Location;
+use std::pin::pin;
 use std::time::Duration;
 
 /// Why [`timeout`] has no value.
