@@ -45,7 +45,7 @@ impl From<Cancelled> for TimeoutError {
 impl From<TimeoutError> for Error {
     fn from(error: TimeoutError) -> Error {
         match error {
-            TimeoutError::Elapsed { .. } => Error::new(ErrorKind::Timeout, error.to_string()),
+            TimeoutError::Elapsed { .. } => Error::new(ErrorKind::TimedOut, error.to_string()),
             TimeoutError::Cancelled(cancelled) => Error::from(cancelled),
         }
     }
