@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A set of branches that is polled together. The implementations are a tuple's slots and a list's.
-pub(crate) trait Slots {
+pub trait Slots {
     fn open(&self) -> usize;
 
     /// Calls `visit` for each open slot that has been woken since it was last visited, with the
@@ -22,7 +22,7 @@ pub(crate) trait Slots {
     fn rouse(self: Pin<&mut Self>, visit: &mut dyn FnMut(Pin<&mut dyn AnySlot>));
 }
 
-pub(crate) type Visit<'v> =
+pub type Visit<'v> =
     &'v mut dyn FnMut(usize, Pin<&mut dyn AnySlot>, &mut Context<'_>) -> ControlFlow<()>;
 
 pin_project! {

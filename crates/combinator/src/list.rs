@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 /// The slots of `join_all` and its kin. Each branch is polled with a waker of its own.
-pub struct List<'a, F: Future> {
+pub(crate) struct List<'a, F: Future> {
     slots: Vec<Pin<Box<Slot<'a, F>>>>,
     wakers: Vec<Waker>,
     shared: Arc<Shared>,
