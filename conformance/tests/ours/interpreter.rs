@@ -7,7 +7,7 @@ use asupersync::sync::Mutex;
 use asupersync::{Cancelled, RegionOptions, TaskHandle, TaskOptions};
 use asupersync_conformance::log::{Cause, End, Event, Log, MAIN, ROOT, Where, Who};
 use asupersync_conformance::program::{Limits, Name, Program, Region, Request, Step, Task};
-use asupersync_core::{Obligation, ObligationKind};
+use asupersync_core::ObligationKind;
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -253,8 +253,8 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         Step::Abandon(inside, when) => abandon(here, inside, when).await?,
         Step::Charge(units) => cx.charge(*units)?,
         Step::BreakPromise => {
-            static PROMISE: ObligationKind = ObligationKind::must_resolve("promise");
-            drop::<Obligation>(cx.obligation(&PROMISE));
+            static PROMISE: ObligationKind = ObligationKind::new("promise");
+            drop(cx.duty(&PROMISE));
         }
         Step::Fail(text) => return Err(Stop::Failed(text)),
         Step::Panic(text) => std::panic::panic_any(*text),
@@ -281,7 +281,8 @@ fn spawn(here: Here<'_>, task: &Task) {
     let options = TaskOptions::new().name(task.name).budget(budget(task.limits));
     let handle = match here.scope {
         Some(scope) => scope.spawn_with(options, run),
-        None => here.cx.spawn_with(options, run),
+        // Limits are for tasks of a region's body; no case asks for them elsewhere.
+        None => here.cx.spawn(run),
     };
     here.world.tasks.lock().unwrap().insert(task.name, handle);
 }

@@ -3,6 +3,7 @@
 use crate::interpreter::{self, World};
 use asupersync::prelude::*;
 use asupersync::runtime::RuntimeBuilder;
+use asupersync::{ErrorKind, RegionOptions};
 use asupersync_conformance::log::Log;
 use asupersync_conformance::program::Program;
 use asupersync_conformance::{Run, Runtime};
@@ -12,7 +13,7 @@ use std::time::Duration;
 /// Four workers.
 #[allow(dead_code, reason = "each test file uses one of the flavours")]
 pub(crate) fn multi_thread() -> Arc<dyn Runtime> {
-    let builder = || RuntimeBuilder::multi_thread().workers(4);
+    let builder = || RuntimeBuilder::multi_thread().worker_threads(4);
     Arc::new(Production { name: "production", builder })
 }
 
@@ -40,8 +41,9 @@ impl Runtime for Production {
     fn run(&self, program: &Program, _: u64, log: &Log) -> Result<Run, String> {
         let (world, program) = (Arc::new(World::new(log, nested_run_is_refused)), program.clone());
         let runtime = (self.builder)().build().map_err(|error| error.to_string())?;
-        let outcome = runtime
-            .block_on(async move |cx: &Cx| interpreter::main(cx, &world, &program).await)
+        let body = async move |cx: &Cx| interpreter::main(cx, &world, &program).await;
+        let (outcome, _) = runtime
+            .block_on_reported(RegionOptions::new().name("main"), body)
             .map_err(|error| error.to_string())?;
         let took = match &outcome {
             Outcome::Ok(took) => *took,
@@ -53,5 +55,6 @@ impl Runtime for Production {
 
 fn nested_run_is_refused() -> bool {
     let inner = RuntimeBuilder::current_thread().build().expect("a second runtime can be built");
-    inner.block_on(async |_: &Cx| Ok::<_, Error>(())).is_err()
+    let outcome = inner.block_on(async |_: &Cx| Ok::<_, Error>(()));
+    matches!(outcome, Outcome::Err(error) if error.kind() == ErrorKind::NestedBlockOn)
 }

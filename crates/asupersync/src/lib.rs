@@ -100,9 +100,11 @@ pub use asupersync_time as time;
 
 pub use asupersync_core::cap;
 pub use asupersync_core::{
-    Budget, CancelKind, CancelReason, Cancelled, Closed, Cx, Error, ErrorKind, JoinError,
-    ObligationId, Outcome, OutcomeError, PanicPayload, Policy, RegionId, RegionOptions,
-    RegionReport, Scope, Severity, TaskCx, TaskHandle, TaskId, TaskOptions, Time, join_outcomes,
+    Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed, Cx, DetHashMap, DetHashSet,
+    Error, ErrorKind, FailureCause, JoinError, LeakReport, MaskGuard, ObligationId, Outcome,
+    OutcomeError, PanicPayload, Policy, Recoverability, RegionId, RegionOptions, RegionReport,
+    RegionSnapshot, Scope, Severity, Straggler, TaskCx, TaskHandle, TaskId, TaskOptions,
+    TaskSnapshot, Time, WaitSnapshot, join_outcomes,
 };
 pub use asupersync_lab::{LabConfig, LabRuntime};
 

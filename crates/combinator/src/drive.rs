@@ -22,7 +22,7 @@ pub trait Slots {
     fn rouse(self: Pin<&mut Self>, visit: &mut dyn FnMut(Pin<&mut dyn AnySlot>));
 }
 
-pub type Visit<'v> =
+pub(crate) type Visit<'v> =
     &'v mut dyn FnMut(usize, Pin<&mut dyn AnySlot>, &mut Context<'_>) -> ControlFlow<()>;
 
 pin_project! {

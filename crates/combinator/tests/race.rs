@@ -125,7 +125,7 @@ fn a_region_in_a_loser_is_closed_before_the_race_returns() {
         let with_region = async {
             let outcome = cx
                 .region(async |scope: &asupersync_core::Scope<Error>| {
-                    scope.spawn(async move |cx: &Cx| {
+                    let _ = scope.spawn(async move |cx: &Cx| {
                         let result = cx.sleep(Duration::from_secs(9)).await;
                         cx.masked(async { cx.sleep(MS).await }).await?;
                         child_ended.fetch_add(1, Ordering::Relaxed);

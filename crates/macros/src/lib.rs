@@ -43,8 +43,8 @@ use proc_macro::TokenStream;
 /// ```ignore
 /// fn main() -> ExitCode {
 ///     async fn main(cx: &Cx) -> Result<(), Error> { .. }
-///     let runtime = match RuntimeBuilder::multi_thread().workers(4).build() { .. };
-///     match runtime.block_on(main) { .. }
+///     let runtime = match RuntimeBuilder::multi_thread().worker_threads(4).build() { .. };
+///     match runtime.block_on_reported(RegionOptions::new().name("main"), main) { .. }
 /// }
 /// ```
 #[proc_macro_attribute]

@@ -22,7 +22,7 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
         quote!(::asupersync::runtime::RuntimeBuilder::current_thread())
     } else {
         let workers = options.workers.iter();
-        quote!(::asupersync::runtime::RuntimeBuilder::multi_thread() #(.workers(#workers))*)
+        quote!(::asupersync::runtime::RuntimeBuilder::multi_thread() #(.worker_threads(#workers))*)
     };
     let (body, adapter) = function.body();
     let item = &function.item;
@@ -38,8 +38,9 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
                     return ::std::process::ExitCode::FAILURE;
                 }
             };
-            let outcome = match runtime.block_on(#body) {
-                ::core::result::Result::Ok(outcome) => outcome,
+            let options = ::asupersync::RegionOptions::new().name("main");
+            let outcome = match runtime.block_on_reported(options, #body) {
+                ::core::result::Result::Ok((outcome, _)) => outcome,
                 ::core::result::Result::Err(error) => {
                     ::std::eprintln!("Error: {error}");
                     return ::std::process::ExitCode::FAILURE;

@@ -4,7 +4,7 @@ use asupersync::prelude::*;
 async fn main(cx: &Cx) -> Result<(), Error> {
     let words = vec![String::from("hello")];
     cx.region(async |scope: &Scope<Error>| {
-        scope.spawn(async |cx: &Cx| {
+        let _ = scope.spawn(async |cx: &Cx| {
             println!("{}", words.len());
             cx.checkpoint()?;
             Ok(())

@@ -6,7 +6,7 @@ use std::rc::Rc;
 async fn main(cx: &Cx) -> Result<(), Error> {
     let shared = Rc::new(7);
     cx.region(async |scope: &Scope<Error>| {
-        scope.spawn(async move |cx: &Cx| {
+        let _ = scope.spawn(async move |cx: &Cx| {
             cx.checkpoint()?;
             println!("{shared}");
             Ok(())
