@@ -1,6 +1,6 @@
 //! What a lab run may be told.
 
-use crate::host::Services;
+use crate::host::{ServiceContext, Services};
 use crate::oracle::Invariant;
 use std::any::Any;
 use std::sync::Arc;
@@ -127,7 +127,7 @@ impl LabConfig {
     #[must_use]
     pub fn service_with<T: Any + Send + Sync>(
         mut self,
-        make: impl Fn(u64) -> Arc<T> + Send + Sync + 'static,
+        make: impl Fn(&ServiceContext) -> Arc<T> + Send + Sync + 'static,
     ) -> LabConfig {
         self.services.add(make);
         self

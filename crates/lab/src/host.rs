@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
@@ -24,6 +24,18 @@ pub(crate) struct LabHost {
     pub(crate) queue: Mutex<Queue>,
     pub(crate) record: Mutex<Record>,
     services: Mutex<Services>,
+    itself: Weak<LabHost>,
+}
+
+/// What a driver is made from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServiceContext {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The host, for a driver that reads the clock or arms timers. Weak, because the host keeps the
+    /// driver.
+    pub host: Weak<dyn Host>,
 }
 
 #[derive(Default)]
@@ -57,15 +69,16 @@ impl Record {
 }
 
 impl LabHost {
-    pub(crate) fn new(observing: bool, services: Services) -> LabHost {
-        LabHost {
+    pub(crate) fn new(observing: bool, services: Services) -> Arc<LabHost> {
+        Arc::new_cyclic(|itself| LabHost {
             seed: AtomicU64::new(0),
             now: AtomicU64::new(0),
             observing,
             queue: Mutex::default(),
             record: Mutex::default(),
             services: Mutex::new(services),
-        }
+            itself: itself.clone(),
+        })
     }
 
     /// Makes ready for a run.
@@ -91,31 +104,37 @@ impl LabHost {
         self.now.store(now.as_nanos(), Ordering::Relaxed);
     }
 
-    /// The runnables, for the strategy to choose from.
-    pub(crate) fn with_choices<R>(&self, choose: impl FnOnce(&[Choice]) -> R) -> R {
-        choose(&self.queue.lock().choices)
+    /// Takes a timer that is due at `now` (of several the one for the earliest time, of those the
+    /// one armed first), or else counts the runnables.
+    pub(crate) fn poll(&self, now: Time) -> Ready {
+        let mut queue = self.queue.lock();
+        if let Some(first) = queue.timers.first_entry().filter(|first| first.key().0 <= now) {
+            let ((at, key), waker) = first.remove_entry();
+            queue.armed.remove(&key);
+            return Ready::Timer(at, waker);
+        }
+        match queue.runnables.len() {
+            0 => Ready::Nothing { until: queue.timers.first_key_value().map(|((at, _), _)| *at) },
+            enabled => Ready::Tasks(enabled),
+        }
     }
 
-    pub(crate) fn take(&self, index: usize) -> Runnable {
+    /// Takes one of the runnables, at least one of which there must be: the one at the position that
+    /// `choose` answers. It is called under the queue's lock and must not come back to the host.
+    pub(crate) fn take(&self, choose: impl FnOnce(&[Choice]) -> usize) -> (usize, Runnable) {
         let mut queue = self.queue.lock();
+        let index = choose(&queue.choices);
         queue.choices.swap_remove(index);
-        queue.runnables.swap_remove(index)
+        (index, queue.runnables.swap_remove(index))
     }
+}
 
-    /// When the next timer is due.
-    pub(crate) fn next_timer(&self) -> Option<Time> {
-        self.queue.lock().timers.first_key_value().map(|((at, _), _)| *at)
-    }
-
-    /// Takes the next timer that is due at `now`: of several, the one for the earliest time, of
-    /// those the one armed first.
-    pub(crate) fn take_due(&self, now: Time) -> Option<(Time, Waker)> {
-        let mut queue = self.queue.lock();
-        let first = queue.timers.first_entry().filter(|first| first.key().0 <= now)?;
-        let ((at, key), waker) = first.remove_entry();
-        queue.armed.remove(&key);
-        Some((at, waker))
-    }
+/// What can happen next.
+pub(crate) enum Ready {
+    Timer(Time, Waker),
+    Tasks(usize),
+    /// Nothing, until a timer is due, if one is armed.
+    Nothing { until: Option<Time> },
 }
 
 impl Host for LabHost {
@@ -167,13 +186,13 @@ impl Host for LabHost {
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
-        let seed = self.seed();
+        let context = ServiceContext { seed: self.seed(), host: self.itself.clone() };
         // Made outside the lock: making a driver is foreign code.
         let make = match self.services.lock().find(service)? {
             Slot::Made(made) => return Some(made),
             Slot::Make(make) => make,
         };
-        let made = make(seed);
+        let made = make(&context);
         self.services.lock().keep(service, made.clone());
         Some(made)
     }
@@ -189,7 +208,7 @@ impl BlockingPool for InlinePool {
 }
 
 type Erased = Arc<dyn Any + Send + Sync>;
-type Make = Arc<dyn Fn(u64) -> Erased + Send + Sync>;
+type Make = Arc<dyn Fn(&ServiceContext) -> Erased + Send + Sync>;
 
 /// The drivers that programs find, by type, each made when first asked for in a run.
 #[derive(Clone)]
@@ -207,6 +226,12 @@ enum Slot {
     Make(Make),
 }
 
+impl fmt::Debug for LabHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LabHost").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
 impl Default for Services {
     fn default() -> Services {
         let mut services = Services(Vec::new());
@@ -219,11 +244,11 @@ impl Services {
     /// Registers a driver, in place of one of the same type.
     pub(crate) fn add<T: Any + Send + Sync>(
         &mut self,
-        make: impl Fn(u64) -> Arc<T> + Send + Sync + 'static,
+        make: impl Fn(&ServiceContext) -> Arc<T> + Send + Sync + 'static,
     ) {
         let of = TypeId::of::<T>();
         self.0.retain(|service| service.of != of);
-        self.0.push(Service { of, make: Arc::new(move |seed| make(seed) as Erased), made: None });
+        self.0.push(Service { of, make: Arc::new(move |context| make(context) as Erased), made: None });
     }
 
     fn find(&self, of: TypeId) -> Option<Slot> {

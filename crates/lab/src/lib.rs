@@ -49,6 +49,7 @@ mod strategy;
 
 pub use check::{LabTest, Summary, cancel_everywhere, check, run};
 pub use config::LabConfig;
+pub use host::ServiceContext;
 pub use oracle::{Invariant, Verdict, Violation};
 pub use report::{Finding, LabReport};
 pub use runtime::LabRuntime;

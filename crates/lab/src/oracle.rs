@@ -292,11 +292,6 @@ impl Oracles {
     pub(crate) fn set_dropped_permits_leak(&mut self, leak: bool) {
         self.obligations.0.dropped_permits_leak = leak;
     }
-
-    /// The tasks whose bodies panicked so far.
-    pub(crate) fn panicked(&self) -> Vec<String> {
-        self.tree.panicked.clone()
-    }
 }
 
 fn oracle_invariant<O: Oracle>(_: &O) -> Invariant {

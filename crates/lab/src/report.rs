@@ -1,7 +1,7 @@
 //! What a run came to.
 
 use crate::oracle::Verdict;
-use asupersync_core::{Outcome, RegionReport, RegionSnapshot, Time};
+use asupersync_core::{Outcome, RegionReport, RegionSnapshot, Time, UnclaimedFailure};
 use asupersync_trace::Fingerprint;
 use std::fmt;
 
@@ -27,6 +27,8 @@ pub enum Finding {
         /// Who was doing what.
         tree: Box<RegionSnapshot>,
     },
+    /// A task panicked and nobody joined it.
+    Panicked(UnclaimedFailure),
     /// The tree could not be brought to quiescence even by dropping its futures.
     TeardownStuck {
         /// What was left.
@@ -51,6 +53,7 @@ impl Finding {
             Finding::StepLimit { .. } => "ASY-0602",
             Finding::TeardownStuck { .. } => "ASY-0603",
             Finding::Diverged { .. } => "ASY-0604",
+            Finding::Panicked(_) => "ASY-0605",
         }
     }
 }
@@ -69,6 +72,16 @@ impl fmt::Display for Finding {
                 "the run did not end within {steps} steps ({at} of virtual time): a task yields for \
                  ever, or the limit is too low (`LabConfig::max_steps`). The tree:\n{tree}"
             ),
+            Finding::Panicked(failure) => {
+                let message = failure.panic.as_deref().unwrap_or("(no message)");
+                let (task, site) = (failure.task, failure.spawned_at);
+                write!(
+                    f,
+                    "task {task}, spawned at {}:{}, panicked and nobody joined it: {message}",
+                    site.file(),
+                    site.line()
+                )
+            }
             Finding::TeardownStuck { tree } => write!(
                 f,
                 "the tree did not become quiescent although its futures were dropped; this is a bug \
@@ -96,8 +109,6 @@ pub struct LabReport<T, E> {
     pub findings: Vec<Finding>,
     /// One verdict an oracle.
     pub verdicts: Vec<Verdict>,
-    /// Tasks whose bodies panicked, each with the line that spawned it.
-    pub panicked: Vec<String>,
     /// The seed it ran with.
     pub seed: u64,
     /// Polls.
@@ -139,9 +150,6 @@ impl<T, E: fmt::Debug> fmt::Display for LabReport<T, E> {
             Outcome::Panicked(payload) => write!(f, "the body panicked: {}", payload.message())?,
         }
         write!(f, " ({} steps, {} of virtual time)", self.steps, self.virtual_time)?;
-        for task in &self.panicked {
-            write!(f, "\npanicked: {task}")?;
-        }
         for finding in &self.findings {
             write!(f, "\n{finding}")?;
         }

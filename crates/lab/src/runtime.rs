@@ -1,12 +1,13 @@
 //! The run loop.
 
 use crate::config::LabConfig;
-use crate::host::LabHost;
+use crate::host::{LabHost, Ready};
 use crate::oracle::{Ending, Invariant, Verdict};
 use crate::report::{Finding, LabReport};
 use crate::strategy::{Prefix, Random, Strategy};
 use asupersync_core::{
-    CancelReason, Cx, Host, Outcome, RegionOptions, RegionReport, Root, TaskBody, TaskHandle,
+    CancelReason, Cx, Host, Outcome, RegionOptions, RegionReport, Root, Runnable, Severity,
+    TaskBody, TaskHandle,
     TaskOptions, Time, cap,
 };
 use asupersync_trace::{Event, Header, Writer};
@@ -63,7 +64,7 @@ impl LabRuntime {
         } else {
             Box::new(Prefix::new(config.choices.clone(), strategy))
         };
-        let host = Arc::new(LabHost::new(config.observe, config.services.clone()));
+        let host = LabHost::new(config.observe, config.services.clone());
         let state = RefCell::new(State { host, strategy, verdicts: Vec::new() });
         LabRuntime { config, state }
     }
@@ -117,7 +118,10 @@ impl LabRuntime {
         };
         let (ending, region) = run.drive(&|| handle.is_finished());
         let outcome = take_outcome(handle);
-        let Run { steps, now, choices, findings, .. } = run;
+        let Run { root, steps, now, choices, mut findings, .. } = run;
+        let unclaimed = root.unclaimed_failures().into_iter();
+        let panicked = unclaimed.filter(|failure| failure.severity == Severity::Panicked);
+        findings.extend(panicked.map(Finding::Panicked));
 
         let mut record = state.host.record.lock();
         record.oracles.end(ending);
@@ -127,20 +131,17 @@ impl LabRuntime {
         });
         let fingerprint = record.fingerprint.finish();
         let trace = record.trace.as_mut().map(Writer::finish);
-        let panicked = record.oracles.panicked();
         drop(record);
 
         state.verdicts.clone_from(&verdicts);
         if region.is_none() {
             // What is left of the tree keeps the old host; it must not meet the next run.
-            let services = self.config.services.clone();
-            state.host = Arc::new(LabHost::new(self.config.observe, services));
+            state.host = LabHost::new(self.config.observe, self.config.services.clone());
         }
         LabReport {
             outcome,
             findings,
             verdicts,
-            panicked,
             seed,
             steps,
             virtual_time: now,
@@ -268,24 +269,28 @@ impl Run<'_> {
                 self.closing = true;
                 self.root.begin_close();
             }
-            while let Some((at, waker)) = self.host.take_due(self.now) {
-                self.record(&Event::TimerFired { at });
-                waker.wake();
-            }
-            let enabled = self.host.with_choices(<[_]>::len);
-            if enabled == 0 {
-                if let Some(report) = self.closed() {
-                    return Stop::Closed(report);
-                }
-                if self.host.with_choices(|choices| !choices.is_empty()) {
+            let enabled = match self.host.poll(self.now) {
+                Ready::Tasks(enabled) => enabled,
+                Ready::Timer(at, waker) => {
+                    self.record(&Event::TimerFired { at });
+                    waker.wake();
                     continue;
                 }
-                let Some(next) = self.host.next_timer() else { return Stop::NothingToDo };
-                self.now = next;
-                self.host.set_now(next);
-                self.record(&Event::ClockAdvanced { to: next });
-                continue;
-            }
+                Ready::Nothing { until } => {
+                    if let Some(report) = self.closed() {
+                        return Stop::Closed(report);
+                    }
+                    // Asking may have made something runnable.
+                    if let Ready::Tasks(_) = self.host.poll(self.now) {
+                        continue;
+                    }
+                    let Some(next) = until else { return Stop::NothingToDo };
+                    self.now = next;
+                    self.host.set_now(next);
+                    self.record(&Event::ClockAdvanced { to: next });
+                    continue;
+                }
+            };
             if self.steps >= limit {
                 return Stop::Limit;
             }
@@ -296,29 +301,28 @@ impl Run<'_> {
                 self.root.cancel(CancelReason::user(format!("injected by the lab at step {step}")));
                 continue;
             }
-            let index = self.choose(enabled);
-            let runnable = self.host.take(index);
+            let runnable = self.take(enabled);
             self.steps += 1;
             runnable.run();
         }
     }
 
-    fn choose(&mut self, enabled: usize) -> usize {
+    fn take(&mut self, enabled: usize) -> Runnable {
         if enabled == 1 {
-            return 0;
+            return self.host.take(|_| 0).1;
         }
-        let chosen = self.host.with_choices(|choices| self.strategy.choose(choices));
-        let index = if chosen < enabled {
-            chosen
-        } else {
-            if !self.findings.iter().any(|finding| matches!(finding, Finding::Diverged { .. })) {
-                self.findings.push(Finding::Diverged { choice: self.choices.len(), enabled });
-            }
-            0
-        };
+        let mut diverged = false;
+        let (index, runnable) = self.host.take(|choices| {
+            let index = self.strategy.choose(choices);
+            diverged = index >= choices.len();
+            if diverged { 0 } else { index }
+        });
+        if diverged && !self.findings.iter().any(|f| matches!(f, Finding::Diverged { .. })) {
+            self.findings.push(Finding::Diverged { choice: self.choices.len(), enabled });
+        }
         self.choices.push(index as u32);
         self.record(&Event::Chosen { index: index as u32, of: enabled as u32 });
-        index
+        runnable
     }
 
     fn closed(&mut self) -> Option<RegionReport> {

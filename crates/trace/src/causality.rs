@@ -4,8 +4,8 @@
 //! the order of the run. A step's clock holds, for each actor, how many of that actor's steps
 //! happen before it or are it (Fidge 1988, Mattern 1989).
 
-use crate::map::DetMap;
 use crate::step::{Actor, Step, Target};
+use asupersync_core::DetHashMap;
 
 /// The happens-before order of a run.
 ///
@@ -23,11 +23,11 @@ impl Causality {
     /// The order of these steps.
     #[must_use]
     pub fn of(steps: &[Step]) -> Causality {
-        let mut actors: DetMap<Actor, usize> = DetMap::default();
+        let mut actors: DetHashMap<Actor, usize> = DetHashMap::default();
         // What the next step of an actor knows; what the next reader, or writer, of a target will.
         let mut latest: Vec<Clock> = Vec::new();
-        let mut written: DetMap<Target, Clock> = DetMap::default();
-        let mut touched: DetMap<Target, Clock> = DetMap::default();
+        let mut written: DetHashMap<Target, Clock> = DetHashMap::default();
+        let mut touched: DetHashMap<Target, Clock> = DetHashMap::default();
         let mut floor = Clock::new();
         let mut everything = Clock::new();
         let mut causality = Causality::default();

@@ -5,9 +5,9 @@
 //! of its records and can be written in one pass.
 
 use crate::error::TraceError;
-use crate::map::DetMap;
 use crate::reader::Limits;
 use crate::tables::{Interner, Site, SiteId, StrId, Tables};
+use asupersync_core::DetHashMap;
 use asupersync_core::{
     Access, CancelKind, ObjectId, ObligationId, RegionId, Resolution, Severity, TaskId, Time,
 };
@@ -17,7 +17,7 @@ use std::fmt;
 pub(crate) struct Encoder {
     pub(crate) bytes: Vec<u8>,
     pub(crate) interner: Interner,
-    ids: DetMap<u64, u32>,
+    ids: DetHashMap<u64, u32>,
     /// How many texts and sites the bytes already define.
     strings: u32,
     sites: u32,

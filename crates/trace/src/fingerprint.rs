@@ -9,10 +9,10 @@
 //! classes, equal ones mean equal classes up to a chance of about n^2 / 2^129 among n classes. It
 //! does not resist an adversary.
 
-use crate::map::DetMap;
 use crate::reader::Trace;
 use crate::step::{Actor, Effect, Step, StepBuilder, StepView, Target};
 use asupersync_core as kernel;
+use asupersync_core::DetHashMap;
 use std::fmt;
 use twox_hash::XxHash3_128;
 
@@ -96,9 +96,9 @@ impl Fingerprinter {
 /// The levels of the Foata normal form so far. Level 0 is below every step.
 #[derive(Debug, Default)]
 pub(crate) struct Levels {
-    actors: DetMap<Actor, u32>,
+    actors: DetHashMap<Actor, u32>,
     /// Per target the highest level that wrote it, and that touched it at all.
-    targets: DetMap<Target, (u32, u32)>,
+    targets: DetHashMap<Target, (u32, u32)>,
     /// The last step of the host, on which everything after it depends.
     floor: u32,
     highest: u32,

@@ -41,7 +41,6 @@ mod difference;
 mod error;
 mod event;
 mod fingerprint;
-mod map;
 mod reader;
 mod step;
 mod tables;

@@ -1,6 +1,6 @@
 //! Text and source locations, each kept once and named by a small number in order of first use.
 
-use crate::map::DetMap;
+use asupersync_core::DetHashMap;
 use std::fmt;
 use std::panic::Location;
 
@@ -56,8 +56,8 @@ impl Tables {
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     pub(crate) tables: Tables,
-    strings: DetMap<Box<str>, StrId>,
-    sites: DetMap<&'static Location<'static>, SiteId>,
+    strings: DetHashMap<Box<str>, StrId>,
+    sites: DetHashMap<&'static Location<'static>, SiteId>,
 }
 
 impl Interner {

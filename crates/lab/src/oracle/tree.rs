@@ -1,6 +1,6 @@
 //! The run as its events tell it: which tasks, regions and obligations there are now.
 
-use asupersync_core::{DetHashMap, Event, ObligationId, RegionId, Severity, TaskId};
+use asupersync_core::{DetHashMap, Event, ObligationId, RegionId, TaskId};
 use std::panic::Location;
 
 type Site = &'static Location<'static>;
@@ -48,8 +48,6 @@ pub(super) struct Tree {
     pub(super) obligations: DetHashMap<ObligationId, Obligation>,
     /// Polls begun.
     pub(super) steps: u64,
-    /// Tasks whose bodies panicked.
-    pub(super) panicked: Vec<String>,
 }
 
 impl Tree {
@@ -77,11 +75,7 @@ impl Tree {
                 };
                 self.tasks.insert(task, task_facts);
             }
-            Event::TaskCompleted { task, severity, .. } => {
-                if severity == Severity::Panicked {
-                    let text = self.task_text(task);
-                    self.panicked.push(text);
-                }
+            Event::TaskCompleted { task, .. } => {
                 if let Some(task) = self.tasks.remove(&task) {
                     if let Some(region) = self.regions.get_mut(&task.region) {
                         let count =
@@ -160,7 +154,6 @@ impl Tree {
         self.regions.clear();
         self.obligations.clear();
         self.steps = 0;
-        self.panicked.clear();
     }
 }
 
