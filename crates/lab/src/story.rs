@@ -44,7 +44,8 @@ fn steps(trace: &Trace) -> Vec<Told> {
         for effect in Effect::of_event(event) {
             if let Some(view) = builder.feed(effect) {
                 // The event that begins the next step belongs to that one.
-                let next = matches!(effect, Effect::Begin(_)).then(|| events.pop()).flatten();
+                let begins = matches!(effect, Effect::Begin(_) | Effect::Close(_));
+                let next = begins.then(|| events.pop()).flatten();
                 let events = std::mem::replace(&mut events, next.into_iter().collect());
                 told.push(Told { step: view.to_step(), events });
             }

@@ -5,13 +5,14 @@
 //! reads), and of the regions whose doors it used. The ready queue is not an object: steps that
 //! merely made different tasks runnable commute.
 //!
-//! A region's close is a step of its own, carved out of the poll that completed the last child:
-//! completions then commute with each other, whichever comes last, and only the close depends on
-//! them all.
+//! A region that closes, or moves on to its finalizers, in the poll of its last child takes a step of
+//! its own, carved out of that poll: completions then commute with each other, whichever comes last,
+//! and only the close depends on them all. In the poll of the task that opened it, it is part of that
+//! task's step, which goes on after it.
 
 use crate::event::Event;
 use asupersync_core as kernel;
-use asupersync_core::{Access, ObjectId, RegionId, TaskId, Time};
+use asupersync_core::{Access, DetHashMap, ObjectId, RegionId, TaskId, Time};
 
 /// Who takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,9 +142,13 @@ pub enum Effect {
     Touch(Touch),
     /// The step in progress ends.
     End,
+    /// The region was opened by this task.
+    Open(RegionId, TaskId),
+    /// The region found no child left and acted on it.
+    Close(RegionId),
 }
 
-const NONE: [Option<Effect>; 3] = [None; 3];
+const NONE: [Option<Effect>; 4] = [None; 4];
 
 /// The same rows for the kernel's events and the owned ones: their variants have the same names.
 macro_rules! effects {
@@ -153,39 +158,43 @@ macro_rules! effects {
                 Some(Effect::Begin(Actor::Task(task))),
                 Some(Effect::Touch(Touch::read(Target::Readiness(task)))),
                 None,
+                None,
             ],
-            $E::PollEnd { .. } => [Some(Effect::End), None, None],
+            $E::PollEnd { .. } => [Some(Effect::End), None, None, None],
             $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
-                [Some(Effect::Touch(Touch::write(Target::Readiness(task)))), None, None]
+                [Some(Effect::Touch(Touch::write(Target::Readiness(task)))), None, None, None]
             }
             $E::TaskSpawned { task, region, .. } => [
                 Some(Effect::Touch(Touch::write(Target::Readiness(task)))),
                 Some(Effect::Touch(Touch::read(Target::Door(region)))),
                 Some(Effect::Touch(Touch::read(Target::Children(region)))),
+                None,
             ],
             $E::SpawnRefused { region, .. } => {
-                [Some(Effect::Touch(Touch::read(Target::Door(region)))), None, None]
+                [Some(Effect::Touch(Touch::read(Target::Door(region)))), None, None, None]
             }
-            $E::TaskCompleted { region, .. } => {
-                [Some(Effect::Touch(Touch::read(Target::Children(region)))), None, None]
+            $E::TaskCompleted { region, .. } | $E::RegionClosing { region } => {
+                [Some(Effect::Touch(Touch::read(Target::Children(region)))), None, None, None]
             }
-            $E::RegionOpened { region, parent, .. } => [
+            $E::RegionOpened { region, parent, by, .. } => [
                 Some(Effect::Touch(Touch::write(Target::Door(region)))),
                 parent.map(|parent| Effect::Touch(Touch::read(Target::Door(parent)))),
                 parent.map(|parent| Effect::Touch(Touch::read(Target::Children(parent)))),
+                by.map(|by| Effect::Open(region, by)),
             ],
             $E::RegionCancelRequested { region, .. } => {
-                [Some(Effect::Touch(Touch::write(Target::Door(region)))), None, None]
+                [Some(Effect::Touch(Touch::write(Target::Door(region)))), None, None, None]
             }
             $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => [
-                Some(Effect::Begin(Actor::Region(region))),
+                Some(Effect::Close(region)),
                 Some(Effect::Touch(Touch::write(Target::Children(region)))),
                 Some(Effect::Touch(Touch::write(Target::Door(region)))),
+                None,
             ],
             $E::Access { object, access, .. } => {
                 let write = access == Access::Write;
                 let target = Target::Object(object);
-                [Some(Effect::Touch(Touch { target, write })), None, None]
+                [Some(Effect::Touch(Touch { target, write })), None, None, None]
             }
             $($host)*
             _ => NONE,
@@ -204,9 +213,9 @@ impl Effect {
     pub fn of_event(event: &Event) -> impl Iterator<Item = Effect> + use<> {
         use Event as E;
         effects!(event, E, {
-            E::TimerFired { at } => [Some(Effect::Begin(Actor::Timer(at))), None, None],
+            E::TimerFired { at } => [Some(Effect::Begin(Actor::Timer(at))), None, None, None],
             E::ClockAdvanced { .. } | E::CancelInjected { .. } | E::Abandoned { .. } => {
-                [Some(Effect::Begin(Actor::Host)), None, None]
+                [Some(Effect::Begin(Actor::Host)), None, None, None]
             }
         })
         .into_iter()
@@ -220,6 +229,7 @@ pub struct StepBuilder {
     actor: Option<Actor>,
     touches: Vec<Touch>,
     done: Vec<Touch>,
+    openers: DetHashMap<RegionId, TaskId>,
 }
 
 impl StepBuilder {
@@ -236,6 +246,14 @@ impl StepBuilder {
                 let before = self.actor.replace(actor);
                 self.take(before)
             }
+            Effect::Open(region, task) => {
+                self.openers.insert(region, task);
+                None
+            }
+            Effect::Close(region) => match (self.actor, self.openers.get(&region)) {
+                (Some(Actor::Task(task)), Some(opener)) if task == *opener => None,
+                _ => self.feed(Effect::Begin(Actor::Region(region))),
+            },
         }
     }
 
@@ -245,10 +263,11 @@ impl StepBuilder {
         self.take(actor)
     }
 
-    /// Forgets everything, keeping memory.
+    /// Forgets everything, keeping memory; to be called between runs.
     pub fn clear(&mut self) {
         self.actor = None;
         self.touches.clear();
+        self.openers.clear();
     }
 
     fn take(&mut self, actor: Option<Actor>) -> Option<StepView<'_>> {
@@ -265,3 +284,6 @@ fn normalise(touches: &mut Vec<Touch>) {
     touches.sort_unstable_by(|a, b| a.target.cmp(&b.target).then(b.write.cmp(&a.write)));
     touches.dedup_by_key(|touch| touch.target);
 }
+
+#[cfg(test)]
+mod tests;
