@@ -32,11 +32,11 @@ fn a_thousand_messages_are_echoed_to_each_of_twenty_clients() {
     on_both_runtimes!(async |cx: &Cx| {
         let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        cx.spawn(async move |cx: &Cx| {
+        let _ = cx.spawn(async move |cx: &Cx| {
             for _ in 0..CLIENTS {
                 let (stream, peer) = listener.accept(cx).await?;
                 assert!(peer.ip().is_loopback());
-                cx.spawn(async move |cx: &Cx| {
+                let _ = cx.spawn(async move |cx: &Cx| {
                     let (mut reader, mut writer) = stream.into_split();
                     copy(cx, &mut reader, &mut writer).await?;
                     Ok::<_, Error>(())

@@ -24,7 +24,7 @@ fn serve(cx: &Cx, listener: TcpListener, clients: usize) -> TaskHandle<(), Error
     cx.spawn(async move |cx: &Cx| {
         for _ in 0..clients {
             let (stream, _) = listener.accept(cx).await?;
-            cx.spawn(async move |cx: &Cx| {
+            let _ = cx.spawn(async move |cx: &Cx| {
                 let (mut reader, mut writer) = stream.into_split();
                 // A connection that fails shows at its client; here it must not end the others.
                 if copy(cx, &mut reader, &mut writer).await.is_ok() {
