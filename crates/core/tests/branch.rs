@@ -20,7 +20,9 @@ static REPLY: ObligationKind = ObligationKind::new("test::Reply");
 fn a_deadline_around_a_foreign_future_that_never_wakes_returns() {
     let ran = run(async |cx: &Cx| {
         let deadline = Some(cx.now() + Duration::from_secs(3));
-        let end = cx.branch(BranchOptions { deadline, ..BranchOptions::default() }, pending::<()>()).await;
+        let end = cx
+            .branch(BranchOptions { deadline, ..BranchOptions::default() }, pending::<()>())
+            .await;
         let BranchEnd::Dropped(reason) = end else { panic!() };
         assert_eq!(reason.kind(), CancelKind::Timeout);
         assert_eq!(cx.now(), Time::from_secs(3));
@@ -35,7 +37,12 @@ fn a_deadline_around_a_foreign_future_that_never_wakes_returns() {
 fn a_deadline_wakes_a_kernel_wait_inside_and_not_the_task_around() {
     let ran = run(async |cx: &Cx| {
         let deadline = Some(cx.now() + Duration::from_secs(3));
-        let end = cx.branch(BranchOptions { deadline, ..BranchOptions::default() }, cx.sleep(Duration::from_secs(60))).await;
+        let end = cx
+            .branch(
+                BranchOptions { deadline, ..BranchOptions::default() },
+                cx.sleep(Duration::from_secs(60)),
+            )
+            .await;
         let BranchEnd::Finished(Err(cancelled)) = end else { panic!() };
         assert_eq!(cancelled.kind(), CancelKind::Timeout);
         cx.checkpoint()?;
