@@ -15,7 +15,7 @@ mod state;
 
 pub use open::Scope;
 pub use report::{ChildFailure, Closed, FailureCause, RegionReport, Straggler};
-pub use root::Root;
+pub use root::{Root, UnclaimedFailure};
 pub use state::RegionState;
 
 use crate::budget::Budget;
