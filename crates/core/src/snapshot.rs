@@ -107,12 +107,15 @@ impl TaskSnapshot {
         let header = task.header();
         let obligations =
             unsettled(task).into_iter().map(|(kind, site)| (kind.name(), site)).collect();
+        // A statement of its own: within the literal below, the guard would live until `waits_of`
+        // wants the same lock.
+        let cancel = header.inner.lock().scopes.base.cancel.clone();
         TaskSnapshot {
             id: header.id,
             name: header.name(),
             spawned_at: header.spawned_at,
             state: header.state.describe(),
-            cancel: header.inner.lock().scopes.base.cancel.clone(),
+            cancel,
             waits: waits_of(task),
             obligations,
         }
