@@ -80,7 +80,7 @@ pub use cell::{Claim, Detached, ExclusiveCell};
 pub use cx::{Cx, MaskGuard, Masked, TaskCx};
 pub use det::{DetHashMap, DetHashSet};
 pub use error::{Error, ErrorKind, Recoverability};
-pub use event::Event;
+pub use event::{Access, Event, Resolution};
 pub use host::{BlockingJob, BlockingPool, Host, Lane, TimerKey};
 pub use id::{ObjectId, ObligationId, RegionId, TaskId};
 pub use obligation::{

@@ -45,7 +45,7 @@ fn a_region_returns_its_bodys_value_after_its_children_have_ended() {
     });
     assert_eq!(ran.outcome.ok(), Some(Some(7)));
     assert_eq!(entries(&seen), ["child", "child", "child", "closed"]);
-    assert_eq!(ran.machine.step(), false);
+    assert!(!ran.machine.step(), "nothing is left to run");
 }
 
 #[test]

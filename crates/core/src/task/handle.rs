@@ -104,7 +104,7 @@ impl<T: Send + 'static, E: Send + 'static> TaskHandle<T, E> {
             let mut waker = Some(context.waker().clone());
             let mut inner = header.inner.lock();
             // COMPLETE is set under this lock: either it is seen here, or the waker is.
-            if !header.state.is_complete() {
+            if !header.state.is_complete() || mutant!(JoinLooksOnce) {
                 std::mem::swap(&mut inner.joiner, &mut waker);
                 drop(inner);
                 drop(waker);
