@@ -578,3 +578,24 @@ fn ids_do_not_depend_on_the_order_of_independent_spawns() {
     });
     assert_eq!(first.outcome.ok(), second.outcome.ok());
 }
+
+#[test]
+fn a_snapshot_of_a_parked_task_names_its_wait_and_returns() {
+    let ran = run(async |cx: &Cx| {
+        let outcome: Outcome<String, Error> = cx
+            .region(async |scope| {
+                let sleeper = scope.spawn_named("sleeper", async |cx: &Cx| {
+                    cx.sleep(Duration::from_secs(3600)).await?;
+                    Ok(())
+                });
+                cx.yield_now().await?;
+                let tree = scope.snapshot().to_string();
+                sleeper.cancel(CancelReason::user("seen"));
+                Ok(tree)
+            })
+            .await;
+        outcome.into_result().map_err(Error::from)
+    });
+    let tree = ran.outcome.ok().unwrap();
+    assert!(tree.contains("sleeper") && tree.contains("sleep at"), "{tree}");
+}
