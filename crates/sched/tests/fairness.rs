@@ -121,7 +121,9 @@ fn a_ready_task_is_not_starved_by_tasks_being_cancelled() {
     });
     let log = world.run_to_the_end();
     assert_eq!(log.matches('r').count(), 50);
-    let streak = longest_run(&log, 'c');
+    // Until the second `r` the cancelled tasks are still queued as the ready ones they were.
+    let settled = log.splitn(3, 'r').last().unwrap();
+    let streak = longest_run(settled, 'c');
     assert!(streak > 3, "the cancel lane comes first: {log}");
     assert!(streak <= CANCEL_STREAK as usize, "{streak} cancelled polls in a row");
 }
