@@ -130,3 +130,17 @@ fn unpark_from_another_thread_ends_a_wait_without_timeout() {
         assert!(turn(&mut driver, None).unwrap().unparked);
     });
 }
+
+#[test]
+fn a_wait_shorter_than_a_millisecond_sees_events_and_unparks() {
+    let (mut driver, reactor) = Driver::new().unwrap();
+    let (pipe, mut peer) = UnixStream::pair().unwrap();
+    let pipe = Io::new(&reactor, pipe, Interest::READABLE).unwrap();
+    let short = Some(Duration::from_micros(300));
+    assert_eq!(turn(&mut driver, short).unwrap(), Turn::default());
+    peer.write_all(b"x").unwrap();
+    assert_eq!(turn(&mut driver, short).unwrap().events, 1);
+    assert!(pipe.registration().ready(Direction::Read).is_some());
+    reactor.unpark();
+    assert!(turn(&mut driver, short).unwrap().unparked);
+}
