@@ -89,11 +89,7 @@ impl Driver {
     ///
     /// # Errors
     /// What the system's wait answers; not to be expected while the driver lives.
-    pub fn turn(
-        &mut self,
-        timeout: Option<Duration>,
-        wakers: &mut WakeList,
-    ) -> io::Result<Turn> {
+    pub fn turn(&mut self, timeout: Option<Duration>, wakers: &mut WakeList) -> io::Result<Turn> {
         let timeout = match timeout {
             Some(timeout) if timeout >= MILLISECOND => {
                 Some(Duration::from_millis(timeout.as_millis() as u64))

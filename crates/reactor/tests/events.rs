@@ -50,7 +50,8 @@ fn every_byte_arrives_when_each_edge_is_drained_and_cleared() {
     let mut received = 0;
     for round in 1..=100 {
         let mut buffer = [0; 7];
-        let mut read = || pipe.poll_io(Direction::Read, &mut context, |mut io| io.read(&mut buffer));
+        let mut read =
+            || pipe.poll_io(Direction::Read, &mut context, |mut io| io.read(&mut buffer));
         assert!(read().is_pending());
         peer.write_all(&[1; 10]).unwrap();
         turn(&mut driver, LONG).unwrap();

@@ -49,7 +49,6 @@ impl Unpark for DriverUnpark {
     }
 }
 
-
 fn seat() -> DriverSeat {
     let flag = Flag { raised: Mutex::new(false), condvar: Condvar::new() };
     DriverSeat::new(Box::new(Driver(Arc::new(flag))))
