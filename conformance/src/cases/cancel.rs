@@ -100,13 +100,13 @@ pub(crate) fn cancelling_a_region_reaches_its_grandchildren(name: &'static str) 
             spawn("child", [inner]),
             Receive("ready"),
             Sleep(MOMENT),
+            Note("cancelling"),
             CancelRegion(USER),
-            Note("cancelled"),
         ],
     )];
     Case::new(name, main, |seen| {
         seen.must(seen.told("grandchild").eq([Some(Cause::User)]), "the grandchild is told");
-        let order = [seen.note("cancelled"), seen.dropped("grandchild"), seen.closed("r")];
+        let order = [seen.note("cancelling"), seen.dropped("grandchild"), seen.closed("r")];
         seen.in_order(&order, "the grandchild has ended when the region closes");
     })
 }

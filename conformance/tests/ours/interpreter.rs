@@ -172,11 +172,8 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
                 if left == 0 {
                     return Poll::Ready(());
                 }
-                // Endless lingering does not spin: escalation has to find it asleep.
-                if left < u32::MAX {
-                    left -= 1;
-                    context.waker().wake_by_ref();
-                }
+                left -= 1;
+                context.waker().wake_by_ref();
                 Poll::Pending
             })
             .await;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 pin_project! {
     /// A branch and, once it has finished, its value.
-    pub struct Slot<'a, F>
+    pub(crate) struct Slot<'a, F>
     where
         F: Future,
     {
@@ -33,7 +33,7 @@ pin_project! {
 }
 
 /// What one poll of a slot did.
-pub enum Step {
+pub(crate) enum Step {
     Pending,
     /// The branch returned; `decides` when its value settles the combinator.
     Finished {
@@ -66,7 +66,7 @@ impl<'a, F: Future> Slot<'a, F> {
 }
 
 /// A slot whose future's type is forgotten, so that one driver serves tuples and lists.
-pub trait AnySlot {
+pub(crate) trait AnySlot {
     fn is_open(&self) -> bool;
     /// Polls an open branch; its future is gone when this answers anything but `Pending`.
     fn step(self: Pin<&mut Self>, context: &mut Context<'_>) -> Step;

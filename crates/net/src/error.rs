@@ -1,8 +1,10 @@
 //! What goes wrong before a connection exists.
 
+use asupersync_core::ErrorKind;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 
 /// A socket operation that failed, with its address and what can be done; found inside an `io::Error`
 /// of the underlying error's kind.
@@ -49,15 +51,16 @@ impl std::error::Error for NetError {
     }
 }
 
-pub(crate) fn no_network(what: &'static str, address: Option<SocketAddr>) -> io::Error {
-    NetError {
-        code: "ASY-0510",
-        what,
-        address,
-        advice: "run on the production runtime with I/O enabled, or give the lab a virtual network",
-        source: io::Error::new(io::ErrorKind::Unsupported, "this host has no network"),
-    }
-    .into_io()
+/// The host offers neither a reactor nor a virtual network.
+pub(crate) fn no_network(
+    what: &str,
+    address: Option<SocketAddr>,
+    site: &'static Location<'static>,
+) -> io::Error {
+    let address = address.map(|address| format!(" {address}")).unwrap_or_default();
+    let what = format!("cannot {what}{address}: this host has no network");
+    let error = asupersync_core::Error::at(ErrorKind::ServiceMissing, what, site);
+    io::Error::new(io::ErrorKind::Unsupported, error)
 }
 
 pub(crate) fn bind_failed(address: SocketAddr, source: io::Error) -> io::Error {
@@ -67,7 +70,7 @@ pub(crate) fn bind_failed(address: SocketAddr, source: io::Error) -> io::Error {
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; take a higher one",
         _ => "see the system's error",
     };
-    NetError { code: "ASY-0511", what: "listen on", address: Some(address), advice, source }
+    NetError { code: "ASY-0510", what: "listen on", address: Some(address), advice, source }
         .into_io()
 }
 
@@ -78,14 +81,14 @@ pub(crate) fn connect_failed(address: SocketAddr, source: io::Error) -> io::Erro
         io::ErrorKind::AddrNotAvailable => "no local port is free for it, or the address is void",
         _ => "see the system's error",
     };
-    NetError { code: "ASY-0512", what: "connect to", address: Some(address), advice, source }
+    NetError { code: "ASY-0511", what: "connect to", address: Some(address), advice, source }
         .into_io()
 }
 
 pub(crate) fn not_an_address(text: &str) -> io::Error {
     let source = io::Error::new(io::ErrorKind::InvalidInput, format!("`{text}` is not `IP:port`"));
     NetError {
-        code: "ASY-0513",
+        code: "ASY-0512",
         what: "use the address",
         address: None,
         advice: "write it as 127.0.0.1:80 or [::1]:80, or resolve the name first",

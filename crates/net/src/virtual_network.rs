@@ -116,6 +116,15 @@ impl VirtualNetwork {
         }
     }
 
+    /// A network that takes instants and timers from `host`: what a lab's `service_with` makes anew
+    /// for each run, from the run's seed.
+    #[must_use]
+    pub fn for_host(options: VirtualOptions, seed: u64, host: Weak<dyn Host>) -> VirtualNetwork {
+        let network = VirtualNetwork::new(options, seed);
+        network.attach(host);
+        network
+    }
+
     /// Takes instants and timers from this host. Until then every operation fails.
     pub fn attach(&self, host: Weak<dyn Host>) {
         let before = self.shared.table.lock().clock.replace(Clock::new(host));

@@ -40,4 +40,4 @@ mod limit;
 mod signal;
 
 pub use limit::raise_descriptor_limit;
-pub use signal::{Signal, SignalError, Signals, VirtualSignals, ctrl_c};
+pub use signal::{Signal, Signals, UnwatchableSignal, VirtualSignals, ctrl_c};

@@ -7,7 +7,8 @@ pub use self::virtual_signals::VirtualSignals;
 
 use self::real::ProcessSignals;
 use self::virtual_signals::Subscription;
-use asupersync_core::{Cx, HasIo, TaskCx};
+use asupersync_core::cap::HasIo;
+use asupersync_core::{Cx, Error, ErrorKind, TaskCx};
 use asupersync_reactor::Reactor;
 use futures_core::Stream;
 use std::fmt;
@@ -46,18 +47,18 @@ impl Signal {
     /// A signal by its number, 1 to 64.
     ///
     /// # Errors
-    /// [`SignalError::Unwatchable`] for what cannot be caught (SIGKILL, SIGSTOP), what tells of a
+    /// [`UnwatchableSignal`] for what cannot be caught (SIGKILL, SIGSTOP), what tells of a
     /// fault of the running instruction (SIGILL, SIGFPE, SIGSEGV), and what is no signal.
-    pub const fn new(number: i32) -> Result<Signal, SignalError> {
+    pub const fn new(number: i32) -> Result<Signal, UnwatchableSignal> {
         const ILL: i32 = 4;
         const FPE: i32 = 8;
         const KILL: i32 = 9;
         const SEGV: i32 = 11;
         const STOP: i32 = 19;
         match number {
-            ILL | FPE | KILL | SEGV | STOP => Err(SignalError::Unwatchable(number)),
+            ILL | FPE | KILL | SEGV | STOP => Err(UnwatchableSignal(number)),
             1..=64 => Ok(Signal(number as u8)),
-            _ => Err(SignalError::Unwatchable(number)),
+            _ => Err(UnwatchableSignal(number)),
         }
     }
 
@@ -101,55 +102,31 @@ impl fmt::Debug for Signal {
     }
 }
 
-/// Why signals cannot be watched; found inside an `io::Error`.
+/// A number that is no signal, or one that no program can or should catch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SignalError {
-    /// This number is no signal, or one that no program can or should catch.
-    Unwatchable(i32),
-    /// The host delivers no signals.
-    NoSignals,
-}
+pub struct UnwatchableSignal(i32);
 
-impl SignalError {
+impl UnwatchableSignal {
     /// The stable code of this error.
     #[must_use]
     pub const fn code(&self) -> &'static str {
-        match self {
-            SignalError::Unwatchable(_) => "ASY-0520",
-            SignalError::NoSignals => "ASY-0521",
-        }
+        "ASY-0520"
     }
 }
 
-impl fmt::Display for SignalError {
+impl fmt::Display for UnwatchableSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.code())?;
-        match self {
-            SignalError::Unwatchable(number) => write!(
-                f,
-                "signal number {number} cannot be watched: SIGKILL, SIGSTOP, SIGILL, SIGFPE and SIGSEGV \
-                 cannot, nor can what lies outside 1..=64"
-            ),
-            SignalError::NoSignals => f.write_str(
-                "this host delivers no signals; run on the production runtime with I/O enabled, or \
-                 give the lab a `VirtualSignals`",
-            ),
-        }
+        write!(
+            f,
+            "{}: signal number {} cannot be watched; SIGKILL, SIGSTOP, SIGILL, SIGFPE and SIGSEGV \
+             cannot, nor can what lies outside 1..=64",
+            self.code(),
+            self.0
+        )
     }
 }
 
-impl std::error::Error for SignalError {}
-
-impl From<SignalError> for io::Error {
-    fn from(error: SignalError) -> Self {
-        let kind = match error {
-            SignalError::Unwatchable(_) => io::ErrorKind::InvalidInput,
-            SignalError::NoSignals => io::ErrorKind::Unsupported,
-        };
-        io::Error::new(kind, error)
-    }
-}
+impl std::error::Error for UnwatchableSignal {}
 
 /// The signals of a chosen set that arrive while this lives. Several may watch the same signal: each
 /// receives it. Also a `Stream`, which never ends.
@@ -172,7 +149,8 @@ impl Signals {
     /// moment from which no signal may be missed.
     ///
     /// # Errors
-    /// [`SignalError::NoSignals`] inside, or the system's.
+    /// ASY-0004 inside when the host delivers no signals, or the system's error.
+    #[track_caller]
     pub fn new<C: HasIo>(
         cx: &Cx<C>,
         signals: impl IntoIterator<Item = Signal>,
@@ -183,7 +161,9 @@ impl Signals {
         } else if let Some(reactor) = cx.service::<Reactor>() {
             Backend::Process(ProcessSignals::new(&reactor, wanted)?)
         } else {
-            return Err(SignalError::NoSignals.into());
+            let what = "cannot watch signals: this host delivers none";
+            let error = Error::new(ErrorKind::ServiceMissing, what);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, error));
         };
         Ok(Signals { backend })
     }

@@ -5,7 +5,8 @@ use crate::ToAddress;
 use crate::error::{bind_failed, no_network};
 use crate::tcp::TcpStream;
 use crate::virtual_network::{VirtualListener, VirtualNetwork};
-use asupersync_core::{Cx, HasIo, HasTime, TaskCx};
+use asupersync_core::cap::{HasIo, HasTime};
+use asupersync_core::{Cx, TaskCx};
 use asupersync_reactor::{Io, Reactor};
 use std::fmt;
 use std::future::Future;
@@ -72,48 +73,48 @@ impl TcpListener {
     ///
     /// # Errors
     /// [`NetError`](crate::NetError) inside the `io::Error`: the address is taken, not ours, or not
-    /// an address (ASY-0511, ASY-0513), or the host has no network (ASY-0510).
+    /// an address (ASY-0510, ASY-0512). ASY-0004 inside it when the host has no network.
     ///
     /// # Cancel safety
     /// Does not wait. In a cancelled scope it is refused.
-    pub async fn bind<C: HasIo>(cx: &Cx<C>, address: impl ToAddress) -> io::Result<TcpListener> {
-        Self::bind_with(cx, address, &ListenOptions::default()).await
+    #[track_caller]
+    pub fn bind<'a, C: HasIo, A: ToAddress + 'a>(
+        cx: &'a Cx<C>,
+        address: A,
+    ) -> impl Future<Output = io::Result<TcpListener>> + 'a {
+        let (address, site) = (address.to_address(), Location::caller());
+        async move { listen(cx, address?, &ListenOptions::default(), site) }
     }
 
     /// As [`bind`](Self::bind), with options.
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
-    pub async fn bind_with<C: HasIo>(
-        cx: &Cx<C>,
-        address: impl ToAddress,
-        options: &ListenOptions,
-    ) -> io::Result<TcpListener> {
-        cx.checkpoint()?;
-        let address = address.to_address()?;
-        let failed = |error| bind_failed(address, error);
-        let backend = if let Some(network) = cx.service::<VirtualNetwork>() {
-            let listener = VirtualListener::bind(&network, address, options.backlog);
-            Backend::Virtual(listener.map_err(failed)?)
-        } else if let Some(reactor) = cx.service::<Reactor>() {
-            let listener = real::listen(&reactor, address, options.backlog, options.reuse_port);
-            Backend::Real(listener.map_err(failed)?, reactor)
-        } else {
-            return Err(no_network("listen on", Some(address)));
-        };
-        Ok(TcpListener { backend })
+    #[track_caller]
+    pub fn bind_with<'a, C: HasIo, A: ToAddress + 'a>(
+        cx: &'a Cx<C>,
+        address: A,
+        options: &'a ListenOptions,
+    ) -> impl Future<Output = io::Result<TcpListener>> + 'a {
+        let (address, site) = (address.to_address(), Location::caller());
+        async move { listen(cx, address?, options, site) }
     }
 
     /// Takes over a socket that listens already: one inherited from a parent process, say.
     ///
     /// # Errors
-    /// ASY-0510 when the host does not drive kernel sockets, or the system's error.
+    /// ASY-0004 inside when the host does not drive kernel sockets, or the system's error.
+    #[track_caller]
     pub fn from_std<C: HasIo>(
         cx: &Cx<C>,
         listener: std::net::TcpListener,
     ) -> io::Result<TcpListener> {
         let Some(reactor) = cx.service::<Reactor>() else {
-            return Err(no_network("take over a listener", listener.local_addr().ok()));
+            return Err(no_network(
+                "take over the listener",
+                listener.local_addr().ok(),
+                Location::caller(),
+            ));
         };
         listener.set_nonblocking(true)?;
         let listener = mio::net::TcpListener::from_std(listener);
@@ -186,6 +187,26 @@ impl TcpListener {
             Backend::Virtual(listener) => Ok(listener.local_addr()),
         }
     }
+}
+
+fn listen<C: HasIo>(
+    cx: &Cx<C>,
+    address: SocketAddr,
+    options: &ListenOptions,
+    site: &'static Location<'static>,
+) -> io::Result<TcpListener> {
+    cx.checkpoint()?;
+    let failed = |error| bind_failed(address, error);
+    let backend = if let Some(network) = cx.service::<VirtualNetwork>() {
+        let listener = VirtualListener::bind(&network, address, options.backlog);
+        Backend::Virtual(listener.map_err(failed)?)
+    } else if let Some(reactor) = cx.service::<Reactor>() {
+        let listener = real::listen(&reactor, address, options.backlog, options.reuse_port);
+        Backend::Real(listener.map_err(failed)?, reactor)
+    } else {
+        return Err(no_network("listen on", Some(address), site));
+    };
+    Ok(TcpListener { backend })
 }
 
 impl fmt::Debug for TcpListener {

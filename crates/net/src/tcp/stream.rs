@@ -5,7 +5,8 @@ use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::ToAddress;
 use crate::error::{connect_failed, no_network};
 use crate::virtual_network::{Dial, VirtualNetwork, VirtualStream};
-use asupersync_core::{Cx, HasIo};
+use asupersync_core::Cx;
+use asupersync_core::cap::HasIo;
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use asupersync_reactor::{Io, Reactor};
 use socket2::{SockRef, TcpKeepalive};
@@ -49,7 +50,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// [`NetError`](crate::NetError) inside the `io::Error`: refused, timed out, unreachable
-    /// (ASY-0512), not an address (ASY-0513), or the host has no network (ASY-0510). `Cancelled`.
+    /// (ASY-0511), not an address (ASY-0512). ASY-0004 inside it when the host has no network. `Cancelled`.
     ///
     /// # Cancel safety
     /// A cancelled call closes what it had begun; the peer may have accepted it already.
@@ -80,10 +81,15 @@ impl TcpStream {
     /// Takes over a connected socket.
     ///
     /// # Errors
-    /// ASY-0510 when the host does not drive kernel sockets, or the system's error.
+    /// ASY-0004 inside when the host does not drive kernel sockets, or the system's error.
+    #[track_caller]
     pub fn from_std<C: HasIo>(cx: &Cx<C>, stream: std::net::TcpStream) -> io::Result<TcpStream> {
         let Some(reactor) = cx.service::<Reactor>() else {
-            return Err(no_network("take over a connection", stream.peer_addr().ok()));
+            return Err(no_network(
+                "take over the connection to",
+                stream.peer_addr().ok(),
+                Location::caller(),
+            ));
         };
         stream.set_nonblocking(true)?;
         let both = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
@@ -285,7 +291,7 @@ async fn connect<C: HasIo>(
             .map_err(failed)?;
         Ok(TcpStream::from_real(stream))
     } else {
-        Err(no_network("connect to", Some(to)))
+        Err(no_network("connect to", Some(to), site))
     }
 }
 
