@@ -39,8 +39,13 @@ pub struct Budget {
 
 impl Budget {
     /// No limit of any kind: the identity of [`meet`](Budget::meet).
-    pub const UNLIMITED: Budget =
-        Budget { deadline: None, timeout: None, poll_quota: u32::MAX, cost_quota: None, priority: 0 };
+    pub const UNLIMITED: Budget = Budget {
+        deadline: None,
+        timeout: None,
+        poll_quota: u32::MAX,
+        cost_quota: None,
+        priority: 0,
+    };
 
     /// A budget without limits, to be narrowed by the `with_` methods.
     #[must_use]

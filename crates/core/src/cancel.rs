@@ -208,6 +208,12 @@ impl CancelReason {
         self
     }
 
+    /// Attributes the reason to another line than the one that made it.
+    pub(crate) fn at_site(mut self, site: &'static Location<'static>) -> CancelReason {
+        Arc::make_mut(&mut self.0).site = Some(site);
+        self
+    }
+
     /// The reason that scopes beneath a scope cancelled for `self` get.
     pub(crate) fn inherited(&self, region: Option<RegionId>, at: Time) -> CancelReason {
         let cause = if usize::from(self.0.depth) + 1 >= Self::MAX_CAUSES {

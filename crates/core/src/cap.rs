@@ -67,8 +67,8 @@ impl AtLeast<Yes> for Yes {}
 )]
 pub trait Includes<Less>: Capabilities {}
 
-impl<S, T, R, I, Tr, B, Rm, S2, T2, R2, I2, Tr2, B2, Rm2> Includes<Set<S2, T2, R2, I2, Tr2, B2, Rm2>>
-    for Set<S, T, R, I, Tr, B, Rm>
+impl<S, T, R, I, Tr, B, Rm, S2, T2, R2, I2, Tr2, B2, Rm2>
+    Includes<Set<S2, T2, R2, I2, Tr2, B2, Rm2>> for Set<S, T, R, I, Tr, B, Rm>
 where
     Self: Capabilities,
     S: AtLeast<S2>,
@@ -82,11 +82,11 @@ where
 }
 
 macro_rules! capability {
-    ($(#[$doc:meta])* $name:ident, $what:literal, [$($param:ident)*], [$($answer:ident)*]) => {
+    ($(#[$doc:meta])* $name:ident, $message:literal, [$($param:ident)*], [$($answer:ident)*]) => {
         $(#[$doc])*
         #[diagnostic::on_unimplemented(
-            message = concat!("this context lacks the `", $what, "` capability"),
-            label = concat!("needs a `Cx` that may ", $what),
+            message = $message,
+            label = "this needs a wider `Cx`",
             note = "the scope or caller narrowed it away; take the effect as a parameter, or ask for a wider `&Cx`"
         )]
         pub trait $name: Capabilities {}
@@ -96,29 +96,29 @@ macro_rules! capability {
 
 capability!(
     /// May spawn tasks and open regions.
-    HasSpawn, "spawn", [T R I Tr B Rm], [Yes T R I Tr B Rm]
+    HasSpawn, "this context lacks the `spawn` capability", [T R I Tr B Rm], [Yes T R I Tr B Rm]
 );
 capability!(
     /// May read the clock and sleep.
-    HasTime, "time", [S R I Tr B Rm], [S Yes R I Tr B Rm]
+    HasTime, "this context lacks the `time` capability", [S R I Tr B Rm], [S Yes R I Tr B Rm]
 );
 capability!(
     /// May draw random numbers.
-    HasRandom, "random", [S T I Tr B Rm], [S T Yes I Tr B Rm]
+    HasRandom, "this context lacks the `random` capability", [S T I Tr B Rm], [S T Yes I Tr B Rm]
 );
 capability!(
     /// May reach the host's drivers: sockets, files, names.
-    HasIo, "io", [S T R Tr B Rm], [S T R Yes Tr B Rm]
+    HasIo, "this context lacks the `io` capability", [S T R Tr B Rm], [S T R Yes Tr B Rm]
 );
 capability!(
     /// May write trace events.
-    HasTrace, "trace", [S T R I B Rm], [S T R I Yes B Rm]
+    HasTrace, "this context lacks the `trace` capability", [S T R I B Rm], [S T R I Yes B Rm]
 );
 capability!(
     /// May run closures on the blocking pool.
-    HasBlocking, "blocking", [S T R I Tr Rm], [S T R I Tr Yes Rm]
+    HasBlocking, "this context lacks the `blocking` capability", [S T R I Tr Rm], [S T R I Tr Yes Rm]
 );
 capability!(
     /// May reach other nodes.
-    HasRemote, "remote", [S T R I Tr B], [S T R I Tr B Yes]
+    HasRemote, "this context lacks the `remote` capability", [S T R I Tr B], [S T R I Tr B Yes]
 );

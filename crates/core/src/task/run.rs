@@ -1,0 +1,152 @@
+//! One step of a task: what a host's thread does with a [`Runnable`].
+
+use super::scopes::ScopeKey;
+use super::state::Next;
+use super::{TaskRef, waker};
+use crate::cancel::{CancelKind, CancelReason};
+use crate::event::Event;
+use crate::host::Lane;
+use crate::id::TaskId;
+use crate::outcome::Severity;
+use crate::step::Step;
+use std::sync::Arc;
+use std::task::Context;
+
+/// A task that wants to be polled, on its way through a host's queues.
+///
+/// There is at most one for each task at any time.
+#[must_use = "a runnable that is dropped strands its task"]
+pub struct Runnable(pub(crate) TaskRef);
+
+impl Runnable {
+    /// Which task this is.
+    #[must_use]
+    pub fn task_id(&self) -> TaskId {
+        self.0.header().id
+    }
+
+    /// The task's name, when it was given one.
+    #[must_use]
+    pub fn name(&self) -> Option<Arc<str>> {
+        self.0.header().name()
+    }
+
+    /// The lane the task belongs into now.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self.0.header().cancelled_now() {
+            Some(cancelled) => Lane::Cancel(cancelled.severity() as u8),
+            None => Lane::Ready,
+        }
+    }
+
+    /// Polls the task once. Never panics: a panic in the body becomes the task's outcome.
+    pub fn run(self) {
+        let task = self.0;
+        let header = task.header();
+        let region = &header.region;
+        let escalated = header.state.begin_poll();
+        let step = Step::enter(task.as_raw(), region.observing);
+        if region.observing {
+            region.observe(&Event::PollBegin { task: header.id, at: region.host.now() });
+        }
+        let ended = if escalated { Some(abandon(&task)) } else { poll(&task) };
+        if region.observing {
+            region.observe(&Event::PollEnd { task: header.id, ready: ended.is_some() });
+        }
+        match ended {
+            Some(severity) => complete(&task, severity),
+            None if header.state.end_poll() == Next::Submit => task.submit(),
+            None => {}
+        }
+        drop(step);
+    }
+}
+
+impl std::fmt::Debug for Runnable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Runnable").field(&self.task_id()).finish()
+    }
+}
+
+fn poll(task: &TaskRef) -> Option<Severity> {
+    let header = task.header();
+    if !task.spend_poll() {
+        let cancelled = header.inner.lock().scopes.base.cancel.is_some();
+        if cancelled {
+            // The cleanup budget's polls are gone as well.
+            header.region.record_straggler(task);
+            header.region.observe(&Event::TaskEscalated { task: header.id });
+            return Some(abandon(task));
+        }
+        let reason = CancelReason::new(CancelKind::Quota).with_message("the poll quota is spent");
+        task.cancel_alone(reason, false);
+    }
+    let waker = waker::borrowed(task);
+    let mut context = Context::from_waker(&waker);
+    // SAFETY: this thread set RUNNING in `begin_poll`, and the task is not complete.
+    let ended = unsafe { (header.vtable.poll)(task.as_raw(), &mut context) };
+    if ended.is_none() && header.cancelled_now().is_some() && !header.state.woken_meanwhile() {
+        let stuck = header.inner.lock().scopes.is_stuck(ScopeKey::BASE);
+        if stuck {
+            return Some(abandon(task));
+        }
+    }
+    ended
+}
+
+/// Drops the future; the outcome is `Cancelled`.
+fn abandon(task: &TaskRef) -> Severity {
+    let header = task.header();
+    let reason = header.inner.lock().scopes.base.cancel.clone();
+    let reason = reason.unwrap_or_else(|| header.region.cancel_reason());
+    // SAFETY: this thread set RUNNING in `begin_poll`, and the task is not complete.
+    unsafe { (header.vtable.abandon)(task.as_raw(), reason) }
+}
+
+/// Publishes the outcome, then tells the region.
+fn complete(task: &TaskRef, severity: Severity) {
+    let header = task.header();
+    let region = &header.region;
+    // Regions whose futures were forgotten rather than dropped count as dropped now.
+    let leftover: Vec<_> = header.inner.lock().scopes.regions().cloned().collect();
+    for opened in leftover {
+        opened.abandon();
+    }
+    let (joiner, timers) = {
+        let mut inner = header.inner.lock();
+        let extra = inner.extra.as_mut();
+        let timers = extra.map(|extra| [extra.deadline_timer.take(), extra.cleanup_timer.take()]);
+        if let Some(account) = inner.extra.as_ref().and_then(|extra| extra.account.as_ref()) {
+            account.orphan();
+        }
+        // Under the lock, so that a joiner either sees COMPLETE or leaves its waker in time.
+        header.state.complete();
+        (inner.joiner.take(), timers)
+    };
+    for timer in timers.into_iter().flatten().flatten() {
+        region.host.disarm_timer(timer);
+    }
+    if region.observing {
+        header.touch_outcome(crate::event::Access::Write);
+        region.observe(&Event::TaskCompleted { task: header.id, region: region.id, severity });
+    }
+    if let Some(joiner) = joiner {
+        crate::wake::wake(joiner);
+    }
+    region.child_ended(task, severity);
+}
+
+impl super::Header {
+    /// Completion writes, and a join reads, the task's outcome.
+    pub(crate) fn touch_outcome(&self, access: crate::event::Access) {
+        if self.region.observing {
+            self.region.observe(&Event::Access {
+                task: crate::step::task(),
+                object: crate::id::ObjectId::of(self.id.to_bits(), u32::MAX),
+                access,
+                label: "outcome",
+            });
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The wait door's futures.
+
+use crate::cancel::Cancelled;
+use crate::cx::TaskCx;
+use crate::event::Event;
+use crate::host::TimerKey;
+use crate::mutant::mutant;
+use crate::task::scopes::{WaitEntry, WaitId};
+use crate::time::Time;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// A wait for an event, made by [`TaskCx::wait`].
+///
+/// # Cancel safety
+/// Dropping it takes the wait out of its scope. What `poll` registered with the event is the business of
+/// whoever wrote it. A cancelled wait answers at its next poll.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Wait<'a, F> {
+    cx: &'a TaskCx,
+    label: &'static str,
+    site: &'static Location<'static>,
+    parked: Option<WaitId>,
+    poll: F,
+}
+
+impl<'a, F> Wait<'a, F> {
+    pub(crate) fn new(
+        cx: &'a TaskCx,
+        label: &'static str,
+        site: &'static Location<'static>,
+        poll: F,
+    ) -> Self {
+        Wait { cx, label, site, parked: None, poll }
+    }
+}
+
+// The closure is called through `&mut`, never pinned, so moving a `Wait` moves nothing that was pinned.
+impl<F> Unpin for Wait<'_, F> {}
+
+impl<T, F> Future for Wait<'_, F>
+where
+    F: FnMut(&mut Context<'_>) -> Poll<T>,
+{
+    type Output = Result<T, Cancelled>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let header = this.cx.header();
+        let looks_first = mutant!(WaitIgnoresCancel);
+        if !looks_first && header.cancelled_now().is_some() {
+            if let Some(cancelled) = header.tell() {
+                this.end(true);
+                return Poll::Ready(Err(cancelled));
+            }
+        }
+        if let Poll::Ready(value) = (this.poll)(context) {
+            this.end(false);
+            return Poll::Ready(Ok(value));
+        }
+        let mut waker = Some(context.waker().clone());
+        let fresh = {
+            let mut inner = header.inner.lock();
+            let scope = inner.scopes.current;
+            // A cancellation that came while `poll` ran found nothing here to wake.
+            if inner.scopes.effective(scope).is_some() && !looks_first {
+                None
+            } else {
+                let known = this.parked.and_then(|id| inner.scopes.wait_mut(id));
+                match known {
+                    Some(entry) => {
+                        entry.scope = scope;
+                        std::mem::swap(&mut entry.waker, &mut waker);
+                        Some(false)
+                    }
+                    None => {
+                        let waker = waker.take();
+                        let entry = WaitEntry { waker, scope, label: this.label, site: this.site };
+                        this.parked = Some(inner.scopes.park(entry));
+                        Some(true)
+                    }
+                }
+            }
+        };
+        drop(waker);
+        match fresh {
+            Some(fresh) => {
+                if fresh && header.region.observing {
+                    header.region.observe(&Event::WaitParked {
+                        task: header.id,
+                        label: this.label,
+                        site: this.site,
+                    });
+                }
+                Poll::Pending
+            }
+            None => match header.tell() {
+                Some(cancelled) => {
+                    this.end(true);
+                    Poll::Ready(Err(cancelled))
+                }
+                None => {
+                    // Masked in the same breath, from another thread: look again soon.
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            },
+        }
+    }
+}
+
+impl<F> Wait<'_, F> {
+    fn end(&mut self, cancelled: bool) {
+        if self.leave() {
+            let header = self.cx.header();
+            header.region.observe(&Event::WaitEnded {
+                task: header.id,
+                label: self.label,
+                cancelled,
+            });
+        }
+    }
+
+    /// Takes the wait out of its scope. True when it was in.
+    fn leave(&mut self) -> bool {
+        let Some(id) = self.parked.take() else { return false };
+        let entry = self.cx.header().inner.lock().scopes.unpark(id);
+        // The waker in it goes after the lock.
+        drop(entry);
+        true
+    }
+}
+
+impl<F> Drop for Wait<'_, F> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<F> fmt::Debug for Wait<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("label", &self.label).field("site", &self.site).finish()
+    }
+}
+
+/// A wait for a moment, made by `cx.sleep(..)` and `cx.sleep_until(..)`.
+///
+/// # Cancel safety
+/// Nothing is lost by dropping it; the timer is disarmed. A cancelled sleep answers at its next poll.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep<'a> {
+    wait: Wait<'a, Alarm<'a>>,
+}
+
+// `Wait` asks for a closure; an alarm must also be able to be re-armed, so it is one by hand.
+type Alarm<'a> = Box<dyn FnMut(&mut Context<'_>) -> Poll<()> + Send + Sync + 'a>;
+
+impl<'a> Sleep<'a> {
+    pub(crate) fn new(
+        cx: &'a TaskCx,
+        deadline: Time,
+        site: &'static Location<'static>,
+    ) -> Sleep<'a> {
+        let mut armed = Armed { cx, timer: None };
+        let alarm: Alarm<'a> = Box::new(move |context| armed.poll(deadline, context));
+        Sleep { wait: cx.wait_at("sleep", site, alarm) }
+    }
+}
+
+impl Future for Sleep<'_> {
+    type Output = Result<(), Cancelled>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.wait).poll(context)
+    }
+}
+
+impl fmt::Debug for Sleep<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sleep")
+    }
+}
+
+/// A host timer that is disarmed when nobody waits for it any more.
+struct Armed<'a> {
+    cx: &'a TaskCx,
+    timer: Option<(TimerKey, Waker)>,
+}
+
+impl Armed<'_> {
+    fn poll(&mut self, deadline: Time, context: &mut Context<'_>) -> Poll<()> {
+        let region = &self.cx.header().region;
+        if region.host.now() >= deadline {
+            self.disarm();
+            return Poll::Ready(());
+        }
+        let current =
+            self.timer.as_ref().is_some_and(|(_, waker)| waker.will_wake(context.waker()));
+        if !current {
+            self.disarm();
+            let waker = context.waker().clone();
+            let key = region.host.arm_timer(deadline, waker.clone());
+            region.observe(&Event::TimerArmed { at: deadline });
+            self.timer = Some((key, waker));
+        }
+        Poll::Pending
+    }
+
+    fn disarm(&mut self) {
+        if let Some((key, _)) = self.timer.take() {
+            self.cx.header().region.host.disarm_timer(key);
+        }
+    }
+}
+
+impl Drop for Armed<'_> {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
