@@ -16,6 +16,7 @@ pub enum No {}
 
 /// A set of capabilities, one answer each: spawn, time, random, io, trace, blocking, remote.
 #[derive(Debug)]
+#[expect(clippy::type_complexity, reason = "one parameter for each capability")]
 pub struct Set<S, T, R, I, Tr, B, Rm>(PhantomData<fn() -> (S, T, R, I, Tr, B, Rm)>);
 
 /// Every capability; what a task gets unless its scope was narrowed.

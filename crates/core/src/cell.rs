@@ -1,5 +1,6 @@
 //! Storage for locks: a value and one claim on it.
 
+use crate::mutant::mutant;
 use crate::primitive::{AtomicU32, Ordering, UnsafeCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -140,7 +141,8 @@ impl<T> DerefMut for Claim<'_, T> {
 impl<T> Drop for Claim<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.cell.state.store(FREE, Ordering::Release);
+        let order = if mutant!(ReleaseRelaxed) { Ordering::Relaxed } else { Ordering::Release };
+        self.cell.state.store(FREE, order);
     }
 }
 

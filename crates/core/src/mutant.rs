@@ -1,23 +1,31 @@
 //! Deliberately broken kernels, for the checks that must catch them.
 //!
-//! Compiled in only under `cfg(mutants)`, which `cargo xtask mutants` passes; one of them is chosen
-//! at run time. In every other build `mutant!` is the constant `false`.
+//! Compiled in only under `cfg(mutants)` and `cfg(loom)`, which `cargo xtask mutants` and `cargo xtask
+//! loom` pass; one of them is chosen at run time. In every other build `mutant!` is the constant `false`.
 
 macro_rules! mutants {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    (
+        conformance { $($(#[$doc:meta])* $name:ident,)* }
+        loom { $($(#[$loom_doc:meta])* $loom_name:ident,)* }
+    ) => {
         /// One way to break the kernel.
-        #[cfg(mutants)]
+        #[cfg(any(mutants, loom))]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
-        pub enum Mutant { $($(#[$doc])* $name),* }
+        pub enum Mutant { $($(#[$doc])* $name,)* $($(#[$loom_doc])* $loom_name,)* }
 
-        /// Every way to break the kernel.
-        #[cfg(mutants)]
+        /// The ways that show in a program's behaviour.
+        #[cfg(any(mutants, loom))]
         pub const ALL: &[Mutant] = &[$(Mutant::$name),*];
+
+        /// The ways that show only in an interleaving: loom's.
+        #[cfg(any(mutants, loom))]
+        pub const INTERLEAVED: &[Mutant] = &[$(Mutant::$loom_name),*];
     };
 }
 
 mutants! {
+    conformance {
     /// A region closes without waiting for its live tasks.
     CloseDoesNotWait,
     /// A region that is closing or cancelled admits tasks and never runs them.
@@ -60,19 +68,36 @@ mutants! {
     LeakNotReported,
     /// A charge is not taken from the region's account.
     ChargeIgnored,
+    }
+    loom {
+    /// A wake-up during a poll is forgotten when the poll ends.
+    WakeDuringPollLost,
+    /// A joiner leaves its waker without looking again.
+    JoinLooksOnce,
+    /// A wait parks without looking at its scope again.
+    ParkLooksOnce,
+    /// A cleanup timer is kept although the region has closed meanwhile.
+    TimerOutlivesRegion,
+    /// Admission does not look at the region's state.
+    AdmitUnchecked,
+    /// A claim's release orders nothing.
+    ReleaseRelaxed,
+    /// The last reference does not wait for the others' uses.
+    RefDropRelaxed,
+    }
 }
 
-#[cfg(mutants)]
+#[cfg(any(mutants, loom))]
 static ACTIVE: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(u32::MAX);
 
 /// Breaks the kernel this way from now on; `None` mends it.
-#[cfg(mutants)]
+#[cfg(any(mutants, loom))]
 pub fn set(mutant: Option<Mutant>) {
     let value = mutant.map_or(u32::MAX, |mutant| mutant as u32);
     ACTIVE.store(value, std::sync::atomic::Ordering::SeqCst);
 }
 
-#[cfg(mutants)]
+#[cfg(any(mutants, loom))]
 pub(crate) fn is_active(mutant: Mutant) -> bool {
     ACTIVE.load(std::sync::atomic::Ordering::SeqCst) == mutant as u32
 }
@@ -80,11 +105,11 @@ pub(crate) fn is_active(mutant: Mutant) -> bool {
 /// Whether the kernel is broken in the named way.
 macro_rules! mutant {
     ($name:ident) => {{
-        #[cfg(mutants)]
+        #[cfg(any(mutants, loom))]
         {
             $crate::mutant::is_active($crate::mutant::Mutant::$name)
         }
-        #[cfg(not(mutants))]
+        #[cfg(not(any(mutants, loom)))]
         {
             false
         }

@@ -11,16 +11,16 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(loom)]
-use loom::thread_local;
-
+#[cfg(not(loom))]
 thread_local! {
-    static STEP: Cell<Option<NonNull<Header>>> = const_cell(None);
-    static OBSERVED: Cell<bool> = const_cell(false);
+    static STEP: Cell<Option<NonNull<Header>>> = const { Cell::new(None) };
+    static OBSERVED: Cell<bool> = const { Cell::new(false) };
 }
 
-const fn const_cell<T>(value: T) -> Cell<T> {
-    Cell::new(value)
+#[cfg(loom)]
+loom::thread_local! {
+    static STEP: Cell<Option<NonNull<Header>>> = Cell::new(None);
+    static OBSERVED: Cell<bool> = Cell::new(false);
 }
 
 /// Records the step until dropped, then the step that was there before.

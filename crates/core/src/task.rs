@@ -29,6 +29,7 @@ use crate::cx::TaskCx;
 use crate::event::Event;
 use crate::host::{Lane, TimerKey};
 use crate::id::TaskId;
+use crate::mutant;
 use crate::obligation::Slot;
 use crate::primitive::{AtomicU32, AtomicUsize, Mutex, Ordering, fence};
 use crate::region::Region;
@@ -282,7 +283,7 @@ impl TaskRef {
     /// The cleanup budget is spent: the future is dropped at the next poll boundary, and the region
     /// reports the task by name.
     pub(crate) fn escalate(&self) {
-        if crate::mutant::mutant!(EscalationIgnored) {
+        if mutant::mutant!(EscalationIgnored) {
             return;
         }
         let header = self.header();
@@ -314,7 +315,7 @@ impl TaskRef {
         let quota = &self.header().quota;
         match quota.load(Ordering::Relaxed) {
             u32::MAX => true,
-            0 => crate::mutant::mutant!(QuotaIgnored),
+            0 => mutant::mutant!(QuotaIgnored),
             left => {
                 quota.store(left - 1, Ordering::Relaxed);
                 true
@@ -341,7 +342,9 @@ impl Drop for TaskRef {
     #[inline]
     fn drop(&mut self) {
         // Release: this reference's uses happen before the free; Acquire on the last one sees them all.
-        if self.header().refs.fetch_sub(1, Ordering::Release) == 1 {
+        let order =
+            if mutant::mutant!(RefDropRelaxed) { Ordering::Relaxed } else { Ordering::Release };
+        if self.header().refs.fetch_sub(1, order) == 1 {
             fence(Ordering::Acquire);
             let free = self.header().vtable.free;
             // SAFETY: the count has just gone from one to zero, so nobody else has a reference.

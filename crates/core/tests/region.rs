@@ -45,7 +45,7 @@ fn a_region_returns_its_bodys_value_after_its_children_have_ended() {
     });
     assert_eq!(ran.outcome.ok(), Some(Some(7)));
     assert_eq!(entries(&seen), ["child", "child", "child", "closed"]);
-    assert_eq!(ran.machine.step(), false);
+    assert!(!ran.machine.step(), "nothing is left to run");
 }
 
 #[test]
@@ -577,4 +577,35 @@ fn ids_do_not_depend_on_the_order_of_independent_spawns() {
         Ok::<_, Error>((a.id(), b.id()))
     });
     assert_eq!(first.outcome.ok(), second.outcome.ok());
+}
+
+#[test]
+fn a_region_whose_body_has_ended_still_takes_on_a_more_severe_reason() {
+    let ran = run(async |cx: &Cx| {
+        let mut nest = cx.spawn(async |cx: &Cx| {
+            let outcome = cx
+                .region(async |scope| {
+                    let _ = scope.spawn(async |cx: &Cx| {
+                        cx.masked(cx.sleep(Duration::from_secs(1))).await?;
+                        cx.checkpoint()?;
+                        Ok::<_, Error>(())
+                    });
+                    cx.sleep(Duration::from_secs(60)).await?;
+                    Ok::<_, Error>(())
+                })
+                .await;
+            let Outcome::Cancelled(reason) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(reason.severity(), CancelKind::Shutdown);
+            Ok::<_, Error>(())
+        });
+        cx.yield_now().await?;
+        nest.cancel(CancelReason::user("please"));
+        // The body is told and returns; the child is still under its mask.
+        cx.yield_now().await?;
+        cx.yield_now().await?;
+        nest.cancel(CancelReason::new(CancelKind::Shutdown));
+        assert!(nest.join(cx).await?.is_ok());
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok(), "{:?}", ran.outcome);
 }

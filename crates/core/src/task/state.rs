@@ -10,6 +10,7 @@
 //!                                             COMPLETE ──claim──▶ COMPLETE|CLAIMED
 //! ```
 
+use crate::mutant::mutant;
 use crate::primitive::{AtomicU32, Ordering};
 
 /// In a run queue, or to be put there when the poll that is under way ends.
@@ -72,7 +73,8 @@ impl State {
     pub(crate) fn end_poll(&self) -> Next {
         let before = self.0.fetch_sub(RUNNING, Ordering::AcqRel);
         debug_assert!(before & RUNNING != 0);
-        if before & SCHEDULED != 0 { Next::Submit } else { Next::Nothing }
+        let woken = before & SCHEDULED != 0 && !mutant!(WakeDuringPollLost);
+        if woken { Next::Submit } else { Next::Nothing }
     }
 
     /// RUNNING → COMPLETE. Release: the outcome written before is seen by whoever sees COMPLETE.

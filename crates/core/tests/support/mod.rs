@@ -11,10 +11,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+type Timers = BTreeMap<(Time, u64), Waker>;
+
 #[derive(Default)]
 pub struct Machine {
     runnable: Mutex<VecDeque<Runnable>>,
-    timers: Mutex<(u64, BTreeMap<(Time, u64), Waker>)>,
+    timers: Mutex<(u64, Timers)>,
     now: Mutex<Time>,
     pub events: Mutex<Vec<String>>,
     pub polls: Mutex<u64>,
