@@ -609,3 +609,25 @@ fn a_region_whose_body_has_ended_still_takes_on_a_more_severe_reason() {
     });
     assert!(ran.outcome.is_ok(), "{:?}", ran.outcome);
 }
+
+#[test]
+fn a_snapshot_shows_what_a_parked_task_waits_for() {
+    let ran = run(async |cx: &Cx| {
+        let outcome = cx
+            .region(async |scope| {
+                drop(scope.spawn(async |cx: &Cx| {
+                    cx.wait("test::never", |_| std::task::Poll::<()>::Pending).await?;
+                    Ok(())
+                }));
+                cx.yield_now().await?;
+                let snapshot = scope.snapshot();
+                scope.cancel(CancelReason::user("seen"));
+                Ok::<_, Error>(snapshot)
+            })
+            .await;
+        Ok::<_, Error>(outcome.ok())
+    });
+    let Outcome::Ok(Some(snapshot)) = ran.outcome else { panic!("no snapshot") };
+    assert_eq!(snapshot.tasks.len(), 1);
+    assert_eq!(snapshot.tasks[0].waits[0].label, "test::never");
+}
