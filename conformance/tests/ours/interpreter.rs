@@ -29,6 +29,8 @@ impl From<Cancelled> for Stop {
     }
 }
 
+static PROMISE: ObligationKind = ObligationKind::new("promise");
+
 type Handle = TaskHandle<(), Stop>;
 type Held<T> = std::sync::Mutex<BTreeMap<Name, Arc<T>>>;
 
@@ -249,10 +251,8 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         }
         Step::Abandon(inside, when) => abandon(here, inside, when).await?,
         Step::Charge(units) => cx.charge(*units)?,
-        Step::BreakPromise => {
-            static PROMISE: ObligationKind = ObligationKind::new("promise");
-            drop(cx.duty(&PROMISE));
-        }
+        Step::BreakPromise => drop(cx.duty(&PROMISE)),
+        Step::ForgetPromise => std::mem::forget(cx.duty(&PROMISE)),
         Step::Fail(text) => return Err(Stop::Failed(text)),
         Step::Panic(text) => std::panic::panic_any(*text),
         Step::NestedRun => {
