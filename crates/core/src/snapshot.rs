@@ -107,8 +107,7 @@ impl TaskSnapshot {
         let header = task.header();
         let obligations =
             unsettled(task).into_iter().map(|(kind, site)| (kind.name(), site)).collect();
-        // A statement of its own: within the literal below, the guard would live until `waits_of`
-        // wants the same lock.
+        // A guard inside the struct expression would live to its end, across the next lock.
         let cancel = header.inner.lock().scopes.base.cancel.clone();
         TaskSnapshot {
             id: header.id,
