@@ -77,17 +77,29 @@ fn each_mutant_fails_the_case_meant_for_it() {
         let fallen = fallen_under(Some(*mutant));
         let cell = |name: &&str| {
             let hit = fallen.iter().any(|(case, _)| case == name);
-            if !hit { '.' } else if name == meant { 'X' } else { 'x' }
+            if !hit {
+                '.'
+            } else if name == meant {
+                'X'
+            } else {
+                'x'
+            }
         };
         let row: String = names.iter().map(cell).collect();
         let hosts = fallen.iter().filter(|(case, _)| case == meant).map(|(_, host)| host.as_str());
         let hosts = hosts.collect::<Vec<_>>().join(" and ");
-        println!("{:<22} {row} {}", format!("{mutant:?}"), if hosts.is_empty() { "ESCAPED" } else { &hosts });
+        println!(
+            "{:<22} {row} {}",
+            format!("{mutant:?}"),
+            if hosts.is_empty() { "ESCAPED" } else { &hosts }
+        );
         if hosts.is_empty() {
             escaped.push(format!("{mutant:?}, meant for {meant}"));
         }
     }
-    println!("X the case meant for the mutant, x another that fails too; columns as numbered above");
+    println!(
+        "X the case meant for the mutant, x another that fails too; columns as numbered above"
+    );
     assert!(escaped.is_empty(), "escaped: {escaped:#?}");
 }
 
@@ -133,9 +145,9 @@ fn child() {
     let Ok(choice) = std::env::var(CHOICE) else { return };
     let number: Option<u32> = choice.parse().ok();
     mutant::set(mutant::ALL.iter().copied().find(|mutant| Some(*mutant as u32) == number));
-    let jobs = hosts().into_iter().flat_map(|host| {
-        cases::all().into_iter().map(move |case| (host.clone(), case))
-    });
+    let jobs = hosts()
+        .into_iter()
+        .flat_map(|host| cases::all().into_iter().map(move |case| (host.clone(), case)));
     let jobs = Arc::new(Mutex::new(jobs));
     let work = move || loop {
         let Some((host, case)) = jobs.lock().unwrap().next() else { return };

@@ -3,7 +3,8 @@
 use crate::case::Case;
 use crate::log::{Cause, End};
 use crate::program::Step::{
-    Abandon, Cancel, CancelRegion, Join, Masked, Note, OnCancel, Reason, Receive, Send, Sleep, Yield,
+    Abandon, Cancel, CancelRegion, Join, Masked, Note, OnCancel, Reason, Receive, Send, Sleep,
+    Yield,
 };
 use crate::program::{FOR_EVER, MOMENT, SHUTDOWN, Step, USER, region, spawn};
 use std::time::Duration;
@@ -36,9 +37,8 @@ pub(crate) fn a_masked_section_with_three_awaits_completes_before_cancel_is_seen
 
 fn nest_of_waiters() -> Step {
     // A cleanup that waits for its turn, so that both requests are in when it looks.
-    let waiter = |ready| {
-        OnCancel(vec![Send(ready), Sleep(FOR_EVER)], vec![Sleep(MOMENT * 2), Reason])
-    };
+    let waiter =
+        |ready| OnCancel(vec![Send(ready), Sleep(FOR_EVER)], vec![Sleep(MOMENT * 2), Reason]);
     let grandchild = region("inner", [spawn("grandchild", [waiter("one")]), Sleep(FOR_EVER)]);
     let body = [spawn("child", [grandchild]), spawn("other", [waiter("two")]), Sleep(FOR_EVER)];
     spawn("nest", [region("cancelled", body)])

@@ -3,8 +3,8 @@
 use crate::case::Case;
 use crate::log::{End, Event};
 use crate::program::Step::{
-    Abandon, BreakPromise, Cancel, CancelRegion, Defer, ForgetPromise, Join, Linger, Masked, NestedRun, Note,
-    OnCancel, Receive, Send, Sleep, Spawn, Times, Yield,
+    Abandon, BreakPromise, Cancel, CancelRegion, Defer, ForgetPromise, Join, Linger, Masked,
+    NestedRun, Note, OnCancel, Receive, Send, Sleep, Spawn, Times, Yield,
 };
 use crate::program::{FOR_EVER, Limits, MOMENT, Step, Task, USER, region, spawn};
 
@@ -33,7 +33,10 @@ pub(crate) fn region_close_waits_for_three_live_children(name: &'static str) -> 
             seen.in_order(&order, "the region closes after each of its children is done");
         }
         let nested = [seen.closed("inner"), seen.dropped("nest"), seen.closed("r")];
-        seen.in_order(&nested, "the inner region closes, then its task ends, then the outer closes");
+        seen.in_order(
+            &nested,
+            "the inner region closes, then its task ends, then the outer closes",
+        );
     })
 }
 
@@ -103,10 +106,8 @@ pub(crate) fn dropping_a_regions_future_orphans_nothing(name: &'static str) -> C
         vec![Sleep(MOMENT), Note("child cleaned up")],
     );
     let dropped = region("dropped", [spawn("child", [child]), Sleep(FOR_EVER)]);
-    let main = [
-        region("outer", [Abandon(vec![dropped], "ready"), Note("abandoned")]),
-        Note("after"),
-    ];
+    let main =
+        [region("outer", [Abandon(vec![dropped], "ready"), Note("abandoned")]), Note("after")];
     Case::new(name, main, |seen| {
         let order = [
             seen.note("abandoned"),

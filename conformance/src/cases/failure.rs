@@ -2,9 +2,7 @@
 
 use crate::case::Case;
 use crate::log::{Cause, End};
-use crate::program::Step::{
-    Fail, Note, OnCancel, Panic, Reason, Receive, Send, Sleep, Yield,
-};
+use crate::program::Step::{Fail, Note, OnCancel, Panic, Reason, Receive, Send, Sleep, Yield};
 use crate::program::{FOR_EVER, Limits, MOMENT, Policy, Region, Step, region, spawn};
 
 fn sibling() -> Step {

@@ -201,7 +201,9 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         Step::Join(name) => {
             let handle = world.tasks.lock().unwrap().remove(name);
             let Some(mut handle) = handle else {
-                return Err(Stop::Broken(format!("{name} was never spawned, or is joined already")));
+                return Err(Stop::Broken(format!(
+                    "{name} was never spawned, or is joined already"
+                )));
             };
             let answer = match handle.join(cx).await {
                 Ok(outcome) => Ok(end(outcome)),
@@ -291,8 +293,7 @@ async fn open(here: Here<'_>, inner: &Region) {
         asupersync_conformance::program::Policy::FailFast => Policy::FailFast,
         asupersync_conformance::program::Policy::CollectAll => Policy::CollectAll,
     };
-    let options =
-        RegionOptions::new().name(inner.name).policy(policy).budget(budget(inner.limits));
+    let options = RegionOptions::new().name(inner.name).policy(policy).budget(budget(inner.limits));
     let closed = cx
         .region_reported(options, async |scope: &Scope<Stop>| {
             body(Here { scope: Some(scope), region, ..here }, &inner.body).await
