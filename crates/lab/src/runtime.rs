@@ -7,8 +7,7 @@ use crate::report::{Finding, LabReport};
 use crate::strategy::{Prefix, Random, Strategy};
 use asupersync_core::{
     CancelReason, Cx, Host, Outcome, RegionOptions, RegionReport, Root, Runnable, Severity,
-    TaskBody, TaskHandle,
-    TaskOptions, Time, cap,
+    TaskBody, TaskHandle, TaskOptions, Time, cap,
 };
 use asupersync_trace::{Event, Header, Writer};
 use std::cell::RefCell;
@@ -80,7 +79,12 @@ impl LabRuntime {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.run_seeded(self.config.seed, self.config.inject_cancel_at, self.config.capture_trace, body)
+        self.run_seeded(
+            self.config.seed,
+            self.config.inject_cancel_at,
+            self.config.capture_trace,
+            body,
+        )
     }
 
     pub(crate) fn run_seeded<F, T, E>(
@@ -121,7 +125,11 @@ impl LabRuntime {
         let Run { root, steps, now, choices, mut findings, .. } = run;
         let unclaimed = root.unclaimed_failures().into_iter();
         let panicked = unclaimed.filter(|failure| failure.severity == Severity::Panicked);
-        findings.extend(panicked.map(Finding::Panicked));
+        findings.extend(panicked.map(|failure| Finding::Panicked {
+            task: failure.task,
+            spawned_at: failure.spawned_at,
+            message: failure.panic,
+        }));
 
         let mut record = state.host.record.lock();
         record.oracles.end(ending);
@@ -193,7 +201,9 @@ impl LabRuntime {
     }
 }
 
-fn take_outcome<T, E>(mut handle: TaskHandle<T, E>) -> Outcome<T, E> {
+fn take_outcome<T: Send + 'static, E: Send + 'static>(
+    mut handle: TaskHandle<T, E>,
+) -> Outcome<T, E> {
     match handle.poll_join(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(outcome)) => outcome,
         // The tree is torn down; a task that is not finished even now will never be.
@@ -265,10 +275,6 @@ impl Run<'_> {
 
     fn run_until(&mut self, limit: u64, main_finished: &dyn Fn() -> bool) -> Stop {
         loop {
-            if !self.closing && main_finished() {
-                self.closing = true;
-                self.root.begin_close();
-            }
             let enabled = match self.host.poll(self.now) {
                 Ready::Tasks(enabled) => enabled,
                 Ready::Timer(at, waker) => {
@@ -277,6 +283,11 @@ impl Run<'_> {
                     continue;
                 }
                 Ready::Nothing { until } => {
+                    // Asked only now, because asking is itself a visible read of the outcome.
+                    if !self.closing && main_finished() {
+                        self.closing = true;
+                        self.root.begin_close();
+                    }
                     if let Some(report) = self.closed() {
                         return Stop::Closed(report);
                     }
