@@ -17,6 +17,9 @@ use std::task::{Context, Poll};
 pub struct BranchOptions {
     /// When the branch is cancelled with [`CancelKind::Timeout`](crate::CancelKind::Timeout).
     pub deadline: Option<Time>,
+    /// The line to name when the deadline fires; the one that opens the branch unless a combinator
+    /// passes on its caller's.
+    pub site: Option<&'static Location<'static>>,
 }
 
 /// How a branch ended.
@@ -49,6 +52,7 @@ pin_project_lite::pin_project! {
         key: Option<ScopeKey>,
         number: u32,
         cancelled: Option<CancelReason>,
+        told: Option<CancelReason>,
         #[pin]
         future: Option<F>,
     }
@@ -70,7 +74,7 @@ impl<'a, F: Future> Branch<'a, F> {
     /// arms no timer.
     #[track_caller]
     pub fn new(cx: &'a TaskCx, options: BranchOptions, future: F) -> Branch<'a, F> {
-        let site = Location::caller();
+        let site = options.site.unwrap_or(Location::caller());
         let header = cx.header();
         let above = {
             let inner = header.inner.lock();
@@ -93,7 +97,7 @@ impl<'a, F: Future> Branch<'a, F> {
         }
         let number = key.serial();
         header.region.observe(&Event::BranchOpened { task: header.id, branch: number });
-        Branch { cx, key: Some(key), number, cancelled: None, future: Some(future) }
+        Branch { cx, key: Some(key), number, cancelled: None, told: None, future: Some(future) }
     }
 
     /// Requests the branch's cancellation; a milder or equal reason than the one in force changes nothing.
@@ -108,6 +112,14 @@ impl<'a, F: Future> Branch<'a, F> {
     /// Whether the branch has ended.
     pub fn is_ended(&self) -> bool {
         self.key.is_none()
+    }
+
+    /// Why the branch was cancelled, itself and not a scope around it, if that reached its future
+    /// before it ended: a wait or checkpoint inside has answered `Cancelled`. Known once it has ended.
+    ///
+    /// A future that finished without having been told finished on its own account, however late.
+    pub fn told_reason(&self) -> Option<&CancelReason> {
+        self.told.as_ref()
     }
 
     /// Why the branch is cancelled: itself, not a scope around it.
@@ -131,6 +143,11 @@ impl<F: Future> Future for Branch<'_, F> {
             return Poll::Pending;
         };
         *this.key = None;
+        *this.told = {
+            let inner = cx.header().inner.lock();
+            let node = inner.scopes.child(key).map(|child| &child.node);
+            node.filter(|node| node.told).and_then(|node| node.cancel.clone())
+        };
         let dropped = matches!(end, BodyEnd::Dropped(_));
         close(cx, key, *this.number, dropped);
         Poll::Ready(match end {

@@ -209,7 +209,8 @@ impl CancelReason {
     }
 
     /// Attributes the reason to another line than the one that made it.
-    pub(crate) fn at_site(mut self, site: &'static Location<'static>) -> CancelReason {
+    #[must_use]
+    pub fn at_site(mut self, site: &'static Location<'static>) -> CancelReason {
         Arc::make_mut(&mut self.0).site = Some(site);
         self
     }

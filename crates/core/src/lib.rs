@@ -80,7 +80,7 @@ pub use cell::{Claim, Detached, ExclusiveCell};
 pub use cx::{Cx, MaskGuard, Masked, TaskCx};
 pub use det::{DetHashMap, DetHashSet};
 pub use error::{Error, ErrorKind, Recoverability};
-pub use event::Event;
+pub use event::{Access, Event, Resolution};
 pub use host::{BlockingJob, BlockingPool, Host, Lane, TimerKey};
 pub use id::{ObjectId, ObligationId, RegionId, TaskId};
 pub use obligation::{
@@ -90,7 +90,7 @@ pub use outcome::{Outcome, OutcomeError, PanicPayload, Severity, join_outcomes};
 pub use queue::{Removed, WaitKey, WaitQueue};
 pub use region::{
     ChildFailure, Closed, FailureCause, Policy, RegionOptions, RegionReport, RegionState, Root,
-    Scope, Straggler,
+    Scope, Straggler, UnclaimedFailure,
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
 pub use step::Object;

@@ -11,7 +11,7 @@ use crate::event::{Event, Resolution};
 use crate::host::TimerKey;
 use crate::id::{ObligationId, TaskId};
 use crate::region::Region;
-use crate::task::TaskRef;
+use crate::task::{Header, Inner, TaskRef};
 use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
@@ -181,6 +181,12 @@ impl fmt::Debug for Obligation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Obligation").field("task", &self.task()).finish_non_exhaustive()
     }
+}
+
+/// Whether the task has abort-class obligations that are not settled.
+pub(crate) fn holds(header: &Header, inner: &Inner) -> bool {
+    header.obligation.read().is_some()
+        || inner.extra.as_ref().is_some_and(|extra| !extra.obligations.is_empty())
 }
 
 /// The abort-class obligations that a task has not settled.

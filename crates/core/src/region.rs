@@ -15,7 +15,7 @@ mod state;
 
 pub use open::Scope;
 pub use report::{ChildFailure, Closed, FailureCause, RegionReport, Straggler};
-pub use root::Root;
+pub use root::{Root, UnclaimedFailure};
 pub use state::RegionState;
 
 use crate::budget::Budget;
@@ -30,6 +30,7 @@ use crate::outcome::Severity;
 use crate::primitive::{Mutex, Ordering};
 use crate::snapshot::waits_of;
 use crate::task::TaskRef;
+use crate::task::run::Ended;
 use crate::task::scopes::{Effects, ScopeKey};
 use crate::timer::{Fires, arm};
 use slab::Slab;
@@ -146,6 +147,11 @@ struct Inner {
 impl Inner {
     fn live(&self) -> usize {
         self.tasks.len() + self.regions.len() + usize::from(self.starting)
+    }
+
+    /// Whether the close can go a step further: the body has ended and nobody is left.
+    fn may_advance(&self) -> bool {
+        self.state.is_ending() && (self.live() == 0 || mutant!(CloseDoesNotWait))
     }
 }
 
@@ -312,48 +318,41 @@ impl Region {
     }
 
     /// A task of this region has published its outcome.
-    pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, severity: Severity) {
+    pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, ended: Ended) {
         let header = task.header();
-        let holds = !unsettled(task).is_empty();
-        let (own_cancel, by_handle) = {
-            let inner = header.inner.lock();
-            let by_handle = inner.extra.as_ref().is_some_and(|extra| extra.cancelled_by_handle);
-            (inner.scopes.base.cancel.clone(), by_handle)
-        };
-        let failed = matches!(severity, Severity::Err | Severity::Panicked);
-        let (removed, cancels) = {
+        let failed = matches!(ended.severity, Severity::Err | Severity::Panicked);
+        let (removed, cancels, last) = {
             let mut inner = self.inner.lock();
             inner.ended += 1;
             let slot = header.slot.load(Ordering::Relaxed) as usize;
             let removed = inner.tasks.try_remove(slot);
-            if holds {
+            if ended.holds {
                 inner.holders.push(task.clone());
             }
             if failed {
                 inner.failed.push(task.clone());
             }
-            if severity == Severity::Cancelled && !by_handle && inner.child_cancelled.is_none() {
-                inner.child_cancelled = own_cancel;
+            if inner.child_cancelled.is_none() {
+                inner.child_cancelled = ended.cancelled;
             }
             let cancels = failed
                 && self.policy == Policy::FailFast
                 && inner.state != RegionState::Finalizing
                 && inner.cancel.is_none()
                 && !mutant!(FailFastIgnored);
-            (removed, cancels)
+            (removed, cancels, inner.may_advance())
         };
         drop(removed);
         if cancels {
+            let how = if ended.severity == Severity::Err { "failed" } else { "panicked" };
             let reason = CancelReason::new(CancelKind::FailFast)
-                .with_message(format!(
-                    "{} {}",
-                    header.id,
-                    if severity == Severity::Err { "failed" } else { "panicked" }
-                ))
+                .with_message(format!("{} {how}", header.id))
                 .at_site(header.spawned_at);
             self.cancel(reason, Origin::Itself);
         }
-        self.advance();
+        if last || cancels {
+            self.advance();
+        }
     }
 
     /// The body has ended; the region closes when its children have.
@@ -379,8 +378,7 @@ impl Region {
         }
         let (step, entered, stale) = {
             let mut inner = self.inner.lock();
-            let blocked = inner.live() > 0 && !mutant!(CloseDoesNotWait);
-            if !inner.state.is_ending() || blocked {
+            if !inner.may_advance() {
                 return;
             }
             let entered = inner.state != RegionState::Finalizing;

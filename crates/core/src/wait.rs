@@ -13,107 +13,85 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// A wait for an event, made by [`TaskCx::wait`].
-///
-/// # Cancel safety
-/// Dropping it takes the wait out of its scope. What `poll` registered with the event is the business of
-/// whoever wrote it. A cancelled wait answers at its next poll.
-#[must_use = "futures do nothing unless awaited"]
-pub struct Wait<'a, F> {
+/// One party's passage through the door: where it waits, and whether it is parked.
+struct Door<'a> {
     cx: &'a TaskCx,
     label: &'static str,
     site: &'static Location<'static>,
     parked: Option<WaitId>,
-    poll: F,
 }
 
-impl<'a, F> Wait<'a, F> {
-    pub(crate) fn new(
-        cx: &'a TaskCx,
-        label: &'static str,
-        site: &'static Location<'static>,
-        poll: F,
-    ) -> Self {
-        Wait { cx, label, site, parked: None, poll }
-    }
-}
-
-// The closure is called through `&mut`, never pinned, so moving a `Wait` moves nothing that was pinned.
-impl<F> Unpin for Wait<'_, F> {}
-
-impl<T, F> Future for Wait<'_, F>
-where
-    F: FnMut(&mut Context<'_>) -> Poll<T>,
-{
-    type Output = Result<T, Cancelled>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let header = this.cx.header();
+impl Door<'_> {
+    fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Result<T, Cancelled>> {
+        let header = self.cx.header();
         let looks_first = mutant!(WaitIgnoresCancel);
         if !looks_first && header.cancelled_now().is_some() {
             if let Some(cancelled) = header.tell() {
-                this.end(true);
+                self.end(true);
                 return Poll::Ready(Err(cancelled));
             }
         }
-        if let Poll::Ready(value) = (this.poll)(context) {
-            this.end(false);
+        if let Poll::Ready(value) = poll(context) {
+            self.end(false);
             return Poll::Ready(Ok(value));
         }
+        if self.park(context) {
+            return Poll::Pending;
+        }
+        match header.tell() {
+            Some(cancelled) => {
+                self.end(true);
+                Poll::Ready(Err(cancelled))
+            }
+            None => {
+                // Masked in the same breath, from another thread: look again soon.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Enters the wait in its scope. False when the scope was cancelled while the event was looked at:
+    /// that cancellation found nothing here to wake.
+    fn park(&mut self, context: &mut Context<'_>) -> bool {
+        let header = self.cx.header();
         let mut waker = Some(context.waker().clone());
         let fresh = {
             let mut inner = header.inner.lock();
             let scope = inner.scopes.current;
-            // A cancellation that came while `poll` ran found nothing here to wake.
-            let late = inner.scopes.effective(scope).is_some();
-            if late && !looks_first && !mutant!(ParkLooksOnce) {
-                None
-            } else {
-                let known = this.parked.and_then(|id| inner.scopes.wait_mut(id));
-                match known {
-                    Some(entry) => {
-                        entry.scope = scope;
-                        std::mem::swap(&mut entry.waker, &mut waker);
-                        Some(false)
-                    }
-                    None => {
-                        let waker = waker.take();
-                        let entry = WaitEntry { waker, scope, label: this.label, site: this.site };
-                        this.parked = Some(inner.scopes.park(entry));
-                        Some(true)
-                    }
+            let looks_again = !mutant!(ParkLooksOnce);
+            if looks_again && inner.scopes.effective(scope).is_some() {
+                return false;
+            }
+            match self.parked.and_then(|id| inner.scopes.wait_mut(id)) {
+                Some(entry) => {
+                    entry.scope = scope;
+                    std::mem::swap(&mut entry.waker, &mut waker);
+                    false
+                }
+                None => {
+                    let waker = waker.take();
+                    let entry = WaitEntry { waker, scope, label: self.label, site: self.site };
+                    self.parked = Some(inner.scopes.park(entry));
+                    true
                 }
             }
         };
         drop(waker);
-        match fresh {
-            Some(fresh) => {
-                if fresh && header.region.observing {
-                    header.region.observe(&Event::WaitParked {
-                        task: header.id,
-                        label: this.label,
-                        site: this.site,
-                    });
-                }
-                Poll::Pending
-            }
-            None => match header.tell() {
-                Some(cancelled) => {
-                    this.end(true);
-                    Poll::Ready(Err(cancelled))
-                }
-                None => {
-                    // Masked in the same breath, from another thread: look again soon.
-                    context.waker().wake_by_ref();
-                    Poll::Pending
-                }
-            },
+        if fresh && header.region.observing {
+            header.region.observe(&Event::WaitParked {
+                task: header.id,
+                label: self.label,
+                site: self.site,
+            });
         }
+        true
     }
-}
 
-impl<F> Wait<'_, F> {
     fn end(&mut self, cancelled: bool) {
         if self.leave() {
             let header = self.cx.header();
@@ -135,15 +113,58 @@ impl<F> Wait<'_, F> {
     }
 }
 
-impl<F> Drop for Wait<'_, F> {
+impl Drop for Door<'_> {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-impl<F> fmt::Debug for Wait<'_, F> {
+impl fmt::Debug for Door<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait").field("label", &self.label).field("site", &self.site).finish()
+    }
+}
+
+/// A wait for an event, made by [`TaskCx::wait`].
+///
+/// # Cancel safety
+/// Dropping it takes the wait out of its scope. What `poll` registered with the event is the business of
+/// whoever wrote it. A cancelled wait answers at its next poll.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Wait<'a, F> {
+    door: Door<'a>,
+    poll: F,
+}
+
+impl<'a, F> Wait<'a, F> {
+    pub(crate) fn new(
+        cx: &'a TaskCx,
+        label: &'static str,
+        site: &'static Location<'static>,
+        poll: F,
+    ) -> Self {
+        Wait { door: Door { cx, label, site, parked: None }, poll }
+    }
+}
+
+// The closure is called through `&mut`, never pinned, so moving a `Wait` moves nothing that was pinned.
+impl<F> Unpin for Wait<'_, F> {}
+
+impl<T, F> Future for Wait<'_, F>
+where
+    F: FnMut(&mut Context<'_>) -> Poll<T>,
+{
+    type Output = Result<T, Cancelled>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.door.poll(context, &mut this.poll)
+    }
+}
+
+impl<F> fmt::Debug for Wait<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.door.fmt(f)
     }
 }
 
@@ -151,13 +172,13 @@ impl<F> fmt::Debug for Wait<'_, F> {
 ///
 /// # Cancel safety
 /// Nothing is lost by dropping it; the timer is disarmed. A cancelled sleep answers at its next poll.
+#[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep<'a> {
-    wait: Wait<'a, Alarm<'a>>,
+    door: Door<'a>,
+    deadline: Time,
+    alarm: Alarm<'a>,
 }
-
-// `Wait` asks for a closure; an alarm must also be able to be re-armed, so it is one by hand.
-type Alarm<'a> = Box<dyn FnMut(&mut Context<'_>) -> Poll<()> + Send + Sync + 'a>;
 
 impl<'a> Sleep<'a> {
     pub(crate) fn new(
@@ -165,33 +186,29 @@ impl<'a> Sleep<'a> {
         deadline: Time,
         site: &'static Location<'static>,
     ) -> Sleep<'a> {
-        let mut armed = Armed { cx, timer: None };
-        let alarm: Alarm<'a> = Box::new(move |context| armed.poll(deadline, context));
-        Sleep { wait: cx.wait_at("sleep", site, alarm) }
+        let door = Door { cx, label: "sleep", site, parked: None };
+        Sleep { door, deadline, alarm: Alarm { cx, timer: None } }
     }
 }
 
 impl Future for Sleep<'_> {
     type Output = Result<(), Cancelled>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.wait).poll(context)
-    }
-}
-
-impl fmt::Debug for Sleep<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sleep")
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let (alarm, deadline) = (&mut this.alarm, this.deadline);
+        this.door.poll(context, |context| alarm.poll(deadline, context))
     }
 }
 
 /// A host timer that is disarmed when nobody waits for it any more.
-struct Armed<'a> {
+#[derive(Debug)]
+struct Alarm<'a> {
     cx: &'a TaskCx,
     timer: Option<(TimerKey, Waker)>,
 }
 
-impl Armed<'_> {
+impl Alarm<'_> {
     fn poll(&mut self, deadline: Time, context: &mut Context<'_>) -> Poll<()> {
         let region = &self.cx.header().region;
         if region.host.now() >= deadline {
@@ -217,7 +234,7 @@ impl Armed<'_> {
     }
 }
 
-impl Drop for Armed<'_> {
+impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         self.disarm();
     }

@@ -7,6 +7,7 @@ use asupersync_core::{
     Settlement, Time,
 };
 use std::future::{pending, poll_fn};
+use std::panic::Location;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,7 +20,9 @@ static REPLY: ObligationKind = ObligationKind::new("test::Reply");
 fn a_deadline_around_a_foreign_future_that_never_wakes_returns() {
     let ran = run(async |cx: &Cx| {
         let deadline = Some(cx.now() + Duration::from_secs(3));
-        let end = cx.branch(BranchOptions { deadline }, pending::<()>()).await;
+        let end = cx
+            .branch(BranchOptions { deadline, ..BranchOptions::default() }, pending::<()>())
+            .await;
         let BranchEnd::Dropped(reason) = end else { panic!() };
         assert_eq!(reason.kind(), CancelKind::Timeout);
         assert_eq!(cx.now(), Time::from_secs(3));
@@ -34,7 +37,12 @@ fn a_deadline_around_a_foreign_future_that_never_wakes_returns() {
 fn a_deadline_wakes_a_kernel_wait_inside_and_not_the_task_around() {
     let ran = run(async |cx: &Cx| {
         let deadline = Some(cx.now() + Duration::from_secs(3));
-        let end = cx.branch(BranchOptions { deadline }, cx.sleep(Duration::from_secs(60))).await;
+        let end = cx
+            .branch(
+                BranchOptions { deadline, ..BranchOptions::default() },
+                cx.sleep(Duration::from_secs(60)),
+            )
+            .await;
         let BranchEnd::Finished(Err(cancelled)) = end else { panic!() };
         assert_eq!(cancelled.kind(), CancelKind::Timeout);
         cx.checkpoint()?;
@@ -69,7 +77,7 @@ fn cancelling_a_branch_cancels_the_region_inside_it() {
         let deadline = Some(cx.now() + Duration::from_secs(1));
         let end = cx
             .branch(
-                BranchOptions { deadline },
+                BranchOptions { deadline, ..BranchOptions::default() },
                 cx.region(async |scope| {
                     let mut child =
                         scope.spawn(async |cx| Ok(cx.sleep(Duration::from_secs(60)).await?));
@@ -196,4 +204,25 @@ fn events_tell_the_whole_life_of_a_task() {
     ] {
         assert!(events.contains(expected), "{expected} is missing in\n{events}");
     }
+}
+
+#[test]
+fn a_branch_knows_whether_its_deadline_reached_its_future_and_names_the_callers_line() {
+    let site = Location::caller();
+    let ran = run(async move |cx: &Cx| {
+        let options = |seconds| BranchOptions {
+            deadline: Some(cx.now() + Duration::from_secs(seconds)),
+            site: Some(site),
+        };
+        let mut told = pin!(cx.branch(options(1), cx.sleep(Duration::from_secs(60))));
+        assert!(matches!(told.as_mut().await, BranchEnd::Finished(Err(_))));
+        let reason = told.told_reason().expect("the sleep was cut short");
+        assert_eq!((reason.kind(), reason.site()), (CancelKind::Timeout, Some(site)));
+
+        let mut late = pin!(cx.branch(options(1), cx.masked(cx.sleep(Duration::from_secs(2)))));
+        assert!(matches!(late.as_mut().await, BranchEnd::Finished(Ok(()))));
+        assert!(late.told_reason().is_none(), "the mask kept the deadline out");
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok(), "{:?}", ran.outcome);
 }

@@ -246,7 +246,7 @@ fn assemble<T, E: Send + 'static>(
         (failed, inner.child_cancelled.take(), inner.cancel.clone(), inner.origin)
     };
     let mut failures: Vec<ChildFailure<E>> = failed.iter().filter_map(claim_failure::<E>).collect();
-    let from_outside = cancel.filter(|_| origin == Origin::Outside);
+    let from_outside = cancel.clone().filter(|_| origin == Origin::Outside);
     // A child's own deadline or quota counts; what the region itself asked for does not.
     let child_reason = child_cancelled
         .filter(|reason| reason.kind() != CancelKind::ParentCancelled || from_outside.is_some());
@@ -287,6 +287,12 @@ fn assemble<T, E: Send + 'static>(
     }
     if let Some(reason) = child_reason.filter(|_| outcome.severity() < crate::Severity::Cancelled) {
         outcome = Outcome::Cancelled(from_outside.unwrap_or(reason));
+    }
+    // The body may have ended on a milder request than the one its children were then cancelled for.
+    if let (Outcome::Cancelled(reason), Some(last)) = (&outcome, cancel) {
+        if last.strengthens(Some(reason)) {
+            outcome = Outcome::Cancelled(last);
+        }
     }
     Closed { outcome, failures, report: region.report() }
 }

@@ -4,7 +4,7 @@ use super::scopes::ScopeKey;
 use super::state::Next;
 use super::{TaskRef, waker};
 use crate::cancel::{CancelKind, CancelReason};
-use crate::event::Event;
+use crate::event::{Access, Event};
 use crate::host::Lane;
 use crate::id::TaskId;
 use crate::outcome::Severity;
@@ -108,38 +108,60 @@ fn abandon(task: &TaskRef) -> Severity {
 fn complete(task: &TaskRef, severity: Severity) {
     let header = task.header();
     let region = &header.region;
-    // Regions whose futures were forgotten rather than dropped count as dropped now.
-    let leftover: Vec<_> = header.inner.lock().scopes.regions().cloned().collect();
-    for opened in leftover {
-        opened.abandon();
-    }
-    let (joiner, timers) = {
+    let (joiner, timers, ended) = {
         let mut inner = header.inner.lock();
-        let extra = inner.extra.as_mut();
-        let timers = extra.map(|extra| [extra.deadline_timer.take(), extra.cleanup_timer.take()]);
-        if let Some(account) = inner.extra.as_ref().and_then(|extra| extra.account.as_ref()) {
-            account.orphan();
+        loop {
+            let opened = inner.scopes.regions().next().cloned();
+            let Some(opened) = opened else { break };
+            // A region whose future was forgotten rather than dropped counts as dropped now.
+            drop(inner);
+            opened.abandon();
+            inner = header.inner.lock();
         }
+        let mut timers = [None, None];
+        let mut by_handle = false;
+        if let Some(extra) = &mut inner.extra {
+            timers = [extra.deadline_timer.take(), extra.cleanup_timer.take()];
+            by_handle = extra.cancelled_by_handle;
+            if let Some(account) = &extra.account {
+                account.orphan();
+            }
+        }
+        let counts = severity == Severity::Cancelled && !by_handle;
+        let ended = Ended {
+            severity,
+            cancelled: counts.then(|| inner.scopes.base.cancel.clone()).flatten(),
+            holds: crate::obligation::holds(header, &inner),
+        };
         // Under the lock, so that a joiner either sees COMPLETE or leaves its waker in time.
         header.state.complete();
-        (inner.joiner.take(), timers)
+        (inner.joiner.take(), timers, ended)
     };
-    for timer in timers.into_iter().flatten().flatten() {
+    for timer in timers.into_iter().flatten() {
         region.host.disarm_timer(timer);
     }
     if region.observing {
-        header.touch_outcome(crate::event::Access::Write);
+        header.touch_outcome(Access::Write);
         region.observe(&Event::TaskCompleted { task: header.id, region: region.id, severity });
     }
     if let Some(joiner) = joiner {
         crate::wake::wake(joiner);
     }
-    region.child_ended(task, severity);
+    region.child_ended(task, ended);
+}
+
+/// What a region needs to know of a task that has ended.
+pub(crate) struct Ended {
+    pub(crate) severity: Severity,
+    /// Why it was cancelled, where that counts: not by its own handle.
+    pub(crate) cancelled: Option<CancelReason>,
+    /// It leaves abort-class obligations open.
+    pub(crate) holds: bool,
 }
 
 impl super::Header {
     /// Completion writes, and a join reads, the task's outcome.
-    pub(crate) fn touch_outcome(&self, access: crate::event::Access) {
+    pub(crate) fn touch_outcome(&self, access: Access) {
         if self.region.observing {
             self.region.observe(&Event::Access {
                 task: crate::step::task(),

@@ -1,0 +1,277 @@
+//! The machine beneath the kernel: a list of runnables, a clock that is a number, timers in a tree.
+
+use crate::oracle::Oracles;
+use crate::strategy::Choice;
+use asupersync_core::{
+    BlockingJob, BlockingPool, DetHashMap, Event, Host, Lane, Runnable, Time, TimerKey,
+};
+use asupersync_trace::{self as trace, Fingerprinter, Writer};
+use parking_lot::Mutex;
+use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+/// The lab's [`Host`]. Used by one thread; the locks are there because a host must be `Sync`, and
+/// are never contended.
+pub(crate) struct LabHost {
+    seed: AtomicU64,
+    /// Nanoseconds of virtual time; written by the run loop only.
+    now: AtomicU64,
+    observing: bool,
+    pub(crate) queue: Mutex<Queue>,
+    pub(crate) record: Mutex<Record>,
+    services: Mutex<Services>,
+    itself: Weak<LabHost>,
+}
+
+/// What a driver is made from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServiceContext {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The host, for a driver that reads the clock or arms timers. Weak, because the host keeps the
+    /// driver.
+    pub host: Weak<dyn Host>,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    runnables: Vec<Runnable>,
+    /// Describes `runnables`, position by position.
+    choices: Vec<Choice>,
+    arrivals: u64,
+    timers: BTreeMap<(Time, u64), Waker>,
+    /// The time of each armed timer, by key.
+    armed: DetHashMap<u64, Time>,
+    next_timer: u64,
+}
+
+/// What happens on the run's way past the observers.
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) oracles: Oracles,
+    pub(crate) fingerprint: Fingerprinter,
+    pub(crate) trace: Option<Writer>,
+}
+
+impl Record {
+    /// Notes one of the host's own events.
+    pub(crate) fn host(&mut self, event: &trace::Event) {
+        self.fingerprint.host(event);
+        if let Some(trace) = &mut self.trace {
+            trace.host(event);
+        }
+    }
+}
+
+impl LabHost {
+    pub(crate) fn new(observing: bool, services: Services) -> Arc<LabHost> {
+        Arc::new_cyclic(|itself| LabHost {
+            seed: AtomicU64::new(0),
+            now: AtomicU64::new(0),
+            observing,
+            queue: Mutex::default(),
+            record: Mutex::default(),
+            services: Mutex::new(services),
+            itself: itself.clone(),
+        })
+    }
+
+    /// Makes ready for a run.
+    pub(crate) fn begin(&self, seed: u64) {
+        self.seed.store(seed, Ordering::Relaxed);
+        self.now.store(0, Ordering::Relaxed);
+        // Dropping a waker or a runnable runs foreign code, which may come back here.
+        let old = {
+            let mut queue = self.queue.lock();
+            queue.choices.clear();
+            queue.arrivals = 0;
+            queue.armed.clear();
+            queue.next_timer = 0;
+            let timers = std::mem::take(&mut queue.timers);
+            (queue.runnables.drain(..).collect::<Vec<_>>(), timers)
+        };
+        drop(old);
+        let made = self.services.lock().take_made();
+        drop(made);
+    }
+
+    pub(crate) fn set_now(&self, now: Time) {
+        self.now.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Takes a timer that is due at `now` (of several the one for the earliest time, of those the
+    /// one armed first), or else counts the runnables.
+    pub(crate) fn poll(&self, now: Time) -> Ready {
+        let mut queue = self.queue.lock();
+        if let Some(first) = queue.timers.first_entry().filter(|first| first.key().0 <= now) {
+            let ((at, key), waker) = first.remove_entry();
+            queue.armed.remove(&key);
+            return Ready::Timer(at, waker);
+        }
+        match queue.runnables.len() {
+            0 => Ready::Nothing { until: queue.timers.first_key_value().map(|((at, _), _)| *at) },
+            enabled => Ready::Tasks(enabled),
+        }
+    }
+
+    /// Takes one of the runnables, at least one of which there must be: the one at the position that
+    /// `choose` answers. It is called under the queue's lock and must not come back to the host.
+    pub(crate) fn take(&self, choose: impl FnOnce(&[Choice]) -> usize) -> (usize, Runnable) {
+        let mut queue = self.queue.lock();
+        let index = choose(&queue.choices);
+        queue.choices.swap_remove(index);
+        (index, queue.runnables.swap_remove(index))
+    }
+}
+
+/// What can happen next.
+pub(crate) enum Ready {
+    Timer(Time, Waker),
+    Tasks(usize),
+    /// Nothing, until a timer is due, if one is armed.
+    Nothing { until: Option<Time> },
+}
+
+impl Host for LabHost {
+    fn schedule(&self, task: Runnable, lane: Lane) {
+        let mut queue = self.queue.lock();
+        let since = queue.arrivals;
+        queue.arrivals += 1;
+        queue.choices.push(Choice { task: task.task_id(), lane, since });
+        queue.runnables.push(task);
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+
+    fn arm_timer(&self, at: Time, waker: Waker) -> TimerKey {
+        let mut queue = self.queue.lock();
+        let key = queue.next_timer;
+        queue.next_timer += 1;
+        queue.armed.insert(key, at);
+        queue.timers.insert((at, key), waker);
+        TimerKey(key)
+    }
+
+    fn disarm_timer(&self, key: TimerKey) {
+        let waker = {
+            let mut queue = self.queue.lock();
+            let at = queue.armed.remove(&key.0);
+            at.and_then(|at| queue.timers.remove(&(at, key.0)))
+        };
+        drop(waker);
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed.load(Ordering::Relaxed)
+    }
+
+    fn observing(&self) -> bool {
+        self.observing
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        let mut record = self.record.lock();
+        record.oracles.observe(event);
+        record.fingerprint.kernel(event);
+        if let Some(trace) = &mut record.trace {
+            trace.kernel(event);
+        }
+    }
+
+    fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
+        let context = ServiceContext { seed: self.seed(), host: self.itself.clone() };
+        // Made outside the lock: making a driver is foreign code.
+        let make = match self.services.lock().find(service)? {
+            Slot::Made(made) => return Some(made),
+            Slot::Make(make) => make,
+        };
+        let made = make(&context);
+        self.services.lock().keep(service, made.clone());
+        Some(made)
+    }
+}
+
+/// Runs blocking closures where they are submitted: one step, no thread.
+pub(crate) struct InlinePool;
+
+impl BlockingPool for InlinePool {
+    fn submit(&self, job: BlockingJob) {
+        job.run();
+    }
+}
+
+type Erased = Arc<dyn Any + Send + Sync>;
+type Make = Arc<dyn Fn(&ServiceContext) -> Erased + Send + Sync>;
+
+/// The drivers that programs find, by type, each made when first asked for in a run.
+#[derive(Clone)]
+pub(crate) struct Services(Vec<Service>);
+
+#[derive(Clone)]
+struct Service {
+    of: TypeId,
+    make: Make,
+    made: Option<Erased>,
+}
+
+enum Slot {
+    Made(Erased),
+    Make(Make),
+}
+
+impl fmt::Debug for LabHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LabHost").field("now", &self.now()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Services {
+    fn default() -> Services {
+        let mut services = Services(Vec::new());
+        services.add::<Arc<dyn BlockingPool>>(|_| Arc::new(Arc::new(InlinePool)));
+        services
+    }
+}
+
+impl Services {
+    /// Registers a driver, in place of one of the same type.
+    pub(crate) fn add<T: Any + Send + Sync>(
+        &mut self,
+        make: impl Fn(&ServiceContext) -> Arc<T> + Send + Sync + 'static,
+    ) {
+        let of = TypeId::of::<T>();
+        self.0.retain(|service| service.of != of);
+        self.0.push(Service { of, make: Arc::new(move |context| make(context) as Erased), made: None });
+    }
+
+    fn find(&self, of: TypeId) -> Option<Slot> {
+        let service = self.0.iter().find(|service| service.of == of)?;
+        Some(match &service.made {
+            Some(made) => Slot::Made(made.clone()),
+            None => Slot::Make(service.make.clone()),
+        })
+    }
+
+    fn keep(&mut self, of: TypeId, made: Erased) {
+        if let Some(service) = self.0.iter_mut().find(|service| service.of == of) {
+            service.made = Some(made);
+        }
+    }
+
+    fn take_made(&mut self) -> Vec<Erased> {
+        self.0.iter_mut().filter_map(|service| service.made.take()).collect()
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} services", self.0.len())
+    }
+}

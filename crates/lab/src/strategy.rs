@@ -1,0 +1,165 @@
+//! Which of the runnable tasks goes next: the one decision the lab makes.
+
+use asupersync_core::{Lane, TaskId};
+
+/// A task that can be polled next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Which task.
+    pub task: TaskId,
+    /// The lane the kernel suggests. Only a hint here: a correct program is correct in any order.
+    pub lane: Lane,
+    /// When it became runnable, counted in such events since the start of the run.
+    pub since: u64,
+}
+
+/// Chooses the next task, again and again. The whole run follows from these answers, so a list of
+/// them replays it.
+pub trait Strategy: Send {
+    /// A run with this seed begins: forget the one before.
+    fn begin(&mut self, seed: u64);
+
+    /// Answers a position in `enabled`, which has at least two elements, in an order that is itself
+    /// determined by the choices so far. A position beyond the end is a divergence: the run goes on
+    /// with position 0 and reports it.
+    fn choose(&mut self, enabled: &[Choice]) -> usize;
+}
+
+/// Every runnable task is as likely as any other.
+///
+/// The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), its output reduced by
+/// multiplication (Lemire, "Fast random integer generation in an interval", 2019, without the
+/// rejection step: the bias is below `n / 2^64`). Both are part of what a seed means, and pinned by a
+/// test.
+#[derive(Clone, Debug, Default)]
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+impl Strategy for Random {
+    fn begin(&mut self, seed: u64) {
+        self.state = seed;
+    }
+
+    fn choose(&mut self, enabled: &[Choice]) -> usize {
+        let wide = u128::from(self.next()) * enabled.len() as u128;
+        (wide >> 64) as usize
+    }
+}
+
+/// The task that has been runnable for longest. The seed does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Fifo;
+
+impl Strategy for Fifo {
+    fn begin(&mut self, _seed: u64) {}
+
+    fn choose(&mut self, enabled: &[Choice]) -> usize {
+        let oldest = enabled.iter().enumerate().min_by_key(|(_, choice)| choice.since);
+        oldest.map_or(0, |(index, _)| index)
+    }
+}
+
+/// A list of choices, then another strategy.
+#[derive(Clone, Debug)]
+pub struct Prefix<S> {
+    forced: Vec<u32>,
+    next: usize,
+    then: S,
+}
+
+impl<S: Strategy> Prefix<S> {
+    /// Makes these choices first, and leaves the rest to `then`.
+    pub fn new(forced: Vec<u32>, then: S) -> Prefix<S> {
+        Prefix { forced, next: 0, then }
+    }
+}
+
+impl<S: Strategy> Strategy for Prefix<S> {
+    fn begin(&mut self, seed: u64) {
+        self.next = 0;
+        self.then.begin(seed);
+    }
+
+    fn choose(&mut self, enabled: &[Choice]) -> usize {
+        match self.forced.get(self.next) {
+            Some(index) => {
+                self.next += 1;
+                *index as usize
+            }
+            None => self.then.choose(enabled),
+        }
+    }
+}
+
+impl Strategy for Box<dyn Strategy> {
+    fn begin(&mut self, seed: u64) {
+        (**self).begin(seed);
+    }
+
+    fn choose(&mut self, enabled: &[Choice]) -> usize {
+        (**self).choose(enabled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enabled(since: &[u64]) -> Vec<Choice> {
+        let choice = |since: &u64| Choice {
+            task: TaskId::from_bits(*since),
+            lane: Lane::Ready,
+            since: *since,
+        };
+        since.iter().map(choice).collect()
+    }
+
+    fn choices(strategy: &mut dyn Strategy, of: &[Choice], count: usize) -> Vec<usize> {
+        (0..count).map(|_| strategy.choose(of)).collect()
+    }
+
+    #[test]
+    fn a_seed_means_the_same_choices_for_ever() {
+        let mut random = Random::default();
+        random.begin(42);
+        assert_eq!(choices(&mut random, &enabled(&[0; 10]), 12), [7, 1, 2, 3, 0, 8, 2, 8, 3, 6, 2, 4]);
+    }
+
+    #[test]
+    fn random_choices_spread_evenly() {
+        let mut random = Random::default();
+        random.begin(1);
+        let mut counts = [0_u32; 7];
+        for index in choices(&mut random, &enabled(&[0; 7]), 70_000) {
+            counts[index] += 1;
+        }
+        // Standard deviation is below 93; six of them.
+        assert!(counts.iter().all(|count| count.abs_diff(10_000) < 560), "{counts:?}");
+    }
+
+    #[test]
+    fn fifo_takes_who_waits_longest() {
+        assert_eq!(Fifo.choose(&enabled(&[9, 3, 5])), 1);
+    }
+
+    #[test]
+    fn a_prefix_is_followed_and_then_left() {
+        let mut prefix = Prefix::new(vec![2, 0], Fifo);
+        let of = enabled(&[9, 3, 5]);
+        assert_eq!(choices(&mut prefix, &of, 4), [2, 0, 1, 1]);
+        prefix.begin(0);
+        assert_eq!(choices(&mut prefix, &of, 1), [2]);
+    }
+}
