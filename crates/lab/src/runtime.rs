@@ -109,6 +109,7 @@ impl LabRuntime {
         let host: Arc<dyn Host> = state.host.clone();
         let root = Root::new(host, RegionOptions::new().name("root"));
         let handle = root.spawn_with(TaskOptions::new().name("main"), body);
+        root.begin_close();
         let mut run = Run {
             config: &self.config,
             inject_cancel_at,
@@ -119,9 +120,8 @@ impl LabRuntime {
             now: Time::ZERO,
             choices: Vec::new(),
             findings: Vec::new(),
-            closing: false,
         };
-        let (ending, region) = run.drive(&|| handle.is_finished());
+        let (ending, region) = run.drive();
         let outcome = take_outcome(handle);
         let Run { root, steps, now, choices, mut findings, .. } = run;
         let unclaimed = root.unclaimed_failures().into_iter();
@@ -245,7 +245,6 @@ struct Run<'a> {
     now: Time,
     choices: Vec<u32>,
     findings: Vec<Finding>,
-    closing: bool,
 }
 
 /// Why the loop stopped.
@@ -256,8 +255,8 @@ enum Stop {
 }
 
 impl Run<'_> {
-    fn drive(&mut self, main_finished: &dyn Fn() -> bool) -> (Ending, Option<RegionReport>) {
-        let (ending, finding) = match self.run_until(self.config.max_steps, main_finished) {
+    fn drive(&mut self) -> (Ending, Option<RegionReport>) {
+        let (ending, finding) = match self.run_until(self.config.max_steps) {
             Stop::Closed(report) => return (Ending::Quiescent, Some(report)),
             Stop::NothingToDo => {
                 let tree = Box::new(self.root.snapshot());
@@ -279,12 +278,10 @@ impl Run<'_> {
         self.record(&Event::Abandoned { step: self.steps });
         let reason = CancelReason::shutdown(Duration::ZERO).with_message("given up by the lab");
         self.root.cancel(reason);
-        self.root.begin_close();
-        self.closing = true;
         self.root.escalate();
         self.inject_cancel_at = None;
         let limit = self.steps.saturating_add(self.config.max_steps.max(1_000));
-        match self.run_until(limit, &|| true) {
+        match self.run_until(limit) {
             Stop::Closed(report) => Some(report),
             Stop::NothingToDo | Stop::Limit => {
                 let tree = Box::new(self.root.snapshot());
@@ -294,7 +291,7 @@ impl Run<'_> {
         }
     }
 
-    fn run_until(&mut self, limit: u64, main_finished: &dyn Fn() -> bool) -> Stop {
+    fn run_until(&mut self, limit: u64) -> Stop {
         loop {
             let enabled = match self.host.poll(self.now) {
                 Ready::Tasks(enabled) => enabled,
@@ -304,11 +301,6 @@ impl Run<'_> {
                     continue;
                 }
                 Ready::Nothing { until } => {
-                    // Asked only now, because asking is itself a visible read of the outcome.
-                    if !self.closing && main_finished() {
-                        self.closing = true;
-                        self.root.begin_close();
-                    }
                     if let Some(report) = self.closed() {
                         return Stop::Closed(report);
                     }
@@ -358,9 +350,6 @@ impl Run<'_> {
     }
 
     fn closed(&mut self) -> Option<RegionReport> {
-        if !self.closing {
-            return None;
-        }
         match self.root.poll_closed(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(report) => Some(report),
             Poll::Pending => None,
