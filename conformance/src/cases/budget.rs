@@ -3,10 +3,10 @@
 use crate::case::Case;
 use crate::log::{Cause, End};
 use crate::program::Step::{
-    Cancel, Charge, Forever, Join, Linger, Note, Receive, Send, Sleep, Times, Yield,
+    Cancel, Charge, Forever, Join, Masked, Note, Receive, Send, Sleep, Times, Yield,
 };
 use crate::program::{
-    Limits, MOMENT, Policy, Region, Request, Step, region, spawn, spawn_limited,
+    FOR_EVER, Limits, MOMENT, Policy, Region, Request, Step, region, spawn, spawn_limited,
 };
 use std::time::Duration;
 
@@ -42,7 +42,10 @@ pub(crate) fn a_poll_quota_stops_a_task_that_yields_for_ever(name: &'static str)
 
 pub(crate) fn a_cost_quota_stops_the_task_that_overdraws_it(name: &'static str) -> Case {
     let body = vec![
-        spawn("spender", [Charge(6), Note("six"), Charge(3), Note("nine"), Charge(2), Note("eleven")]),
+        spawn(
+            "spender",
+            [Charge(6), Note("six"), Charge(3), Note("nine"), Charge(2), Note("eleven")],
+        ),
         Join("spender"),
     ];
     let limits = Limits { cost: Some(10), ..Limits::default() };
@@ -61,7 +64,8 @@ pub(crate) fn a_spent_cleanup_budget_escalates_and_names_the_straggler(name: &'s
         region(
             "r",
             [
-                spawn("wedge", [Send("ready"), Linger(u32::MAX), Note("wedge ended by itself")]),
+                // Under a mask nothing but the end of its cleanup time can reach it.
+                spawn("wedge", [Masked(vec![Send("ready"), Sleep(FOR_EVER)])]),
                 spawn("tidy", [Sleep(Duration::from_millis(1))]),
                 Receive("ready"),
                 Sleep(MOMENT),

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A set of branches that is polled together. The implementations are a tuple's slots and a list's.
-pub trait Slots {
+pub(crate) trait Slots {
     fn open(&self) -> usize;
 
     /// Calls `visit` for each open slot that has been woken since it was last visited, with the
@@ -28,7 +28,7 @@ pub(crate) type Visit<'v> =
 pin_project! {
     /// The future of a combinator over the branches `S`, which yields an `R`.
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Drive<'a, S, R> {
+    pub(crate) struct Drive<'a, S, R> {
         #[pin]
         slots: S,
         cx: &'a TaskCx,

@@ -92,7 +92,7 @@ use std::pin::Pin;
 /// Awaited, nothing is lost: each branch ends by itself. If the future of `join` is dropped, the
 /// values of branches that have finished are dropped with it.
 #[track_caller]
-pub fn join<'a, T: Join<'a>>(
+pub fn join<'a, T: Join>(
     cx: &'a TaskCx,
     futures: T,
 ) -> impl Future<Output = Result<T::Output, Cancelled>> + use<'a, T> {
@@ -152,7 +152,7 @@ pub fn try_join<'a, T>(
     futures: T,
 ) -> impl Future<Output = Result<T::Output, T::Error>> + use<'a, T>
 where
-    T: TryJoin<'a>,
+    T: TryJoin,
     T::Error: From<Cancelled>,
 {
     let site = Location::caller();
@@ -215,7 +215,7 @@ where
 /// is dropped, so race operations that commit in one step (`recv`, `reserve`, `lock`), not whole
 /// transactions.
 #[track_caller]
-pub fn race<'a, T: Race<'a>>(
+pub fn race<'a, T: Race>(
     cx: &'a TaskCx,
     futures: T,
 ) -> impl Future<Output = Result<T::Output, Cancelled>> + use<'a, T> {
@@ -250,7 +250,8 @@ pub fn race_all<'a, F: Future + 'a>(
     let futures: Vec<F> = futures.into_iter().collect();
     async move {
         let list = List::new(cx, |_| true, futures);
-        let finish = |list: Pin<&mut List<'a, F>>, winner: Option<usize>| list.get_mut().take(winner?);
+        let finish =
+            |list: Pin<&mut List<'a, F>>, winner: Option<usize>| list.get_mut().take(winner?);
         match Drive::new(cx, site, CancelKind::RaceLost, list, finish).await {
             Some(value) => Ok(value),
             None => Err(drive::cancelled(cx, "race_all", site).await),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 pin_project! {
     /// A branch and, once it has finished, its value.
-    pub struct Slot<'a, F>
+    pub(crate) struct Slot<'a, F>
     where
         F: Future,
     {
@@ -33,7 +33,7 @@ pin_project! {
 }
 
 /// What one poll of a slot did.
-pub enum Step {
+pub(crate) enum Step {
     Pending,
     /// The branch returned; `decides` when its value settles the combinator.
     Finished {
@@ -47,11 +47,7 @@ pub enum Step {
 impl<'a, F: Future> Slot<'a, F> {
     /// Opens the branch beneath the scope that is being polled, so this is done at the combinator's
     /// first poll and not when it is called: its future may be on its way into another combinator.
-    pub(crate) fn new(
-        cx: &'a TaskCx,
-        decides: fn(&F::Output) -> bool,
-        future: F,
-    ) -> Slot<'a, F> {
+    pub(crate) fn new(cx: &'a TaskCx, decides: fn(&F::Output) -> bool, future: F) -> Slot<'a, F> {
         let branch = Branch::new(cx, BranchOptions::default(), future);
         Slot { state: State::Open { branch }, decides }
     }
@@ -66,7 +62,7 @@ impl<'a, F: Future> Slot<'a, F> {
 }
 
 /// A slot whose future's type is forgotten, so that one driver serves tuples and lists.
-pub trait AnySlot {
+pub(crate) trait AnySlot {
     fn is_open(&self) -> bool;
     /// Polls an open branch; its future is gone when this answers anything but `Pending`.
     fn step(self: Pin<&mut Self>, context: &mut Context<'_>) -> Step;

@@ -20,13 +20,11 @@ type Site = &'static Location<'static>;
     message = "`{Self}` is not a tuple of one to eight futures",
     note = "for a list of futures there is `join_all`"
 )]
-pub trait Join<'a>: sealed::Sealed {
+pub trait Join: sealed::Sealed {
     /// The tuple of what they return.
     type Output;
     #[doc(hidden)]
-    type Future: Future<Output = Option<Self::Output>>;
-    #[doc(hidden)]
-    fn join(self, cx: &'a TaskCx, site: Site) -> Self::Future;
+    fn join(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>>;
 }
 
 /// Tuples of fallible futures that [`try_join`](crate::try_join) takes: one to eight with one type
@@ -35,15 +33,17 @@ pub trait Join<'a>: sealed::Sealed {
     message = "`{Self}` is not a tuple of one to eight futures that return `Result` with one error type",
     note = "for a list of futures there is `try_join_all`"
 )]
-pub trait TryJoin<'a>: sealed::Sealed {
+pub trait TryJoin: sealed::Sealed {
     /// The tuple of what they return in success.
     type Output;
     /// Their common error.
     type Error;
     #[doc(hidden)]
-    type Future: Future<Output = Option<Result<Self::Output, Self::Error>>>;
-    #[doc(hidden)]
-    fn try_join(self, cx: &'a TaskCx, site: Site) -> Self::Future;
+    fn try_join(
+        self,
+        cx: &TaskCx,
+        site: Site,
+    ) -> impl Future<Output = Option<Result<Self::Output, Self::Error>>>;
 }
 
 /// Tuples of futures that [`race`](crate::race) takes: one to eight with one type of output.
@@ -51,20 +51,17 @@ pub trait TryJoin<'a>: sealed::Sealed {
     message = "`{Self}` is not a tuple of one to eight futures with one type of output",
     note = "for a list of futures there is `race_all`"
 )]
-pub trait Race<'a>: sealed::Sealed {
+pub trait Race: sealed::Sealed {
     /// What each of them returns.
     type Output;
     #[doc(hidden)]
-    type Future: Future<Output = Option<Self::Output>>;
-    #[doc(hidden)]
-    fn race(self, cx: &'a TaskCx, site: Site) -> Self::Future;
+    fn race(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>>;
 }
 
 macro_rules! tuple {
     ($slots:ident: $($F:ident $T:ident $f:ident $index:literal),+) => {
         pin_project! {
-            #[doc(hidden)]
-            pub struct $slots<'a, $($F),+>
+            pub(crate) struct $slots<'a, $($F),+>
             where
                 $($F: Future),+
             {
@@ -100,14 +97,10 @@ macro_rules! tuple {
 
         impl<$($F),+> sealed::Sealed for ($($F,)+) {}
 
-        impl<'a, $($F),+> Join<'a> for ($($F,)+)
-        where
-            $($F: Future + 'a, $F::Output: 'a),+
-        {
+        impl<$($F: Future),+> Join for ($($F,)+) {
             type Output = ($($F::Output,)+);
-            type Future = Drive<'a, $slots<'a, $($F),+>, Self::Output>;
 
-            fn join(self, cx: &'a TaskCx, site: Site) -> Self::Future {
+            fn join(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>> {
                 let ($($f,)+) = self;
                 let slots = $slots { $($f: Slot::new(cx, |_| false, $f)),+ };
                 Drive::new(cx, site, CancelKind::FailFast, slots, |slots, _| {
@@ -117,16 +110,18 @@ macro_rules! tuple {
             }
         }
 
-        impl<'a, Error, $($F, $T),+> TryJoin<'a> for ($($F,)+)
+        impl<Error, $($F, $T),+> TryJoin for ($($F,)+)
         where
-            $($F: Future<Output = Result<$T, Error>> + 'a, $T: 'a,)+
-            Error: 'a,
+            $($F: Future<Output = Result<$T, Error>>,)+
         {
             type Output = ($($T,)+);
             type Error = Error;
-            type Future = Drive<'a, $slots<'a, $($F),+>, Result<Self::Output, Error>>;
 
-            fn try_join(self, cx: &'a TaskCx, site: Site) -> Self::Future {
+            fn try_join(
+                self,
+                cx: &TaskCx,
+                site: Site,
+            ) -> impl Future<Output = Option<Result<Self::Output, Error>>> {
                 let ($($f,)+) = self;
                 let slots = $slots { $($f: Slot::new(cx, Result::is_err, $f)),+ };
                 Drive::new(cx, site, CancelKind::FailFast, slots, |slots, first_error| {
@@ -142,15 +137,13 @@ macro_rules! tuple {
             }
         }
 
-        impl<'a, T, $($F),+> Race<'a> for ($($F,)+)
+        impl<T, $($F),+> Race for ($($F,)+)
         where
-            $($F: Future<Output = T> + 'a,)+
-            T: 'a,
+            $($F: Future<Output = T>,)+
         {
             type Output = T;
-            type Future = Drive<'a, $slots<'a, $($F),+>, T>;
 
-            fn race(self, cx: &'a TaskCx, site: Site) -> Self::Future {
+            fn race(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<T>> {
                 let ($($f,)+) = self;
                 let slots = $slots { $($f: Slot::new(cx, |_| true, $f)),+ };
                 Drive::new(cx, site, CancelKind::RaceLost, slots, |slots, winner| {

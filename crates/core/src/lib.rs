@@ -90,7 +90,7 @@ pub use outcome::{Outcome, OutcomeError, PanicPayload, Severity, join_outcomes};
 pub use queue::{Removed, WaitKey, WaitQueue};
 pub use region::{
     ChildFailure, Closed, FailureCause, Policy, RegionOptions, RegionReport, RegionState, Root,
-    Scope, Straggler,
+    Scope, Straggler, UnclaimedFailure,
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
 pub use step::Object;

@@ -107,12 +107,14 @@ impl TaskSnapshot {
         let header = task.header();
         let obligations =
             unsettled(task).into_iter().map(|(kind, site)| (kind.name(), site)).collect();
+        // A guard inside the struct expression would live to its end, across the next lock.
+        let cancel = header.inner.lock().scopes.base.cancel.clone();
         TaskSnapshot {
             id: header.id,
             name: header.name(),
             spawned_at: header.spawned_at,
             state: header.state.describe(),
-            cancel: header.inner.lock().scopes.base.cancel.clone(),
+            cancel,
             waits: waits_of(task),
             obligations,
         }

@@ -578,3 +578,79 @@ fn ids_do_not_depend_on_the_order_of_independent_spawns() {
     });
     assert_eq!(first.outcome.ok(), second.outcome.ok());
 }
+
+#[test]
+fn a_region_whose_body_has_ended_still_takes_on_a_more_severe_reason() {
+    let ran = run(async |cx: &Cx| {
+        let mut nest = cx.spawn(async |cx: &Cx| {
+            let outcome = cx
+                .region(async |scope| {
+                    let _ = scope.spawn(async |cx: &Cx| {
+                        cx.masked(cx.sleep(Duration::from_secs(1))).await?;
+                        cx.checkpoint()?;
+                        Ok::<_, Error>(())
+                    });
+                    cx.sleep(Duration::from_secs(60)).await?;
+                    Ok::<_, Error>(())
+                })
+                .await;
+            let Outcome::Cancelled(reason) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(reason.severity(), CancelKind::Shutdown);
+            Ok::<_, Error>(())
+        });
+        cx.yield_now().await?;
+        nest.cancel(CancelReason::user("please"));
+        // The body is told and returns; the child is still under its mask.
+        cx.yield_now().await?;
+        cx.yield_now().await?;
+        nest.cancel(CancelReason::new(CancelKind::Shutdown));
+        assert!(nest.join(cx).await?.is_ok());
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok(), "{:?}", ran.outcome);
+}
+
+#[test]
+fn a_snapshot_shows_what_a_parked_task_waits_for() {
+    let ran = run(async |cx: &Cx| {
+        let outcome = cx
+            .region(async |scope| {
+                drop(scope.spawn(async |cx: &Cx| {
+                    cx.wait("test::never", |_| std::task::Poll::<()>::Pending).await?;
+                    Ok(())
+                }));
+                cx.yield_now().await?;
+                let snapshot = scope.snapshot();
+                scope.cancel(CancelReason::user("seen"));
+                Ok::<_, Error>(snapshot)
+            })
+            .await;
+        Ok::<_, Error>(outcome.ok())
+    });
+    let Outcome::Ok(Some(snapshot)) = ran.outcome else { panic!("no snapshot") };
+    assert_eq!(snapshot.tasks.len(), 1);
+    assert_eq!(snapshot.tasks[0].waits[0].label, "test::never");
+}
+
+#[test]
+fn a_task_that_waits_for_nothing_but_its_region_ends_as_cancelled_when_it_is() {
+    let ran = run(async |cx: &Cx| {
+        let mut task = cx.spawn(async |cx: &Cx| {
+            let outcome: Outcome<(), Error> = cx
+                .region(async |scope| {
+                    let _ = scope.spawn(async |cx| Ok(cx.sleep(Duration::from_secs(60)).await?));
+                    Ok(())
+                })
+                .await;
+            Ok(outcome.into_result()?)
+        });
+        cx.sleep(Duration::from_secs(1)).await?;
+        task.cancel(CancelReason::user("enough"));
+        // As an `Err` it would be a failure, which cancels its siblings: this task.
+        let outcome = task.join(cx).await?;
+        Ok::<_, Error>((outcome, task.take_cleanup_error()))
+    });
+    let Outcome::Ok((outcome, beside)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert!(outcome.is_cancelled(), "{outcome:?}");
+    assert!(beside.is_some_and(|error: Error| error.is_cancelled()));
+}

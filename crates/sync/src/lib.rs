@@ -1,7 +1,7 @@
 //! Locks, semaphores and notifications for tasks that can be cancelled.
 //!
-//! [`Mutex`] protects a value, [`Semaphore`] counts permits, [`Notify`] wakes without a value. All
-//! three are strictly first come, first served: whatever is released goes to the head of the line
+//! [`Mutex`] protects a value, [`Semaphore`] counts permits, [`Notify`] wakes without a value,
+//! [`OnceLock`] makes a value once, [`Barrier`] lets tasks meet. Lines are strictly first come, first served: whatever is released goes to the head of the line
 //! directly, and nobody who comes later overtakes. Guards and permits are obligations of the kernel,
 //! so that a region's report and the inspector can name who holds what, since which source line.
 //! [`Slots`](slots::Slots) is the machine beneath the semaphore; channels count their capacity with
@@ -35,15 +35,19 @@
 
 #![forbid(unsafe_code)]
 
+mod barrier;
 #[cfg(mutants)]
 pub mod mutant;
 #[cfg(not(mutants))]
 mod mutant;
 mod mutex;
 mod notify;
+mod once;
 mod semaphore;
 pub mod slots;
 
+pub use barrier::Barrier;
 pub use mutex::{Mutex, MutexGuard};
 pub use notify::Notify;
+pub use once::OnceLock;
 pub use semaphore::{AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};

@@ -178,7 +178,12 @@ where
     .await;
     detach(cx, key);
     std::mem::forget(guard);
-    assemble(&region, policy, ended, told)
+    let closed = assemble(&region, policy, ended, told);
+    if closed.outcome.is_cancelled() {
+        // Where the scope around is cancelled too, this answer tells it so, as a wait's would.
+        let _ = cx.header().tell();
+    }
+    closed
 }
 
 fn open(cx: &TaskCx, options: RegionOptions, site: &'static Location<'static>) -> Arc<Region> {
@@ -246,7 +251,7 @@ fn assemble<T, E: Send + 'static>(
         (failed, inner.child_cancelled.take(), inner.cancel.clone(), inner.origin)
     };
     let mut failures: Vec<ChildFailure<E>> = failed.iter().filter_map(claim_failure::<E>).collect();
-    let from_outside = cancel.filter(|_| origin == Origin::Outside);
+    let from_outside = cancel.clone().filter(|_| origin == Origin::Outside);
     // A child's own deadline or quota counts; what the region itself asked for does not.
     let child_reason = child_cancelled
         .filter(|reason| reason.kind() != CancelKind::ParentCancelled || from_outside.is_some());
@@ -287,6 +292,12 @@ fn assemble<T, E: Send + 'static>(
     }
     if let Some(reason) = child_reason.filter(|_| outcome.severity() < crate::Severity::Cancelled) {
         outcome = Outcome::Cancelled(from_outside.unwrap_or(reason));
+    }
+    // The body may have ended on a milder request than the one its children were then cancelled for.
+    if let (Outcome::Cancelled(reason), Some(last)) = (&outcome, cancel) {
+        if last.strengthens(Some(reason)) {
+            outcome = Outcome::Cancelled(last);
+        }
     }
     Closed { outcome, failures, report: region.report() }
 }

@@ -55,6 +55,43 @@ impl<T, E> TaskHandle<T, E> {
         self.task.cancel_alone(reason, true);
     }
 
+    /// The poll form of [`join`](TaskHandle::join), for hosts and foreign executors: it knows no caller
+    /// to cancel. One waker is kept, the last.
+    pub fn poll_join(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Outcome<T, E>, JoinError>> {
+        let header = self.task.header();
+        if !header.state.is_complete() {
+            let mut waker = Some(context.waker().clone());
+            let mut inner = header.inner.lock();
+            // COMPLETE is set under this lock: either it is seen here, or the waker is.
+            if !header.state.is_complete() || mutant!(JoinLooksOnce) {
+                std::mem::swap(&mut inner.joiner, &mut waker);
+                drop(inner);
+                drop(waker);
+                return Poll::Pending;
+            }
+        }
+        header.touch_outcome(Access::Write);
+        if !header.state.claim() {
+            return Poll::Ready(Err(JoinError::AlreadyTaken { task: header.id }));
+        }
+        let mut finished: Option<Finished<T, E>> = None;
+        let out = std::ptr::from_mut(&mut finished).cast();
+        // SAFETY: the task is complete and the claim is ours. `out` points at an `Option<Finished<T, E>>`,
+        // and `T` and `E` are the task's own: a `TaskHandle<T, E>` is made only by the spawn of a
+        // `TaskBody<_, T, E>`.
+        unsafe { (header.vtable.take)(self.task.as_raw(), out) };
+        Poll::Ready(match finished {
+            Some(finished) => {
+                self.beside = finished.beside;
+                Ok(finished.outcome)
+            }
+            None => Err(JoinError::AlreadyTaken { task: header.id }),
+        })
+    }
+
     /// The error that the body returned after it was told of its cancellation, once joined.
     pub fn take_cleanup_error(&mut self) -> Option<E> {
         self.beside.take()
@@ -91,43 +128,6 @@ impl<T: Send + 'static, E: Send + 'static> TaskHandle<T, E> {
             std::mem::forget(guard);
             joined.map_err(JoinError::Cancelled)?
         }
-    }
-
-    /// The poll form of [`join`](TaskHandle::join), for hosts and foreign executors: it knows no caller
-    /// to cancel. One waker is kept, the last.
-    pub fn poll_join(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Outcome<T, E>, JoinError>> {
-        let header = self.task.header();
-        if !header.state.is_complete() {
-            let mut waker = Some(context.waker().clone());
-            let mut inner = header.inner.lock();
-            // COMPLETE is set under this lock: either it is seen here, or the waker is.
-            if !header.state.is_complete() || mutant!(JoinLooksOnce) {
-                std::mem::swap(&mut inner.joiner, &mut waker);
-                drop(inner);
-                drop(waker);
-                return Poll::Pending;
-            }
-        }
-        header.touch_outcome(Access::Write);
-        if !header.state.claim() {
-            return Poll::Ready(Err(JoinError::AlreadyTaken { task: header.id }));
-        }
-        let mut finished: Option<Finished<T, E>> = None;
-        let out = std::ptr::from_mut(&mut finished).cast();
-        // SAFETY: the task is complete and the claim is ours. `out` points at an `Option<Finished<T, E>>`,
-        // and `T` and `E` are the task's own: a `TaskHandle<T, E>` is made only by the spawn of a
-        // `TaskBody<_, T, E>`.
-        unsafe { (header.vtable.take)(self.task.as_raw(), out) };
-        Poll::Ready(match finished {
-            Some(finished) => {
-                self.beside = finished.beside;
-                Ok(finished.outcome)
-            }
-            None => Err(JoinError::AlreadyTaken { task: header.id }),
-        })
     }
 }
 

@@ -1,0 +1,13 @@
+//! Side-by-side measurements: ours, a peer and a floor in the same process, rounds interleaved.
+//!
+//! [`runner`] measures and reports; each module of [`groups`] is one group of workloads. A group
+//! is run by name: `cargo run --profile bench -p asupersync-bench -- GROUP [--quick]`.
+//!
+//! # Limitations
+//! Nothing is pinned and frequencies are not controlled: only the ratios within one run mean much.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
+
+pub mod groups;
+pub mod runner;

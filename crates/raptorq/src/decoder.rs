@@ -1,0 +1,299 @@
+//! The decoder of one block: takes symbols in any order until they determine the source.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::parameters::{BlockParameters, MAX_ESI};
+use crate::plan::{Plan, emission_to, execute};
+use crate::solver::Solver;
+use crate::symbol::{Inputs, Kernel};
+
+/// Symbols beyond K that a decoder stores while it cannot yet decode.
+///
+/// The chance that K + 64 random symbols are not enough is far below 2^-500.
+pub const MAX_OVERHEAD: u32 = 64;
+
+/// Full runs of the solver that a block may cost. After the first, further symbols continue it; only
+/// symbols so unusual that the sparse phase itself failed lead to another.
+pub const MAX_SOLVER_RUNS: u32 = 8;
+
+/// Why a symbol was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The block would have no or too many symbols, or symbols no octets.
+    Parameters {
+        /// Source symbols K.
+        symbols: u32,
+        /// Octets in a symbol.
+        symbol_size: usize,
+    },
+    /// The payload is not one symbol long.
+    SymbolSize {
+        /// Octets received.
+        length: usize,
+        /// Octets in a symbol.
+        symbol_size: usize,
+    },
+    /// An encoding symbol ID above 2^24 - 1.
+    Esi(u32),
+    /// K + [`MAX_OVERHEAD`] symbols are stored and still do not determine the block.
+    Exhausted {
+        /// Symbols stored.
+        stored: u32,
+    },
+}
+
+impl DecodeError {
+    /// A stable code for logs and metrics.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Parameters { .. } => "decode_parameters",
+            Self::SymbolSize { .. } => "decode_symbol_size",
+            Self::Esi(_) => "decode_esi",
+            Self::Exhausted { .. } => "decode_exhausted",
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parameters { symbols, symbol_size } => {
+                write!(f, "{symbols} symbols of {symbol_size} octets are no block")
+            }
+            Self::SymbolSize { length, symbol_size } => {
+                write!(f, "payload has {length} octets, a symbol has {symbol_size}; drop the packet")
+            }
+            Self::Esi(esi) => write!(f, "encoding symbol ID {esi} is above {MAX_ESI}"),
+            Self::Exhausted { stored } => write!(
+                f,
+                "{stored} symbols do not determine the block; they were chosen badly, start again"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// What came of a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// Stored; the block is not determined yet.
+    Stored,
+    /// A symbol with this ID was here before; the new one is dropped.
+    Duplicate,
+    /// The symbols determine the block: call [`BlockDecoder::decode`].
+    Ready,
+}
+
+/// The state of one block at a receiver.
+///
+/// Memory is at most `(K + 64) * (T + 128)` octets of symbols and IDs, plus, while decoding, the
+/// solver's `O(L)` words and the output. The solver runs at most [`MAX_SOLVER_RUNS`] times.
+pub struct BlockDecoder {
+    kernel: Kernel,
+    parameters: BlockParameters,
+    symbol_size: usize,
+    esis: Vec<u32>,
+    symbols: Vec<Vec<u8>>,
+    seen: BTreeSet<u32>,
+    source: u32,
+    solver: Option<Box<Solver>>,
+    runs: u32,
+    /// Symbols needed before the next full run of the solver.
+    next_run: u32,
+    /// Symbols that the solver started with.
+    started: u32,
+    ready: bool,
+}
+
+impl fmt::Debug for BlockDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockDecoder")
+            .field("symbols", &self.parameters.k)
+            .field("stored", &self.symbols.len())
+            .field("ready", &self.ready)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BlockDecoder {
+    /// A decoder for K = `symbols` source symbols of `symbol_size` octets, with the fastest kernel.
+    ///
+    /// # Errors
+    /// [`DecodeError::Parameters`] unless `1 <= symbols <= 56,403` and `symbol_size` is positive.
+    pub fn new(symbols: u32, symbol_size: usize) -> Result<Self, DecodeError> {
+        Self::with_kernel(Kernel::detect(), symbols, symbol_size)
+    }
+
+    /// As [`new`](Self::new) with a given kernel.
+    ///
+    /// # Errors
+    /// [`DecodeError::Parameters`] unless `1 <= symbols <= 56,403` and `symbol_size` is positive.
+    pub fn with_kernel(
+        kernel: Kernel,
+        symbols: u32,
+        symbol_size: usize,
+    ) -> Result<Self, DecodeError> {
+        let parameters = BlockParameters::for_symbols(symbols)
+            .filter(|_| symbol_size > 0)
+            .ok_or(DecodeError::Parameters { symbols, symbol_size })?;
+        Ok(Self {
+            kernel,
+            parameters,
+            symbol_size,
+            esis: Vec::new(),
+            symbols: Vec::new(),
+            seen: BTreeSet::new(),
+            source: 0,
+            solver: None,
+            runs: 0,
+            next_run: symbols,
+            started: 0,
+            ready: false,
+        })
+    }
+
+    /// The code parameters of the block.
+    #[must_use]
+    pub const fn parameters(&self) -> &BlockParameters {
+        &self.parameters
+    }
+
+    /// Distinct symbols stored.
+    #[must_use]
+    pub fn stored(&self) -> u32 {
+        self.symbols.len() as u32
+    }
+
+    /// The IDs of the symbols stored, in order of arrival.
+    #[must_use]
+    pub fn esis(&self) -> &[u32] {
+        &self.esis
+    }
+
+    /// The symbols stored, in order of arrival.
+    pub(crate) fn payloads(&self) -> &[Vec<u8>] {
+        &self.symbols
+    }
+
+    /// Whether the symbols determine the block.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Full runs of the solver so far; at most [`MAX_SOLVER_RUNS`].
+    #[must_use]
+    pub const fn solver_runs(&self) -> u32 {
+        self.runs
+    }
+
+    /// Takes one symbol. From the K-th on, each is checked for whether the block is determined.
+    ///
+    /// Once the block is determined further symbols are dropped and reported as `Ready`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the symbol cannot belong to the block; nothing changes then.
+    pub fn add(&mut self, esi: u32, symbol: Vec<u8>) -> Result<Added, DecodeError> {
+        if esi > MAX_ESI {
+            return Err(DecodeError::Esi(esi));
+        }
+        if symbol.len() != self.symbol_size {
+            let (length, symbol_size) = (symbol.len(), self.symbol_size);
+            return Err(DecodeError::SymbolSize { length, symbol_size });
+        }
+        if self.ready {
+            return Ok(Added::Ready);
+        }
+        let stored = self.stored();
+        let is_source = esi < self.parameters.k;
+        if stored >= self.parameters.k + MAX_OVERHEAD && !is_source {
+            return Err(DecodeError::Exhausted { stored });
+        }
+        if !self.seen.insert(esi) {
+            return Ok(Added::Duplicate);
+        }
+        self.esis.push(esi);
+        self.symbols.push(symbol);
+        self.source += u32::from(is_source);
+        if self.stored() >= self.parameters.k {
+            self.ready = self.source == self.parameters.k || self.solve(esi);
+        }
+        Ok(if self.ready { Added::Ready } else { Added::Stored })
+    }
+
+    /// Continues the elimination with the symbol just stored, or starts it.
+    fn solve(&mut self, esi: u32) -> bool {
+        let parameters = self.parameters;
+        if let Some(solver) = &mut self.solver {
+            return solver.add(parameters.isi(esi)) && solver.invert().is_some();
+        }
+        if self.stored() < self.next_run || self.runs >= MAX_SOLVER_RUNS {
+            return false;
+        }
+        self.runs += 1;
+        self.started = self.stored();
+        // If peeling fails the next try waits for an eighth of the overhead that may be stored.
+        self.next_run = self.stored() + MAX_OVERHEAD / MAX_SOLVER_RUNS;
+        let padding = parameters.k..parameters.k_prime;
+        let received: Vec<u32> = self.esis.iter().map(|&esi| parameters.isi(esi)).collect();
+        self.solver =
+            Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
+        self.solver.as_mut().is_some_and(|solver| solver.invert().is_some())
+    }
+
+    /// The K source symbols, one after the other; `None` until [`is_ready`](Self::is_ready).
+    ///
+    /// May be called again; each call repeats the work on the symbols, not the solver's.
+    #[must_use]
+    pub fn decode(&mut self) -> Option<Vec<u8>> {
+        if !self.ready {
+            return None;
+        }
+        let mut output = vec![0; self.parameters.k as usize * self.symbol_size];
+        self.decode_into(&mut output).then_some(output)
+    }
+
+    /// As [`decode`](Self::decode) to a buffer of K times symbol size octets; false, and nothing
+    /// written, when it has another length or the block is not ready.
+    pub fn decode_into(&mut self, output: &mut [u8]) -> bool {
+        let parameters = self.parameters;
+        let k = parameters.k;
+        if !self.ready || output.len() != k as usize * self.symbol_size {
+            return false;
+        }
+        let mut missing = vec![true; k as usize];
+        for (&esi, symbol) in self.esis.iter().zip(&self.symbols) {
+            if esi < k {
+                missing[esi as usize] = false;
+                let at = esi as usize * self.symbol_size;
+                output[at..at + self.symbol_size].copy_from_slice(symbol);
+            }
+        }
+        if self.source == k {
+            return true;
+        }
+        let total = self.stored();
+        let Some(solver) = &mut self.solver else { return false };
+        let Some(inverse) = solver.invert() else { return false };
+        // LT rows of the matrix: what had arrived when the solver started, padding, what came later.
+        let started = self.started;
+        let padding_end = started + (parameters.k_prime - k);
+        let input = |row: u32| match row {
+            row if row < started => Some(row),
+            row if row < padding_end => None,
+            row => Some(row - (padding_end - started)),
+        };
+        let plan = Plan::compile(solver, &inverse, total, input);
+        let rows = self.symbols.iter().map(Vec::as_slice).collect();
+        let Some(inputs) = Inputs::new(rows, self.symbol_size) else { return false };
+        let wanted: Vec<(u32, u32)> =
+            (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi, esi)).collect();
+        let emit = emission_to(&parameters, k, wanted.into_iter());
+        execute(self.kernel, &plan, &inputs, Some(&emit), output, false);
+        true
+    }
+}

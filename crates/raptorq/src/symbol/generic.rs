@@ -1,0 +1,261 @@
+//! The one algorithm, generic over the vector.
+//!
+//! Everything here is `#[inline(always)]`: it becomes part of the `#[target_feature]` functions of
+//! the instruction set files, which is what makes the vector instructions inline in turn.
+
+use super::program::{NO_INPUT, Program, Step, Sums, Target};
+
+/// A vector of octets of one instruction set.
+///
+/// # Safety
+/// Implementations load and store exactly `BYTES` octets; 64 is a multiple of `BYTES`.
+pub(super) unsafe trait Vector: Copy {
+    /// A constant, prepared for multiplying by it.
+    type Factor: Copy;
+    const BYTES: usize;
+
+    /// # Safety
+    /// The machine has the instruction set.
+    unsafe fn zero() -> Self;
+    /// # Safety
+    /// As [`zero`](Self::zero); `from` is readable for `BYTES` octets, of any alignment.
+    unsafe fn load(from: *const u8) -> Self;
+    /// # Safety
+    /// As [`zero`](Self::zero); `to` is writable for `BYTES` octets, of any alignment.
+    unsafe fn store(self, to: *mut u8);
+    /// # Safety
+    /// As [`zero`](Self::zero).
+    unsafe fn add(self, other: Self) -> Self;
+    /// # Safety
+    /// As [`zero`](Self::zero).
+    unsafe fn factor(factor: u8) -> Self::Factor;
+    /// # Safety
+    /// As [`zero`](Self::zero).
+    unsafe fn mul(self, factor: Self::Factor) -> Self;
+    /// Asks for the cache line of `from`, which need not be readable.
+    fn prefetch(from: *const u8);
+}
+
+/// `to = keep * to + factor * from`.
+pub(super) struct Combine {
+    pub(super) to: *mut u8,
+    pub(super) from: *const u8,
+    pub(super) length: usize,
+    pub(super) factor: u8,
+    pub(super) keep: bool,
+}
+
+/// # Safety
+/// The machine has `V`'s instruction set; `to` is writable and `from` readable for `length` octets,
+/// and they are equal or disjoint.
+#[inline(always)]
+pub(super) unsafe fn combine<V: Vector>(job: &Combine) {
+    // SAFETY: every access is at most at `length`, in bounds by the caller's promise; the tail goes
+    // through `tail`, which is as long as a vector.
+    unsafe {
+        let factor = V::factor(job.factor);
+        let mut at = 0;
+        while at + V::BYTES <= job.length {
+            let mut value = V::load(job.from.add(at));
+            if job.factor != 1 {
+                value = value.mul(factor);
+            }
+            if job.keep {
+                value = value.add(V::load(job.to.add(at)));
+            }
+            value.store(job.to.add(at));
+            at += V::BYTES;
+        }
+        let rest = job.length - at;
+        if rest > 0 {
+            let mut tail = [0u8; 64];
+            std::ptr::copy_nonoverlapping(job.from.add(at), tail.as_mut_ptr(), rest);
+            let mut value = V::load(tail.as_ptr()).mul(factor);
+            if job.keep {
+                let mut old = [0u8; 64];
+                std::ptr::copy_nonoverlapping(job.to.add(at), old.as_mut_ptr(), rest);
+                value = value.add(V::load(old.as_ptr()));
+            }
+            value.store(tail.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(tail.as_ptr(), job.to.add(at), rest);
+        }
+    }
+}
+
+/// One tile of a program.
+///
+/// Conditions, for `width = 64 * lines`: `lines` is 1, 2 or 4; `slab` is readable for
+/// `program.slots() * width` octets and, if the program writes slots, writable; `inputs` points to
+/// `program.inputs()` slices of at least `at + width` octets; `output` is writable for
+/// `(program.outputs() - 1) * stride + at + width` octets when there are outputs. The three do not
+/// overlap.
+pub(super) struct Job<'a> {
+    pub(super) program: &'a Program,
+    pub(super) slab: *mut u8,
+    pub(super) lines: usize,
+    pub(super) inputs: *const &'a [u8],
+    pub(super) at: usize,
+    pub(super) output: *mut u8,
+    pub(super) stride: usize,
+}
+
+/// # Safety
+/// The machine has `V`'s instruction set and the conditions of [`Job`] hold.
+#[inline(always)]
+pub(super) unsafe fn run<V: Vector>(job: &Job<'_>) {
+    // SAFETY: the caller's promise; `N` vectors are `lines` lines in each arm.
+    unsafe {
+        match job.lines * (64 / V::BYTES) {
+            1 => run_width::<V, 1>(job),
+            2 => run_width::<V, 2>(job),
+            4 => run_width::<V, 4>(job),
+            8 => run_width::<V, 8>(job),
+            16 => run_width::<V, 16>(job),
+            _ => run_width::<V, 32>(job),
+        }
+    }
+}
+
+/// How many sums ahead the inputs are asked for: they are far apart and mostly not in the cache.
+const AHEAD: usize = 12;
+
+/// # Safety
+/// As [`run`], and `N * V::BYTES == 64 * job.lines`.
+#[inline(always)]
+unsafe fn run_width<V: Vector, const N: usize>(job: &Job<'_>) {
+    for step in job.program.steps() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match step {
+                Step::Sums(sums) => run_sums::<V, N>(job, sums),
+                Step::Linear { to, from, factors } => {
+                    run_linear::<V, N>(job.slab, to, from, factors);
+                }
+                Step::Scan { to, rows, pairs } => run_scan::<V, N>(job.slab, *to, *rows, pairs),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`run_width`]; `sums` is a step of the job's program.
+#[inline(always)]
+unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
+    let width = N * V::BYTES;
+    let (base, stride) = match step.target {
+        Target::Slots => (job.slab, width),
+        Target::Outputs => (job.output.wrapping_add(job.at), job.stride),
+    };
+    let mut slots = step.slots.as_ptr();
+    let mut start = 0;
+    for (index, sum) in step.sums.iter().enumerate() {
+        // SAFETY: by the program's invariants `sum.to`, `sum.input` and the slots are in bounds of
+        // the job's slab, inputs and output, whose sizes are the conditions of `Job`; `slots` has
+        // advanced by `start` and is read `sum.end - start` times.
+        unsafe {
+            if let Some(next) = step.sums.get(index + AHEAD) {
+                if next.input != NO_INPUT {
+                    let row = (*job.inputs.add(next.input as usize)).as_ptr().add(job.at);
+                    for line in 0..(width / 64) {
+                        V::prefetch(row.wrapping_add(64 * line));
+                    }
+                }
+            }
+            let mut sums = [V::zero(); N];
+            if sum.input != NO_INPUT {
+                let row = (*job.inputs.add(sum.input as usize)).as_ptr().add(job.at);
+                for (i, value) in sums.iter_mut().enumerate() {
+                    *value = V::load(row.add(i * V::BYTES));
+                }
+            }
+            for _ in start..sum.end {
+                let slot = job.slab.add(*slots as usize * width);
+                slots = slots.add(1);
+                for (i, value) in sums.iter_mut().enumerate() {
+                    *value = value.add(V::load(slot.add(i * V::BYTES)));
+                }
+            }
+            start = sum.end;
+            let to = base.add(sum.to as usize * stride);
+            for (i, value) in sums.iter().enumerate() {
+                value.store(to.add(i * V::BYTES));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`run_width`]; the slots are those of a [`Step::Linear`] of the job's program.
+#[inline(always)]
+unsafe fn run_linear<V: Vector, const N: usize>(
+    slab: *mut u8,
+    to: &[u32],
+    from: &[u32],
+    factors: &[u8],
+) {
+    let width = N * V::BYTES;
+    for (&to, factors) in to.iter().zip(factors.chunks_exact(from.len().max(1))) {
+        // SAFETY: slots are below `program.slots()`, by the program's invariants.
+        unsafe {
+            let mut sums = [V::zero(); N];
+            for (&from, &factor) in from.iter().zip(factors) {
+                let factor = V::factor(factor);
+                let slot = slab.add(from as usize * width);
+                for (v, value) in sums.iter_mut().enumerate() {
+                    *value = value.add(V::load(slot.add(v * V::BYTES)).mul(factor));
+                }
+            }
+            let to = slab.add(to as usize * width);
+            for (v, value) in sums.iter().enumerate() {
+                value.store(to.add(v * V::BYTES));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`run_width`]; the arguments are those of a [`Step::Scan`] of the job's program.
+#[inline(always)]
+unsafe fn run_scan<V: Vector, const N: usize>(
+    slab: *mut u8,
+    to: u32,
+    rows: u32,
+    pairs: &[(u8, u8)],
+) {
+    let width = N * V::BYTES;
+    // SAFETY: slots `0..=pairs.len()` and `to..to + rows` are below `program.slots()` and each pair is
+    // below `rows`, by the program's invariants.
+    unsafe {
+        let alpha = V::factor(2);
+        let rows_at = slab.add(to as usize * width);
+        for i in 0..rows as usize * N {
+            V::zero().store(rows_at.add(i * V::BYTES));
+        }
+        let mut z = [V::zero(); N];
+        let mut slot = slab.cast_const();
+        for &(a, b) in pairs {
+            let a = rows_at.add(usize::from(a) * width);
+            let b = rows_at.add(usize::from(b) * width);
+            for (v, z) in z.iter_mut().enumerate() {
+                let offset = v * V::BYTES;
+                *z = z.mul(alpha).add(V::load(slot.add(offset)));
+                let sum_a = z.add(V::load(a.add(offset)));
+                let sum_b = z.add(V::load(b.add(offset)));
+                sum_a.store(a.add(offset));
+                sum_b.store(b.add(offset));
+            }
+            slot = slot.add(width);
+        }
+        for (v, z) in z.iter_mut().enumerate() {
+            *z = z.mul(alpha).add(V::load(slot.add(v * V::BYTES)));
+        }
+        for row in 0..rows as usize {
+            let at = rows_at.add(row * width);
+            for (v, z) in z.iter_mut().enumerate() {
+                let offset = v * V::BYTES;
+                z.add(V::load(at.add(offset))).store(at.add(offset));
+                *z = z.mul(alpha);
+            }
+        }
+    }
+}
