@@ -1,9 +1,10 @@
 //! What a run came to.
 
 use crate::oracle::Verdict;
-use asupersync_core::{Outcome, RegionReport, RegionSnapshot, Time, UnclaimedFailure};
+use asupersync_core::{ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time};
 use asupersync_trace::Fingerprint;
 use std::fmt;
+use std::panic::Location;
 
 /// Something about a run that no correct program does.
 #[derive(Debug)]
@@ -28,7 +29,14 @@ pub enum Finding {
         tree: Box<RegionSnapshot>,
     },
     /// A task panicked and nobody joined it.
-    Panicked(UnclaimedFailure),
+    Panicked {
+        /// Which task.
+        task: TaskId,
+        /// Where it was spawned.
+        spawned_at: &'static Location<'static>,
+        /// What it said, when that was text.
+        message: Option<String>,
+    },
     /// The tree could not be brought to quiescence even by dropping its futures.
     TeardownStuck {
         /// What was left.
@@ -49,11 +57,11 @@ impl Finding {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Finding::Deadlock { .. } => "ASY-0601",
-            Finding::StepLimit { .. } => "ASY-0602",
-            Finding::TeardownStuck { .. } => "ASY-0603",
-            Finding::Diverged { .. } => "ASY-0604",
-            Finding::Panicked(_) => "ASY-0605",
+            Finding::Deadlock { .. } => ErrorKind::Deadlock.code(),
+            Finding::StepLimit { .. } => ErrorKind::StepLimit.code(),
+            Finding::TeardownStuck { .. } => ErrorKind::RegionCloseTimeout.code(),
+            Finding::Panicked { .. } => ErrorKind::Panicked.code(),
+            Finding::Diverged { .. } => "ASY-0601",
         }
     }
 }
@@ -72,16 +80,13 @@ impl fmt::Display for Finding {
                 "the run did not end within {steps} steps ({at} of virtual time): a task yields for \
                  ever, or the limit is too low (`LabConfig::max_steps`). The tree:\n{tree}"
             ),
-            Finding::Panicked(failure) => {
-                let message = failure.panic.as_deref().unwrap_or("(no message)");
-                let (task, site) = (failure.task, failure.spawned_at);
-                write!(
-                    f,
-                    "task {task}, spawned at {}:{}, panicked and nobody joined it: {message}",
-                    site.file(),
-                    site.line()
-                )
-            }
+            Finding::Panicked { task, spawned_at, message } => write!(
+                f,
+                "task {task}, spawned at {}:{}, panicked and nobody joined it: {}",
+                spawned_at.file(),
+                spawned_at.line(),
+                message.as_deref().unwrap_or("(no message)")
+            ),
             Finding::TeardownStuck { tree } => write!(
                 f,
                 "the tree did not become quiescent although its futures were dropped; this is a bug \

@@ -51,13 +51,16 @@ impl Runnable {
             region.observe(&Event::PollBegin { task: header.id, at: region.host.now() });
         }
         let ended = if escalated { Some(abandon(&task)) } else { poll(&task) };
+        // The completion is part of the step, so its events come before the step's end; a task that
+        // goes on may be polled by another thread as soon as `end_poll` has answered.
+        if let Some(severity) = ended {
+            complete(&task, severity);
+        }
         if region.observing {
             region.observe(&Event::PollEnd { task: header.id, ready: ended.is_some() });
         }
-        match ended {
-            Some(severity) => complete(&task, severity),
-            None if header.state.end_poll() == Next::Submit => task.submit(),
-            None => {}
+        if ended.is_none() && header.state.end_poll() == Next::Submit {
+            task.submit();
         }
         drop(step);
     }
