@@ -30,12 +30,11 @@ impl Runtime for Lab {
     fn run(&self, program: &Program, seed: u64, log: &Log) -> Result<Run, String> {
         let (world, program) = (Arc::new(World::new(log, nested_run_is_refused)), program.clone());
         let lab = LabRuntime::new(LabConfig::default().seed(seed).max_steps(200_000));
-        let report =
-            lab.run(async move |cx: &Cx| interpreter::main(cx, &world, &program).await);
+        let report = lab.run(async move |cx: &Cx| interpreter::main(cx, &world, &program).await);
         // A case may break a promise on purpose; no case may break anything else.
         let oracles = report.verdicts.iter();
-        let mut broken =
-            oracles.filter(|verdict| verdict.invariant() != Invariant::Obligations && !verdict.is_ok());
+        let mut broken = oracles
+            .filter(|verdict| verdict.invariant() != Invariant::Obligations && !verdict.is_ok());
         if !report.findings.is_empty() || broken.next().is_some() {
             return Err(format!("the lab has no finding: {report}"));
         }

@@ -650,3 +650,26 @@ fn a_region_dropped_between_its_close_and_the_next_poll_of_its_opener_lets_the_t
     });
     assert!(ran.outcome.is_ok());
 }
+
+#[test]
+fn a_task_that_waits_for_nothing_but_its_region_ends_as_cancelled_when_it_is() {
+    let ran = run(async |cx: &Cx| {
+        let mut task = cx.spawn(async |cx: &Cx| {
+            let outcome: Outcome<(), Error> = cx
+                .region(async |scope| {
+                    let _ = scope.spawn(async |cx| Ok(cx.sleep(Duration::from_secs(60)).await?));
+                    Ok(())
+                })
+                .await;
+            Ok(outcome.into_result()?)
+        });
+        cx.sleep(Duration::from_secs(1)).await?;
+        task.cancel(CancelReason::user("enough"));
+        // As an `Err` it would be a failure, which cancels its siblings: this task.
+        let outcome = task.join(cx).await?;
+        Ok::<_, Error>((outcome, task.take_cleanup_error()))
+    });
+    let Outcome::Ok((outcome, beside)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert!(outcome.is_cancelled(), "{outcome:?}");
+    assert!(beside.is_some_and(|error: Error| error.is_cancelled()));
+}

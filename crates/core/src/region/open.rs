@@ -184,7 +184,12 @@ where
     .await;
     detach(cx, key);
     std::mem::forget(guard);
-    assemble(&region, policy, ended, told)
+    let closed = assemble(&region, policy, ended, told);
+    if closed.outcome.is_cancelled() {
+        // Where the scope around is cancelled too, this answer tells it so, as a wait's would.
+        let _ = cx.header().tell();
+    }
+    closed
 }
 
 fn open(cx: &TaskCx, options: RegionOptions, site: &'static Location<'static>) -> Arc<Region> {
