@@ -4,11 +4,12 @@ mod support;
 
 use asupersync_core::{
     Budget, CancelKind, CancelReason, Cx, Error, ErrorKind, FailureCause, JoinError, Outcome,
-    Policy, RegionOptions, Time,
+    Policy, RegionOptions, Scope, Time,
 };
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use support::{Machine, run, run_on};
 
@@ -630,6 +631,24 @@ fn a_snapshot_shows_what_a_parked_task_waits_for() {
     let Outcome::Ok(Some(snapshot)) = ran.outcome else { panic!("no snapshot") };
     assert_eq!(snapshot.tasks.len(), 1);
     assert_eq!(snapshot.tasks[0].waits[0].label, "test::never");
+}
+
+#[test]
+fn a_region_dropped_between_its_close_and_the_next_poll_of_its_opener_lets_the_task_end() {
+    let ran = run(async |cx: &Cx| {
+        let mut region = Box::pin(cx.region(async |scope: &Scope<Error>| {
+            let _ = scope.spawn(async |_| Ok(()));
+            Ok(())
+        }));
+        let pending = poll_fn(|context| Poll::Ready(region.as_mut().poll(context).is_pending()));
+        assert!(pending.await, "the child has not run yet");
+        // The child ends, and with it the region, while nobody polls the region's future.
+        cx.yield_now().await?;
+        cx.yield_now().await?;
+        drop(region);
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok());
 }
 
 #[test]
