@@ -69,7 +69,8 @@ mod tests {
         let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(read("event_log.txt"), "    0 root#0 main#0: \"hello\"\n");
         assert!(read("failed_assertions.json").contains("water is wet"));
-        let manifest: serde_json::Value = serde_json::from_str(&read("repro_manifest.json")).unwrap();
+        let manifest: serde_json::Value =
+            serde_json::from_str(&read("repro_manifest.json")).unwrap();
         assert_eq!(manifest["seed"], 7);
         assert_eq!(
             manifest["command"],

@@ -1,8 +1,8 @@
 //! A case: a program, and what must have been seen.
 
+use crate::Run;
 use crate::log::{Cause, End, Entry, Event, Log};
 use crate::program::{Body, Name, Program};
-use crate::Run;
 
 /// One thing a runtime must do.
 #[derive(Clone, Debug)]

@@ -42,6 +42,7 @@ cases! { $
         dropping_a_regions_future_orphans_nothing
         a_run_inside_a_run_is_refused_at_once
         a_dropped_promise_is_in_the_regions_report
+        a_forgotten_promise_is_in_the_regions_report
     }
     budget {
         a_deadline_fires_in_a_task_parked_on_a_channel_never_sent_to
@@ -61,6 +62,7 @@ cases! { $
         a_milder_cancel_does_not_replace_a_more_severe_one
         cancelling_a_region_reaches_its_grandchildren
         a_cancelled_join_returns_while_the_child_goes_on
+        dropping_a_join_leaves_the_child_alone
         a_wait_in_a_cancelled_scope_does_not_look_at_its_event
     }
     failure {
@@ -71,7 +73,8 @@ cases! { $
     finalize {
         finalizers_run_last_first_and_once
         finalizers_run_after_the_children_have_ended
-        finalizers_are_masked
+        a_cancelled_regions_finalizers_run_to_their_end
+        a_cancellation_during_finalizing_is_not_seen_by_the_finalizers
     }
     branch {
         timeout_around_a_foreign_future_that_never_wakes_returns

@@ -2,7 +2,7 @@
 //!
 //! A [`Case`](case::Case) is a program and a judgement. The program is *data*
 //! ([`program::Step`]): spawn this, wait there, cancel that. The judgement reads the
-//! [`Log`](log::Log) that the program left behind. Between them stands the runtime under test, which
+//! [`Log`] that the program left behind. Between them stands the runtime under test, which
 //! has one duty: to implement [`Runtime`], an interpreter of the steps in its own terms.
 //!
 //! What this crate does not know: any runtime. It has no async function, no context type and no

@@ -109,7 +109,11 @@ impl fmt::Display for Entry {
         match &self.event {
             Event::Note(text) => write!(f, "\"{text}\""),
             Event::Spawned(who) => {
-                write!(f, "spawns {}#{} into {}#{}", who.name, who.number, who.region.name, who.region.number)
+                write!(
+                    f,
+                    "spawns {}#{} into {}#{}",
+                    who.name, who.number, who.region.name, who.region.number
+                )
             }
             Event::Opened(region) => write!(f, "opens {}#{}", region.name, region.number),
             Event::Closed { region, end, stragglers, leaks } => {

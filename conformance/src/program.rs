@@ -79,6 +79,8 @@ pub enum Step {
     Charge(u64),
     /// Takes on an obligation that must be resolved, and drops it unresolved.
     BreakPromise,
+    /// Takes on an obligation that must be resolved, and forgets it: not even its drop runs.
+    ForgetPromise,
     /// Ends the body with this error.
     Fail(Name),
     /// Panics with this message.

@@ -26,22 +26,21 @@ const MEANT: &[(Mutant, &str)] = &[
     (Mutant::DeadlineNotArmed, "a_deadline_fires_in_a_task_parked_on_a_channel_never_sent_to"),
     (Mutant::QuotaIgnored, "a_poll_quota_stops_a_task_that_yields_for_ever"),
     (Mutant::CancelStopsAtRegion, "cancelling_a_region_reaches_its_grandchildren"),
-    (Mutant::CancelWakesNobody, "cancel_reaches_a_task_parked_in_sleep"),
+    (Mutant::CancelWakesNobody, "a_time_limit_leaves_the_task_around_it_alone"),
     (Mutant::WaitIgnoresCancel, "a_wait_in_a_cancelled_scope_does_not_look_at_its_event"),
     (Mutant::SeverityFalls, "a_milder_cancel_does_not_replace_a_more_severe_one"),
     (Mutant::FinalizersFifo, "finalizers_run_last_first_and_once"),
-    (Mutant::FinalizerTwice, "finalizers_run_last_first_and_once"),
     (Mutant::FinalizersSkipped, "finalizers_run_after_the_children_have_ended"),
-    (Mutant::FinalizersUnmasked, "finalizers_are_masked"),
+    (Mutant::FinalizersUnmasked, "a_cancellation_during_finalizing_is_not_seen_by_the_finalizers"),
     (Mutant::MaskIgnored, "a_masked_section_with_three_awaits_completes_before_cancel_is_seen"),
     (Mutant::EscalationIgnored, "a_spent_cleanup_budget_escalates_and_names_the_straggler"),
     (Mutant::FailFastIgnored, "a_panic_in_a_body_cancels_and_drains_its_siblings"),
     (Mutant::CauseForgotten, "fail_fast_yields_the_error_that_caused_it"),
-    (Mutant::JoinDropCancels, "a_cancelled_join_returns_while_the_child_goes_on"),
+    (Mutant::JoinDropCancels, "dropping_a_join_leaves_the_child_alone"),
     (Mutant::DroppedRegionRunsOn, "dropping_a_regions_future_orphans_nothing"),
     (Mutant::ForeignNotDropped, "timeout_around_a_foreign_future_that_never_wakes_returns"),
     (Mutant::PanicSwallowed, "a_panic_in_a_body_cancels_and_drains_its_siblings"),
-    (Mutant::LeakNotReported, "a_dropped_promise_is_in_the_regions_report"),
+    (Mutant::LeakNotReported, "a_forgotten_promise_is_in_the_regions_report"),
     (Mutant::ChargeIgnored, "a_cost_quota_stops_the_task_that_overdraws_it"),
 ];
 
@@ -78,17 +77,29 @@ fn each_mutant_fails_the_case_meant_for_it() {
         let fallen = fallen_under(Some(*mutant));
         let cell = |name: &&str| {
             let hit = fallen.iter().any(|(case, _)| case == name);
-            if !hit { '.' } else if name == meant { 'X' } else { 'x' }
+            if !hit {
+                '.'
+            } else if name == meant {
+                'X'
+            } else {
+                'x'
+            }
         };
         let row: String = names.iter().map(cell).collect();
         let hosts = fallen.iter().filter(|(case, _)| case == meant).map(|(_, host)| host.as_str());
         let hosts = hosts.collect::<Vec<_>>().join(" and ");
-        println!("{:<22} {row} {}", format!("{mutant:?}"), if hosts.is_empty() { "ESCAPED" } else { &hosts });
+        println!(
+            "{:<22} {row} {}",
+            format!("{mutant:?}"),
+            if hosts.is_empty() { "ESCAPED" } else { &hosts }
+        );
         if hosts.is_empty() {
             escaped.push(format!("{mutant:?}, meant for {meant}"));
         }
     }
-    println!("X the case meant for the mutant, x another that fails too; columns as numbered above");
+    println!(
+        "X the case meant for the mutant, x another that fails too; columns as numbered above"
+    );
     assert!(escaped.is_empty(), "escaped: {escaped:#?}");
 }
 
@@ -134,9 +145,9 @@ fn child() {
     let Ok(choice) = std::env::var(CHOICE) else { return };
     let number: Option<u32> = choice.parse().ok();
     mutant::set(mutant::ALL.iter().copied().find(|mutant| Some(*mutant as u32) == number));
-    let jobs = hosts().into_iter().flat_map(|host| {
-        cases::all().into_iter().map(move |case| (host.clone(), case))
-    });
+    let jobs = hosts()
+        .into_iter()
+        .flat_map(|host| cases::all().into_iter().map(move |case| (host.clone(), case)));
     let jobs = Arc::new(Mutex::new(jobs));
     let work = move || loop {
         let Some((host, case)) = jobs.lock().unwrap().next() else { return };

@@ -4,6 +4,7 @@ use crate::case::Case;
 use crate::log::End;
 use crate::program::Step::{Foreign, Masked, Note, OnCancel, Race, Reason, Sleep, Timeout, Yield};
 use crate::program::{FOR_EVER, MOMENT};
+use std::time::Duration;
 
 pub(crate) fn timeout_around_a_foreign_future_that_never_wakes_returns(name: &'static str) -> Case {
     let main = [Timeout(MOMENT, vec![Foreign]), Note("after"), Yield, Note("unharmed")];
@@ -12,6 +13,8 @@ pub(crate) fn timeout_around_a_foreign_future_that_never_wakes_returns(name: &'s
         let order = [seen.note("after"), seen.note("unharmed")];
         seen.in_order(&order, "the task goes on");
         seen.must(seen.run.end == End::Ok, "the main task ends in success");
+        let at_once = seen.run.took < Duration::from_secs(2);
+        seen.must(at_once, "the future is dropped at its limit, not when a cleanup time is over");
     })
 }
 

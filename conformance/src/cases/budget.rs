@@ -42,7 +42,10 @@ pub(crate) fn a_poll_quota_stops_a_task_that_yields_for_ever(name: &'static str)
 
 pub(crate) fn a_cost_quota_stops_the_task_that_overdraws_it(name: &'static str) -> Case {
     let body = vec![
-        spawn("spender", [Charge(6), Note("six"), Charge(3), Note("nine"), Charge(2), Note("eleven")]),
+        spawn(
+            "spender",
+            [Charge(6), Note("six"), Charge(3), Note("nine"), Charge(2), Note("eleven")],
+        ),
         Join("spender"),
     ];
     let limits = Limits { cost: Some(10), ..Limits::default() };

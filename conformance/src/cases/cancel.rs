@@ -3,9 +3,11 @@
 use crate::case::Case;
 use crate::log::{Cause, End};
 use crate::program::Step::{
-    Cancel, CancelRegion, Join, Masked, Note, OnCancel, Reason, Receive, Send, Sleep, Yield,
+    Abandon, Cancel, CancelRegion, Join, Masked, Note, OnCancel, Reason, Receive, Send, Sleep,
+    Yield,
 };
 use crate::program::{FOR_EVER, MOMENT, SHUTDOWN, Step, USER, region, spawn};
+use std::time::Duration;
 
 pub(crate) fn a_masked_section_with_three_awaits_completes_before_cancel_is_seen(
     name: &'static str,
@@ -35,9 +37,8 @@ pub(crate) fn a_masked_section_with_three_awaits_completes_before_cancel_is_seen
 
 fn nest_of_waiters() -> Step {
     // A cleanup that waits for its turn, so that both requests are in when it looks.
-    let waiter = |ready| {
-        OnCancel(vec![Send(ready), Sleep(FOR_EVER)], vec![Sleep(MOMENT * 2), Reason])
-    };
+    let waiter =
+        |ready| OnCancel(vec![Send(ready), Sleep(FOR_EVER)], vec![Sleep(MOMENT * 2), Reason]);
     let grandchild = region("inner", [spawn("grandchild", [waiter("one")]), Sleep(FOR_EVER)]);
     let body = [spawn("child", [grandchild]), spawn("other", [waiter("two")]), Sleep(FOR_EVER)];
     spawn("nest", [region("cancelled", body)])
@@ -135,16 +136,39 @@ pub(crate) fn a_cancelled_join_returns_while_the_child_goes_on(name: &'static st
     })
 }
 
+pub(crate) fn dropping_a_join_leaves_the_child_alone(name: &'static str) -> Case {
+    let main = [region(
+        "r",
+        [
+            spawn("child", [Send("ready"), Receive("go"), Note("child done")]),
+            Abandon(vec![Join("child"), Note("joined")], "ready"),
+            Sleep(MOMENT),
+            Note("join dropped"),
+            Send("go"),
+        ],
+    )];
+    Case::new(name, main, |seen| {
+        let order = [seen.note("join dropped"), seen.note("child done"), seen.dropped("child")];
+        seen.in_order(&order, "the child goes on after the join of it was dropped");
+        seen.must(seen.note("joined").is_none(), "the join was dropped before it answered");
+        seen.closed_as("r", &End::Ok);
+    })
+}
+
 pub(crate) fn a_wait_in_a_cancelled_scope_does_not_look_at_its_event(name: &'static str) -> Case {
     let main = [
         Send("full"),
         region("r", [CancelRegion(USER), Receive("full"), Note("received in vain")]),
+        // A sleep of no length is due at once, in any other scope.
+        region("s", [CancelRegion(USER), Sleep(Duration::ZERO), Note("slept in vain")]),
         Receive("full"),
         Note("still there"),
     ];
     Case::new(name, main, |seen| {
         seen.must(seen.note("received in vain").is_none(), "the cancelled receive takes nothing");
+        seen.must(seen.note("slept in vain").is_none(), "the cancelled sleep is not due");
         seen.must(seen.note("still there").is_some(), "the message is there for the next");
         seen.closed_as("r", &End::Cancelled(Cause::User));
+        seen.closed_as("s", &End::Cancelled(Cause::User));
     })
 }

@@ -3,10 +3,10 @@
 use crate::case::Case;
 use crate::log::{End, Event};
 use crate::program::Step::{
-    Abandon, BreakPromise, Cancel, CancelRegion, Defer, Join, Linger, Masked, NestedRun, Note,
-    OnCancel, Receive, Send, Sleep, Spawn, Times, Yield,
+    Abandon, BreakPromise, Cancel, CancelRegion, Defer, ForgetPromise, Join, Linger, Masked,
+    NestedRun, Note, OnCancel, Receive, Send, Sleep, Spawn, Times, Yield,
 };
-use crate::program::{FOR_EVER, Limits, MOMENT, Task, USER, region, spawn};
+use crate::program::{FOR_EVER, Limits, MOMENT, Step, Task, USER, region, spawn};
 
 pub(crate) fn region_close_waits_for_three_live_children(name: &'static str) -> Case {
     let grandchild = spawn("grandchild", [Sleep(MOMENT * 2), Note("grandchild done")]);
@@ -33,7 +33,10 @@ pub(crate) fn region_close_waits_for_three_live_children(name: &'static str) -> 
             seen.in_order(&order, "the region closes after each of its children is done");
         }
         let nested = [seen.closed("inner"), seen.dropped("nest"), seen.closed("r")];
-        seen.in_order(&nested, "the inner region closes, then its task ends, then the outer closes");
+        seen.in_order(
+            &nested,
+            "the inner region closes, then its task ends, then the outer closes",
+        );
     })
 }
 
@@ -103,10 +106,8 @@ pub(crate) fn dropping_a_regions_future_orphans_nothing(name: &'static str) -> C
         vec![Sleep(MOMENT), Note("child cleaned up")],
     );
     let dropped = region("dropped", [spawn("child", [child]), Sleep(FOR_EVER)]);
-    let main = [
-        region("outer", [Abandon(vec![dropped], "ready"), Note("abandoned")]),
-        Note("after"),
-    ];
+    let main =
+        [region("outer", [Abandon(vec![dropped], "ready"), Note("abandoned")]), Note("after")];
     Case::new(name, main, |seen| {
         let order = [
             seen.note("abandoned"),
@@ -126,14 +127,22 @@ pub(crate) fn a_run_inside_a_run_is_refused_at_once(name: &'static str) -> Case 
 }
 
 pub(crate) fn a_dropped_promise_is_in_the_regions_report(name: &'static str) -> Case {
+    broken_promise(name, BreakPromise)
+}
+
+pub(crate) fn a_forgotten_promise_is_in_the_regions_report(name: &'static str) -> Case {
+    broken_promise(name, ForgetPromise)
+}
+
+fn broken_promise(name: &'static str, how: Step) -> Case {
     let main = [
-        region("careless", [spawn("child", [BreakPromise]), Join("child")]),
+        region("careless", [spawn("child", [how]), Join("child")]),
         region("tidy", [spawn("other", [Note("kept")]), Join("other")]),
     ];
     Case::new(name, main, |seen| {
         let leaks = |region| seen.report_of(region).map(|(_, leaks)| leaks);
         let (careless, tidy) = (leaks("careless"), leaks("tidy"));
-        seen.must(careless == Some(1), "the region of the one who dropped it reports one leak");
+        seen.must(careless == Some(1), "the region of the one who broke it reports one leak");
         seen.must(tidy == Some(0), "a region without leaks reports none");
     })
 }

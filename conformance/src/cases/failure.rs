@@ -2,9 +2,7 @@
 
 use crate::case::Case;
 use crate::log::{Cause, End};
-use crate::program::Step::{
-    Fail, Note, OnCancel, Panic, Reason, Receive, Send, Sleep, Yield,
-};
+use crate::program::Step::{Fail, Note, OnCancel, Panic, Reason, Receive, Send, Sleep, Yield};
 use crate::program::{FOR_EVER, Limits, MOMENT, Policy, Region, Step, region, spawn};
 
 fn sibling() -> Step {
@@ -37,6 +35,8 @@ pub(crate) fn fail_fast_yields_the_error_that_caused_it(name: &'static str) -> C
     let failing = [spawn("culprit", [Receive("ready"), Receive("ready"), Fail("disk full")])];
     let mut body = vec![spawn("second", second), sibling()];
     body.extend(failing);
+    // The body is cancelled too, and that is not what went wrong either.
+    body.push(Sleep(FOR_EVER));
     Case::new(name, [region("r", body), Note("after")], |seen| {
         seen.closed_as("r", &End::Failed("disk full".to_owned()));
         let order = [seen.dropped("culprit"), seen.note("sibling drained"), seen.closed("r")];

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::program::Step::{
-    CancelRegion, Defer, Note, OnCancel, Receive, Send, Sleep, Yield,
+    Cancel, CancelRegion, Defer, Join, Note, OnCancel, Receive, Send, Sleep, Yield,
 };
 use crate::program::{Body, FOR_EVER, MOMENT, Step, USER, region, spawn};
 
@@ -37,7 +37,26 @@ pub(crate) fn finalizers_run_after_the_children_have_ended(name: &'static str) -
     })
 }
 
-pub(crate) fn finalizers_are_masked(name: &'static str) -> Case {
+pub(crate) fn a_cancellation_during_finalizing_is_not_seen_by_the_finalizers(
+    name: &'static str,
+) -> Case {
+    let body = [finalizer("first"), Defer(vec![Send("finalizing"), Sleep(MOMENT), Note("second")])];
+    let main = [region(
+        "outer",
+        [
+            spawn("holder", [region("r", body)]),
+            Receive("finalizing"),
+            Cancel("holder", USER),
+            Join("holder"),
+        ],
+    )];
+    Case::new(name, main, |seen| {
+        let order = [seen.note("second"), seen.note("first"), seen.closed("r")];
+        seen.in_order(&order, "the finalizers run to their end");
+    })
+}
+
+pub(crate) fn a_cancelled_regions_finalizers_run_to_their_end(name: &'static str) -> Case {
     let cleanup = OnCancel(vec![Send("ready"), Sleep(FOR_EVER)], vec![Note("child told")]);
     let body: Body = vec![
         finalizer("first"),

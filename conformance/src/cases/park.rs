@@ -2,9 +2,7 @@
 
 use crate::case::Case;
 use crate::log::{Cause, End};
-use crate::program::Step::{
-    Cancel, Join, Lock, Note, ReadExact, Receive, Send, Sleep,
-};
+use crate::program::Step::{Cancel, Join, Lock, Note, ReadExact, Receive, Send, Sleep};
 use crate::program::{Body, FOR_EVER, MOMENT, Step, USER, region, spawn};
 
 fn parked(name: &'static str, wait: Step, around: fn(Body) -> Step) -> Case {
@@ -21,7 +19,10 @@ fn parked(name: &'static str, wait: Step, around: fn(Body) -> Step) -> Case {
         let order = [seen.note("cancelling"), seen.dropped("parked"), seen.note("joined")];
         seen.in_order(&order, "the task ends after the request, and its joiner hears of it");
         seen.joined_as("parked", &End::Cancelled(Cause::User));
-        seen.must(seen.note("the wait ended by itself").is_none(), "the wait did not end by itself");
+        seen.must(
+            seen.note("the wait ended by itself").is_none(),
+            "the wait did not end by itself",
+        );
         // A task cancelled by name does not lower its region's outcome.
         seen.closed_as("r", &End::Ok);
     })

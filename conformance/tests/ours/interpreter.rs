@@ -29,6 +29,8 @@ impl From<Cancelled> for Stop {
     }
 }
 
+static PROMISE: ObligationKind = ObligationKind::new("promise");
+
 type Handle = TaskHandle<(), Stop>;
 type Held<T> = std::sync::Mutex<BTreeMap<Name, Arc<T>>>;
 
@@ -199,7 +201,9 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         Step::Join(name) => {
             let handle = world.tasks.lock().unwrap().remove(name);
             let Some(mut handle) = handle else {
-                return Err(Stop::Broken(format!("{name} was never spawned, or is joined already")));
+                return Err(Stop::Broken(format!(
+                    "{name} was never spawned, or is joined already"
+                )));
             };
             let answer = match handle.join(cx).await {
                 Ok(outcome) => Ok(end(outcome)),
@@ -249,10 +253,8 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         }
         Step::Abandon(inside, when) => abandon(here, inside, when).await?,
         Step::Charge(units) => cx.charge(*units)?,
-        Step::BreakPromise => {
-            static PROMISE: ObligationKind = ObligationKind::new("promise");
-            drop(cx.duty(&PROMISE));
-        }
+        Step::BreakPromise => drop(cx.duty(&PROMISE)),
+        Step::ForgetPromise => std::mem::forget(cx.duty(&PROMISE)),
         Step::Fail(text) => return Err(Stop::Failed(text)),
         Step::Panic(text) => std::panic::panic_any(*text),
         Step::NestedRun => {
@@ -291,8 +293,7 @@ async fn open(here: Here<'_>, inner: &Region) {
         asupersync_conformance::program::Policy::FailFast => Policy::FailFast,
         asupersync_conformance::program::Policy::CollectAll => Policy::CollectAll,
     };
-    let options =
-        RegionOptions::new().name(inner.name).policy(policy).budget(budget(inner.limits));
+    let options = RegionOptions::new().name(inner.name).policy(policy).budget(budget(inner.limits));
     let closed = cx
         .region_reported(options, async |scope: &Scope<Stop>| {
             body(Here { scope: Some(scope), region, ..here }, &inner.body).await

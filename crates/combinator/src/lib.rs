@@ -250,7 +250,8 @@ pub fn race_all<'a, F: Future + 'a>(
     let futures: Vec<F> = futures.into_iter().collect();
     async move {
         let list = List::new(cx, |_| true, futures);
-        let finish = |list: Pin<&mut List<'a, F>>, winner: Option<usize>| list.get_mut().take(winner?);
+        let finish =
+            |list: Pin<&mut List<'a, F>>, winner: Option<usize>| list.get_mut().take(winner?);
         match Drive::new(cx, site, CancelKind::RaceLost, list, finish).await {
             Some(value) => Ok(value),
             None => Err(drive::cancelled(cx, "race_all", site).await),

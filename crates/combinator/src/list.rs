@@ -57,10 +57,8 @@ impl<'a, F: Future> List<'a, F> {
         decides: fn(&F::Output) -> bool,
         futures: Vec<F>,
     ) -> List<'a, F> {
-        let slots: Vec<_> = futures
-            .into_iter()
-            .map(|future| Box::pin(Slot::new(cx, decides, future)))
-            .collect();
+        let slots: Vec<_> =
+            futures.into_iter().map(|future| Box::pin(Slot::new(cx, decides, future))).collect();
         let woken = Woken {
             queue: (0..slots.len()).collect(),
             queued: vec![true; slots.len()],

@@ -47,11 +47,7 @@ pub(crate) enum Step {
 impl<'a, F: Future> Slot<'a, F> {
     /// Opens the branch beneath the scope that is being polled, so this is done at the combinator's
     /// first poll and not when it is called: its future may be on its way into another combinator.
-    pub(crate) fn new(
-        cx: &'a TaskCx,
-        decides: fn(&F::Output) -> bool,
-        future: F,
-    ) -> Slot<'a, F> {
+    pub(crate) fn new(cx: &'a TaskCx, decides: fn(&F::Output) -> bool, future: F) -> Slot<'a, F> {
         let branch = Branch::new(cx, BranchOptions::default(), future);
         Slot { state: State::Open { branch }, decides }
     }

@@ -43,6 +43,7 @@ impl From<Cancelled> for TimeoutError {
 }
 
 impl From<TimeoutError> for Error {
+    #[track_caller]
     fn from(error: TimeoutError) -> Error {
         match error {
             TimeoutError::Elapsed { .. } => Error::new(ErrorKind::TimedOut, error.to_string()),
@@ -113,9 +114,14 @@ pub fn timeout_at<'a, C: HasTime, F: Future + 'a>(
     let site = Location::caller();
     async move {
         // Opened at the first poll, beneath the scope that is being polled then.
-        let mut branch = pin!(Branch::new(cx, BranchOptions { deadline: Some(deadline), site: Some(site) }, future));
+        let mut branch = pin!(Branch::new(
+            cx,
+            BranchOptions { deadline: Some(deadline), site: Some(site) },
+            future
+        ));
         let end = branch.as_mut().await;
-        let elapsed = branch.told_reason().is_some_and(|reason| reason.kind() == CancelKind::Timeout);
+        let elapsed =
+            branch.told_reason().is_some_and(|reason| reason.kind() == CancelKind::Timeout);
         cx.branches_left(0);
         match end {
             BranchEnd::Finished(_) if elapsed => Err(TimeoutError::Elapsed { deadline }),

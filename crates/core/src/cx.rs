@@ -1,5 +1,11 @@
 //! The context: what a task may know, wait for and do.
 
+mod mask;
+mod scoped;
+
+pub use mask::{MaskGuard, Masked};
+pub(crate) use scoped::BodyEnd;
+
 use crate::blocking;
 use crate::budget::Budget;
 use crate::cancel::{CancelReason, Cancelled};
@@ -12,10 +18,8 @@ use crate::mutant::mutant;
 use crate::obligation::{Duty, Lease, Obligation, ObligationKind};
 use crate::primitive::Ordering;
 use crate::spawn;
-use crate::task::scopes::{Child, Effects, ScopeKey};
 use crate::task::{Header, TaskBody, TaskHandle, TaskOptions, TaskRef};
 use crate::time::Time;
-use crate::timer::{Fires, arm};
 use crate::wait::{Sleep, Wait};
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -23,8 +27,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::pin::Pin;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -161,37 +164,6 @@ impl TaskCx {
         self.checkpoint()
     }
 
-    /// Shields the innermost scope from cancellation until the guard is dropped: waits inside answer with
-    /// their events. For a section that is one future, [`masked`](TaskCx::masked) reads better.
-    ///
-    /// Masked time is charged to the cleanup budget: when that is spent the task's future is dropped,
-    /// masked or not.
-    #[must_use = "the mask ends when the guard is dropped"]
-    pub fn mask(&self) -> MaskGuard<'_> {
-        let header = self.header();
-        let mut inner = header.inner.lock();
-        let key = inner.scopes.current;
-        if let Some(node) = inner.scopes.node_mut(key) {
-            node.masks += 1;
-        }
-        inner.scopes.publish(header);
-        drop(inner);
-        MaskGuard { cx: self, key }
-    }
-
-    /// Runs a future shielded from cancellation; see [`mask`](TaskCx::mask).
-    ///
-    /// ```
-    /// # use asupersync_core::{TaskCx, Cancelled};
-    /// # async fn flush(cx: &TaskCx) -> Result<(), Cancelled> { Ok(()) }
-    /// async fn close(cx: &TaskCx) -> Result<(), Cancelled> {
-    ///     cx.masked(flush(cx)).await // completes even when a cancellation arrives meanwhile
-    /// }
-    /// ```
-    pub fn masked<F: Future>(&self, future: F) -> Masked<'_, F> {
-        Masked { cx: self, key: None, future }
-    }
-
     /// The wait door: every blocking wait of every crate goes through here.
     ///
     /// `poll` looks at its event and, when there is nothing, registers the context's waker with it. The
@@ -274,289 +246,6 @@ impl TaskCx {
         };
         let region = enclosing.unwrap_or_else(|| Arc::clone(&header.region));
         Duty::reserve(self.task(), region, kind, site, timed)
-    }
-
-    /// Cancels a scope inside this task.
-    pub(crate) fn cancel_scope(&self, key: ScopeKey, reason: CancelReason) {
-        self.task.cancel_scope(key, reason);
-    }
-
-    /// Polls a future inside a scope of this task, and applies the rule for futures that cancellation
-    /// cannot reach: after a cancel, one that is pending without a kernel wait, a mask or a region of its
-    /// own is dropped at once, any other when cleanup time is over.
-    pub(crate) fn poll_scoped<F: Future>(
-        &self,
-        key: ScopeKey,
-        mut slot: Pin<&mut Option<F>>,
-        context: &mut Context<'_>,
-    ) -> Poll<BodyEnd<F::Output>> {
-        let Some(future) = slot.as_mut().as_pin_mut() else {
-            unreachable!("a scoped future is not polled after its end")
-        };
-        if let Some(reason) = self.escalated_scope(key) {
-            return Poll::Ready(self.drop_scoped(key, slot, reason));
-        }
-        let polled = catch_unwind(AssertUnwindSafe(|| self.enter(key, || future.poll(context))));
-        match polled {
-            Ok(Poll::Ready(output)) => {
-                match catch_unwind(AssertUnwindSafe(|| self.enter(key, || slot.set(None)))) {
-                    Ok(()) => Poll::Ready(BodyEnd::Returned(output)),
-                    Err(panic) => Poll::Ready(BodyEnd::Panicked(panic)),
-                }
-            }
-            Err(panic) => {
-                let _ = self.drop_scoped(key, slot, CancelReason::user("panicked"));
-                Poll::Ready(BodyEnd::Panicked(panic))
-            }
-            Ok(Poll::Pending) => {
-                let stuck = {
-                    let inner = self.header().inner.lock();
-                    if inner.scopes.is_stuck(key) {
-                        inner.scopes.effective(key).cloned()
-                    } else {
-                        None
-                    }
-                };
-                if let Some(reason) = stuck {
-                    return Poll::Ready(self.drop_scoped(key, slot, reason));
-                }
-                self.keep_scope_waker(key, context);
-                self.bound_cleanup(key);
-                Poll::Pending
-            }
-        }
-    }
-
-    fn drop_scoped<F: Future>(
-        &self,
-        key: ScopeKey,
-        mut slot: Pin<&mut Option<F>>,
-        reason: CancelReason,
-    ) -> BodyEnd<F::Output> {
-        match catch_unwind(AssertUnwindSafe(|| self.enter(key, || slot.set(None)))) {
-            Ok(()) => BodyEnd::Dropped(reason),
-            Err(panic) => BodyEnd::Panicked(panic),
-        }
-    }
-
-    fn escalated_scope(&self, key: ScopeKey) -> Option<CancelReason> {
-        let inner = self.header().inner.lock();
-        let child = inner.scopes.child(key)?;
-        child.escalated.then(|| {
-            let reason = inner.scopes.reason_behind_masks(key);
-            reason.unwrap_or_else(|| CancelReason::user("cleanup time is over"))
-        })
-    }
-
-    /// Keeps the waker of whoever drives the scope's future, for cancellations that no wait inside hears.
-    pub(crate) fn keep_scope_waker(&self, key: ScopeKey, context: &mut Context<'_>) {
-        let mut waker = Some(context.waker().clone());
-        let mut inner = self.header().inner.lock();
-        if let Some(child) = inner.scopes.child_mut(key) {
-            std::mem::swap(&mut child.waker, &mut waker);
-        }
-        drop(inner);
-    }
-
-    /// Arms the cleanup timer of a cancelled scope, once. Regions arm their own.
-    fn bound_cleanup(&self, key: ScopeKey) {
-        let header = self.header();
-        let host = &header.region.host;
-        let until = {
-            let inner = header.inner.lock();
-            match inner.scopes.child(key) {
-                Some(child) if child.cleanup_timer.is_none() && child.region.is_none() => {
-                    child.node.cancel.as_ref().map(|reason| {
-                        (reason.root().at().unwrap_or_else(|| host.now())) + reason.cleanup_time()
-                    })
-                }
-                _ => None,
-            }
-        };
-        if let Some(until) = until {
-            let timer = arm(host, until, Fires::ScopeCleanup(self.task().clone(), key));
-            let mut inner = header.inner.lock();
-            if let Some(child) = inner.scopes.child_mut(key) {
-                child.cleanup_timer = Some(timer);
-            }
-        }
-    }
-
-    /// Runs `poll` with `key` as the innermost scope. Restores the scope that was there, also when `poll`
-    /// panics.
-    pub(crate) fn enter<R>(&self, key: ScopeKey, poll: impl FnOnce() -> R) -> R {
-        struct Leave<'a> {
-            header: &'a Header,
-            before: ScopeKey,
-        }
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                let mut inner = self.header.inner.lock();
-                inner.scopes.current = self.before;
-                inner.scopes.publish(self.header);
-            }
-        }
-        let header = self.header();
-        let mut effects = Effects::default();
-        let before = {
-            let mut inner = header.inner.lock();
-            let before = inner.scopes.current;
-            if let Some(child) = inner.scopes.child_mut(key) {
-                // A future may be moved from one scope's poll to another's; it belongs to the present one.
-                let moved = child.parent != before;
-                child.parent = before;
-                inner.scopes.current = key;
-                if moved {
-                    inner.scopes.propagate(header, &mut effects);
-                } else {
-                    inner.scopes.publish(header);
-                }
-            }
-            before
-        };
-        effects.run();
-        let leave = Leave { header, before };
-        let result = poll();
-        drop(leave);
-        result
-    }
-
-    /// Opens a scope beneath the innermost one.
-    pub(crate) fn open_scope(&self, child: Child) -> ScopeKey {
-        let header = self.header();
-        let mut inner = header.inner.lock();
-        let parent = inner.scopes.current;
-        inner.scopes.insert(Child { parent, ..child })
-    }
-
-    /// Takes a scope away and disarms its timers.
-    pub(crate) fn close_scope(&self, key: ScopeKey) {
-        let header = self.header();
-        let removed = {
-            let mut inner = header.inner.lock();
-            let removed = inner.scopes.remove(key);
-            inner.scopes.publish(header);
-            removed
-        };
-        if let Some(mut removed) = removed {
-            for timer in removed.timers() {
-                header.region.host.disarm_timer(timer);
-            }
-        }
-    }
-}
-
-impl TaskRef {
-    /// Cancels a scope inside this task.
-    pub(crate) fn cancel_scope(&self, key: ScopeKey, reason: CancelReason) {
-        let header = self.header();
-        let now = header.region.host.now();
-        let reason = reason.attributed(now, crate::step::task(), Some(header.region.id));
-        let mut effects = Effects::default();
-        {
-            let mut inner = header.inner.lock();
-            let Some(node) = inner.scopes.node_mut(key) else { return };
-            if !crate::cancel_strengthens(&reason, node.cancel.as_ref()) {
-                return;
-            }
-            node.cancel = Some(reason);
-            inner.scopes.propagate(header, &mut effects);
-        }
-        effects.run();
-    }
-
-    /// Cleanup of a scope inside this task is over: its wrapper drops the future at its next poll.
-    pub(crate) fn escalate_scope(&self, key: ScopeKey) {
-        if mutant!(EscalationIgnored) {
-            return;
-        }
-        let waker = {
-            let mut inner = self.header().inner.lock();
-            let Some(child) = inner.scopes.child_mut(key) else { return };
-            child.escalated = true;
-            child.waker.take()
-        };
-        match waker {
-            Some(waker) => crate::wake::wake(waker),
-            None => self.wake(),
-        }
-    }
-}
-
-/// How a future that was polled in a scope ended.
-pub(crate) enum BodyEnd<T> {
-    Returned(T),
-    Panicked(Box<dyn Any + Send>),
-    /// Dropped after its scope was cancelled.
-    Dropped(CancelReason),
-}
-
-/// Shields a scope from cancellation until dropped; made by [`TaskCx::mask`].
-pub struct MaskGuard<'a> {
-    cx: &'a TaskCx,
-    key: ScopeKey,
-}
-
-impl Drop for MaskGuard<'_> {
-    fn drop(&mut self) {
-        let header = self.cx.header();
-        let mut effects = Effects::default();
-        {
-            let mut inner = header.inner.lock();
-            if let Some(node) = inner.scopes.node_mut(self.key) {
-                node.masks = node.masks.saturating_sub(1);
-            }
-            // What was held off arrives now.
-            inner.scopes.propagate(header, &mut effects);
-        }
-        effects.run();
-    }
-}
-
-impl fmt::Debug for MaskGuard<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MaskGuard")
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A future shielded from cancellation; made by [`TaskCx::masked`].
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct Masked<'a, F> {
-        cx: &'a TaskCx,
-        key: Option<ScopeKey>,
-        #[pin]
-        future: F,
-    }
-
-    impl<F> PinnedDrop for Masked<'_, F> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(key) = this.key.take() {
-                this.cx.close_scope(key);
-            }
-        }
-    }
-}
-
-impl<F: Future> Future for Masked<'_, F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let cx = *this.cx;
-        let key = *this.key.get_or_insert_with(|| {
-            let mut scope = Child::new();
-            scope.node.masks = 1;
-            cx.open_scope(scope)
-        });
-        let future = this.future;
-        let polled = cx.enter(key, || future.poll(context));
-        if polled.is_ready() {
-            cx.close_scope(key);
-            *this.key = None;
-        }
-        polled
     }
 }
 

@@ -8,11 +8,14 @@
 //! Each region has one, and so has each task. No thread ever holds two of them. What must happen after a
 //! change (wakers, hosts, other regions) happens after the lock is released.
 
+mod cancel;
+mod close;
 mod open;
 mod report;
 mod root;
 mod state;
 
+pub(crate) use cancel::cancel_all;
 pub use open::Scope;
 pub use report::{ChildFailure, Closed, FailureCause, RegionReport, Straggler};
 pub use root::{Root, UnclaimedFailure};
@@ -25,13 +28,11 @@ use crate::event::Event;
 use crate::host::{Host, TimerKey};
 use crate::id::{RegionId, TaskId};
 use crate::mutant::mutant;
-use crate::obligation::{LeakReport, Record, unsettled};
-use crate::outcome::Severity;
+use crate::obligation::{LeakReport, Record};
 use crate::primitive::{Mutex, Ordering};
 use crate::snapshot::waits_of;
 use crate::task::TaskRef;
-use crate::task::run::Ended;
-use crate::task::scopes::{Effects, ScopeKey};
+use crate::task::scopes::ScopeKey;
 use crate::timer::{Fires, arm};
 use slab::Slab;
 use std::panic::Location;
@@ -317,197 +318,6 @@ impl Region {
         true
     }
 
-    /// A task of this region has published its outcome.
-    pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, ended: Ended) {
-        let header = task.header();
-        let failed = matches!(ended.severity, Severity::Err | Severity::Panicked);
-        let (removed, cancels, last) = {
-            let mut inner = self.inner.lock();
-            inner.ended += 1;
-            let slot = header.slot.load(Ordering::Relaxed) as usize;
-            let removed = inner.tasks.try_remove(slot);
-            if ended.holds {
-                inner.holders.push(task.clone());
-            }
-            if failed {
-                inner.failed.push(task.clone());
-            }
-            if inner.child_cancelled.is_none() {
-                inner.child_cancelled = ended.cancelled;
-            }
-            let cancels = failed
-                && self.policy == Policy::FailFast
-                && inner.state != RegionState::Finalizing
-                && inner.cancel.is_none()
-                && !mutant!(FailFastIgnored);
-            (removed, cancels, inner.may_advance())
-        };
-        drop(removed);
-        if cancels {
-            let how = if ended.severity == Severity::Err { "failed" } else { "panicked" };
-            let reason = CancelReason::new(CancelKind::FailFast)
-                .with_message(format!("{} {how}", header.id))
-                .at_site(header.spawned_at);
-            self.cancel(reason, Origin::Itself);
-        }
-        if last || cancels {
-            self.advance();
-        }
-    }
-
-    /// The body has ended; the region closes when its children have.
-    pub(crate) fn begin_close(self: &Arc<Self>) {
-        {
-            let mut inner = self.inner.lock();
-            if inner.state != RegionState::Open {
-                return;
-            }
-            let cancelled = inner.cancel.is_some();
-            inner.state = inner.state.body_ended(cancelled);
-        }
-        self.observe(&Event::RegionClosing { region: self.id });
-        self.advance();
-    }
-
-    /// Takes the close as far as it will go: finalizers when no child is left, then closed. Called after
-    /// every change that could be the last one.
-    fn advance(self: &Arc<Self>) {
-        enum Step {
-            Finalize(u32, Finalizer),
-            Close,
-        }
-        let (step, entered, stale) = {
-            let mut inner = self.inner.lock();
-            if !inner.may_advance() {
-                return;
-            }
-            let entered = inner.state != RegionState::Finalizing;
-            if entered {
-                inner.state = inner.state.quiet();
-                if mutant!(FinalizersSkipped) {
-                    inner.finalizers.clear();
-                }
-            }
-            let next = if mutant!(FinalizersFifo) && !inner.finalizers.is_empty() {
-                Some(inner.finalizers.remove(0))
-            } else {
-                inner.finalizers.pop()
-            };
-            match next {
-                Some((ordinal, finalizer)) => {
-                    inner.starting = true;
-                    // Finalizers have a cleanup budget of their own: the children may have spent theirs.
-                    let stale = entered.then(|| inner.cleanup_timer.take()).flatten();
-                    (Step::Finalize(ordinal, finalizer), entered, stale)
-                }
-                None => {
-                    inner.state = inner.state.finalized();
-                    (Step::Close, false, None)
-                }
-            }
-        };
-        if let Some(stale) = stale {
-            self.host.disarm_timer(stale);
-        }
-        match step {
-            Step::Close => self.closed(),
-            Step::Finalize(ordinal, finalizer) => {
-                if entered {
-                    self.observe(&Event::RegionFinalizing { region: self.id });
-                    self.arm_cleanup();
-                }
-                self.finalize(ordinal, finalizer);
-            }
-        }
-    }
-
-    /// Runs one finalizer as an ordinary task: masked, within the cleanup budget, outside every lock.
-    fn finalize(self: &Arc<Self>, ordinal: u32, finalizer: Finalizer) {
-        let task = finalizer(self);
-        let header = task.header();
-        if !mutant!(FinalizersUnmasked) {
-            header.inner.lock().scopes.base.masks = 1;
-        }
-        let severity = {
-            let mut inner = self.inner.lock();
-            let slot = inner.tasks.insert(task.clone());
-            inner.starting = false;
-            header.slot.store(slot as u32, Ordering::Relaxed);
-            inner.cancel.as_ref().map_or(CancelKind::User, CancelReason::severity)
-        };
-        task.limit_polls(severity.cleanup_polls());
-        self.observe(&Event::TaskSpawned {
-            task: header.id,
-            region: self.id,
-            by: None,
-            name: Some("finalizer"),
-            site: header.spawned_at,
-            finalizer: true,
-        });
-        self.observe(&Event::FinalizerStarted { region: self.id, ordinal, task: header.id });
-        task.submit();
-    }
-
-    /// Everything after the last child and finalizer.
-    fn closed(self: &Arc<Self>) {
-        let (ledger, holders, timers, waker, opener) = {
-            let mut inner = self.inner.lock();
-            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
-            (
-                std::mem::take(&mut inner.ledger),
-                std::mem::take(&mut inner.holders),
-                timers,
-                inner.waker.take(),
-                inner.opener.take(),
-            )
-        };
-        for timer in timers.into_iter().flatten() {
-            self.host.disarm_timer(timer);
-        }
-        let mut leaks: Vec<LeakReport> =
-            ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();
-        let holders: Vec<TaskRef> =
-            holders.into_iter().filter(|task| !unsettled(task).is_empty()).collect();
-        match &self.parent {
-            Some(parent) => parent.inner.lock().holders.extend(holders),
-            None => leaks.extend(holders.iter().flat_map(|task| {
-                let id = task.header().id;
-                unsettled(task).into_iter().map(move |(kind, site)| LeakReport {
-                    kind: kind.name(),
-                    task: id,
-                    site,
-                    age: None,
-                })
-            })),
-        }
-        if mutant!(LeakNotReported) {
-            leaks.clear();
-        }
-        let (live, place) = {
-            let mut inner = self.inner.lock();
-            inner.leaks.extend(leaks.iter().cloned());
-            (inner.live() as u32, inner.place)
-        };
-        self.observe(&Event::RegionClosed {
-            region: self.id,
-            live,
-            unresolved: leaks.len() as u32,
-        });
-        drop(opener);
-        if let Some(waker) = waker {
-            crate::wake::wake(waker);
-        }
-        if let Some(parent) = &self.parent {
-            let removed = {
-                let mut inner = parent.inner.lock();
-                inner.ended += 1;
-                inner.regions.try_remove(place)
-            };
-            drop(removed);
-            parent.advance();
-        }
-    }
-
     /// Ready once closed.
     pub(crate) fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut waker = Some(context.waker().clone());
@@ -521,152 +331,6 @@ impl Region {
             }
         }
         Poll::Ready(())
-    }
-
-    /// Requests cancellation of everything inside.
-    pub(crate) fn cancel(self: &Arc<Self>, reason: CancelReason, origin: Origin) {
-        let reason = reason.attributed(self.host.now(), crate::step::task(), Some(self.id));
-        let mut effects = Effects::default();
-        self.cancel_one(reason, origin, &mut effects);
-        effects.run();
-    }
-
-    /// Cancels this region's own tasks and body; regions within them are left in `effects`.
-    fn cancel_one(self: &Arc<Self>, reason: CancelReason, origin: Origin, effects: &mut Effects) {
-        let (tasks, opener, orphans) = {
-            let mut inner = self.inner.lock();
-            if inner.state == RegionState::Closed
-                || !crate::cancel_strengthens(&reason, inner.cancel.as_ref())
-            {
-                return;
-            }
-            inner.origin = origin;
-            inner.cancel = Some(reason.clone());
-            inner.state = inner.state.cancelled();
-            let tasks: Vec<TaskRef> = if mutant!(CancelStopsAtRegion) {
-                Vec::new()
-            } else {
-                inner.tasks.iter().map(|(_, task)| task.clone()).collect()
-            };
-            let regions: Vec<Arc<Region>> =
-                inner.regions.iter().map(|(_, region)| Arc::clone(region)).collect();
-            (tasks, inner.opener.clone(), regions)
-        };
-        self.observe(&Event::RegionCancelRequested {
-            region: self.id,
-            kind: reason.kind(),
-            severity: reason.severity(),
-        });
-        self.arm_cleanup();
-        let inherited = reason.inherited(Some(self.id), self.host.now());
-        if let Some((task, key)) = opener {
-            let header = task.header();
-            let mut inner = header.inner.lock();
-            if let Some(node) = inner.scopes.node_mut(key) {
-                node.cancel = Some(reason);
-            }
-            inner.scopes.propagate(header, effects);
-            drop(inner);
-            effects.wake_now();
-        }
-        for task in tasks {
-            task.cancel(inherited.clone(), effects);
-            effects.wake_now();
-        }
-        // A region that some task's future is still driving is reached through that task, whose masks
-        // may shield it. The others have nobody to be masked by.
-        for region in orphans {
-            if region.inner.lock().opener.is_none() {
-                effects.regions.push((region, inherited.clone()));
-            }
-        }
-    }
-
-    /// Bounds the cleanup, unless an earlier bound is in force.
-    fn arm_cleanup(self: &Arc<Self>) {
-        let now = self.host.now();
-        let cleanup = {
-            let inner = self.inner.lock();
-            match &inner.cancel {
-                // Absolute: a descendant's cleanup ends when its ancestor's does.
-                Some(reason) if inner.state != RegionState::Finalizing => {
-                    reason.root().at().unwrap_or(now) + reason.cleanup_time()
-                }
-                Some(reason) => now + reason.cleanup_time(),
-                None => now + CancelKind::User.cleanup_time(),
-            }
-        };
-        let timer = arm(&self.host, cleanup, Fires::RegionCleanup(Arc::clone(self)));
-        let stale = {
-            let mut inner = self.inner.lock();
-            if inner.state == RegionState::Closed && !mutant!(TimerOutlivesRegion) {
-                Some(timer)
-            } else {
-                inner.cleanup_timer.replace(timer)
-            }
-        };
-        if let Some(stale) = stale {
-            self.host.disarm_timer(stale);
-        }
-    }
-
-    /// Cleanup time is over: every task still here is dropped at its next poll boundary.
-    pub(crate) fn escalate(self: &Arc<Self>) {
-        if mutant!(EscalationIgnored) {
-            return;
-        }
-        let (tasks, opener) = {
-            let mut inner = self.inner.lock();
-            if inner.state == RegionState::Closed {
-                return;
-            }
-            inner.escalated = true;
-            let tasks: Vec<TaskRef> = inner.tasks.iter().map(|(_, task)| task.clone()).collect();
-            (tasks, inner.opener.clone())
-        };
-        if let Some((task, key)) = opener {
-            task.escalate_scope(key);
-        }
-        for task in tasks {
-            task.escalate();
-        }
-    }
-
-    /// Escalates this region and every one beneath it.
-    fn escalate_all(self: &Arc<Self>) {
-        let mut pending = vec![Arc::clone(self)];
-        while let Some(region) = pending.pop() {
-            region.escalate();
-            pending.extend(region.inner.lock().regions.iter().map(|(_, child)| Arc::clone(child)));
-        }
-    }
-
-    /// The region's future is gone before the region closed: cancel, and close without it.
-    pub(crate) fn abandon(self: &Arc<Self>) {
-        let (opener, escalated) = {
-            let mut inner = self.inner.lock();
-            (inner.opener.take(), inner.escalated)
-        };
-        let Some((task, key)) = opener else { return };
-        let removed = {
-            let header = task.header();
-            let mut inner = header.inner.lock();
-            let removed = inner.scopes.remove(key);
-            inner.scopes.publish(header);
-            removed
-        };
-        let scope_escalated = removed.as_ref().is_some_and(|child| child.escalated);
-        if self.state() != RegionState::Closed && !mutant!(DroppedRegionRunsOn) {
-            let reason = CancelReason::new(CancelKind::ParentCancelled)
-                .with_message("the region's future was dropped")
-                .at_site(self.site);
-            self.cancel(reason, Origin::Itself);
-        }
-        if escalated || scope_escalated {
-            self.escalate();
-        }
-        drop(removed);
-        self.begin_close();
     }
 
     pub(crate) fn record_straggler(&self, task: &TaskRef) {
@@ -747,16 +411,5 @@ impl Refused {
             return;
         }
         task.refuse(self.0);
-    }
-}
-
-/// Cancels regions, and the regions inside them, one lock at a time and without recursion.
-pub(crate) fn cancel_all(mut pending: Vec<(Arc<Region>, CancelReason)>) {
-    while let Some((region, reason)) = pending.pop() {
-        let mut effects = Effects::default();
-        let inherited = reason.inherited(Some(region.id), region.host.now());
-        region.cancel_one(inherited, Origin::Outside, &mut effects);
-        effects.wake_now();
-        pending.append(&mut effects.regions);
     }
 }

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 /// The lab's [`Host`]. Used by one thread; the locks are there because a host must be `Sync`, and
@@ -134,7 +134,9 @@ pub(crate) enum Ready {
     Timer(Time, Waker),
     Tasks(usize),
     /// Nothing, until a timer is due, if one is armed.
-    Nothing { until: Option<Time> },
+    Nothing {
+        until: Option<Time>,
+    },
 }
 
 impl Host for LabHost {
@@ -248,7 +250,11 @@ impl Services {
     ) {
         let of = TypeId::of::<T>();
         self.0.retain(|service| service.of != of);
-        self.0.push(Service { of, make: Arc::new(move |context| make(context) as Erased), made: None });
+        self.0.push(Service {
+            of,
+            make: Arc::new(move |context| make(context) as Erased),
+            made: None,
+        });
     }
 
     fn find(&self, of: TypeId) -> Option<Slot> {

@@ -16,8 +16,8 @@
 //!
 //! let summary = check(0..100, async |cx: &Cx| {
 //!     cx.region(async |scope| {
-//!         scope.spawn(async |cx: &Cx| Ok::<_, Error>(cx.sleep(Duration::from_secs(1)).await?));
-//!         scope.spawn(async |cx: &Cx| Ok(cx.yield_now().await?));
+//!         let _ = scope.spawn(async |cx: &Cx| Ok::<_, Error>(cx.sleep(Duration::from_secs(1)).await?));
+//!         let _ = scope.spawn(async |cx: &Cx| Ok(cx.yield_now().await?));
 //!         Ok::<_, Error>(())
 //!     }).await.into_result()?;
 //!     Ok::<_, Error>(())

@@ -182,7 +182,8 @@ impl Findings {
     }
 
     fn clear(&mut self) {
-        *self = Findings { violations: std::mem::take(&mut self.violations), ..Findings::default() };
+        *self =
+            Findings { violations: std::mem::take(&mut self.violations), ..Findings::default() };
         self.violations.clear();
     }
 }

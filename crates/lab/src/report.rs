@@ -1,9 +1,12 @@
 //! What a run came to.
 
 use crate::oracle::Verdict;
-use asupersync_core::{Outcome, RegionReport, RegionSnapshot, Time, UnclaimedFailure};
+use asupersync_core::{
+    CancelReason, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
+};
 use asupersync_trace::Fingerprint;
 use std::fmt;
+use std::panic::Location;
 
 /// Something about a run that no correct program does.
 #[derive(Debug)]
@@ -28,12 +31,22 @@ pub enum Finding {
         tree: Box<RegionSnapshot>,
     },
     /// A task panicked and nobody joined it.
-    Panicked(UnclaimedFailure),
+    Panicked {
+        /// Which task.
+        task: TaskId,
+        /// Where it was spawned.
+        spawned_at: &'static Location<'static>,
+        /// What it said, when that was text.
+        message: Option<String>,
+    },
     /// The tree could not be brought to quiescence even by dropping its futures.
     TeardownStuck {
         /// What was left.
         tree: Box<RegionSnapshot>,
     },
+    /// The run was asked for inside another, whose tasks the inner one would have kept waiting. Its body
+    /// was dropped unrun.
+    Nested,
     /// A forced choice named a task that was not there: the program depends on something that is
     /// not in its trace, or the choices are of another program.
     Diverged {
@@ -49,11 +62,12 @@ impl Finding {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Finding::Deadlock { .. } => "ASY-0601",
-            Finding::StepLimit { .. } => "ASY-0602",
-            Finding::TeardownStuck { .. } => "ASY-0603",
-            Finding::Diverged { .. } => "ASY-0604",
-            Finding::Panicked(_) => "ASY-0605",
+            Finding::Deadlock { .. } => ErrorKind::Deadlock.code(),
+            Finding::StepLimit { .. } => ErrorKind::StepLimit.code(),
+            Finding::TeardownStuck { .. } => ErrorKind::RegionCloseTimeout.code(),
+            Finding::Panicked { .. } => ErrorKind::Panicked.code(),
+            Finding::Nested => ErrorKind::NestedBlockOn.code(),
+            Finding::Diverged { .. } => "ASY-0601",
         }
     }
 }
@@ -72,20 +86,21 @@ impl fmt::Display for Finding {
                 "the run did not end within {steps} steps ({at} of virtual time): a task yields for \
                  ever, or the limit is too low (`LabConfig::max_steps`). The tree:\n{tree}"
             ),
-            Finding::Panicked(failure) => {
-                let message = failure.panic.as_deref().unwrap_or("(no message)");
-                let (task, site) = (failure.task, failure.spawned_at);
-                write!(
-                    f,
-                    "task {task}, spawned at {}:{}, panicked and nobody joined it: {message}",
-                    site.file(),
-                    site.line()
-                )
-            }
+            Finding::Panicked { task, spawned_at, message } => write!(
+                f,
+                "task {task}, spawned at {}:{}, panicked and nobody joined it: {}",
+                spawned_at.file(),
+                spawned_at.line(),
+                message.as_deref().unwrap_or("(no message)")
+            ),
             Finding::TeardownStuck { tree } => write!(
                 f,
                 "the tree did not become quiescent although its futures were dropped; this is a bug \
                  of the kernel or of a primitive. What is left:\n{tree}"
+            ),
+            Finding::Nested => f.write_str(
+                "a lab run was started inside a task of another lab run; give the inner program a \
+                 region of the outer run, or a test of its own",
             ),
             Finding::Diverged { choice, enabled } => write!(
                 f,
@@ -126,6 +141,22 @@ pub struct LabReport<T, E> {
 }
 
 impl<T, E> LabReport<T, E> {
+    pub(crate) fn nested(seed: u64) -> LabReport<T, E> {
+        let reason = CancelReason::user("a lab run inside a lab run");
+        LabReport {
+            outcome: Outcome::Cancelled(reason),
+            findings: vec![Finding::Nested],
+            verdicts: Vec::new(),
+            seed,
+            steps: 0,
+            virtual_time: Time::ZERO,
+            choices: Vec::new(),
+            fingerprint: None,
+            trace: None,
+            region: None,
+        }
+    }
+
     /// No finding, and every oracle content. Says nothing about the outcome: a body may well be
     /// meant to fail.
     #[must_use]

@@ -7,11 +7,10 @@ use crate::report::{Finding, LabReport};
 use crate::strategy::{Prefix, Random, Strategy};
 use asupersync_core::{
     CancelReason, Cx, Host, Outcome, RegionOptions, RegionReport, Root, Runnable, Severity,
-    TaskBody, TaskHandle,
-    TaskOptions, Time, cap,
+    TaskBody, TaskHandle, TaskOptions, Time, cap,
 };
 use asupersync_trace::{Event, Header, Writer};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -71,8 +70,8 @@ impl LabRuntime {
 
     /// Runs a body, as the task "main" of a fresh root region, until the whole tree is quiescent.
     ///
-    /// # Panics
-    /// If called from inside one of its own runs.
+    /// Inside a lab run, of this runtime or another, the answer is [`Finding::Nested`] at once, and the
+    /// body is dropped.
     pub fn run<F, T, E>(&self, body: F) -> LabReport<T, E>
     where
         F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
@@ -80,7 +79,12 @@ impl LabRuntime {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.run_seeded(self.config.seed, self.config.inject_cancel_at, self.config.capture_trace, body)
+        self.run_seeded(
+            self.config.seed,
+            self.config.inject_cancel_at,
+            self.config.capture_trace,
+            body,
+        )
     }
 
     pub(crate) fn run_seeded<F, T, E>(
@@ -96,7 +100,8 @@ impl LabRuntime {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let mut state = self.state.try_borrow_mut().expect("a lab run inside a lab run");
+        let Some(_running) = Running::enter() else { return LabReport::nested(seed) };
+        let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.host.begin(seed);
         state.strategy.begin(seed);
@@ -104,6 +109,7 @@ impl LabRuntime {
         let host: Arc<dyn Host> = state.host.clone();
         let root = Root::new(host, RegionOptions::new().name("root"));
         let handle = root.spawn_with(TaskOptions::new().name("main"), body);
+        root.begin_close();
         let mut run = Run {
             config: &self.config,
             inject_cancel_at,
@@ -114,14 +120,17 @@ impl LabRuntime {
             now: Time::ZERO,
             choices: Vec::new(),
             findings: Vec::new(),
-            closing: false,
         };
-        let (ending, region) = run.drive(&|| handle.is_finished());
+        let (ending, region) = run.drive();
         let outcome = take_outcome(handle);
         let Run { root, steps, now, choices, mut findings, .. } = run;
         let unclaimed = root.unclaimed_failures().into_iter();
         let panicked = unclaimed.filter(|failure| failure.severity == Severity::Panicked);
-        findings.extend(panicked.map(Finding::Panicked));
+        findings.extend(panicked.map(|failure| Finding::Panicked {
+            task: failure.task,
+            spawned_at: failure.spawned_at,
+            message: failure.panic,
+        }));
 
         let mut record = state.host.record.lock();
         record.oracles.end(ending);
@@ -193,7 +202,29 @@ impl LabRuntime {
     }
 }
 
-fn take_outcome<T, E>(mut handle: TaskHandle<T, E>) -> Outcome<T, E> {
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A run on this thread. Lab hosts share no clock and no queue, so a run inside a run would be a
+/// program that its own explorer cannot see into.
+struct Running;
+
+impl Running {
+    fn enter() -> Option<Running> {
+        (!RUNNING.replace(true)).then_some(Running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(false);
+    }
+}
+
+fn take_outcome<T: Send + 'static, E: Send + 'static>(
+    mut handle: TaskHandle<T, E>,
+) -> Outcome<T, E> {
     match handle.poll_join(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(outcome)) => outcome,
         // The tree is torn down; a task that is not finished even now will never be.
@@ -214,7 +245,6 @@ struct Run<'a> {
     now: Time,
     choices: Vec<u32>,
     findings: Vec<Finding>,
-    closing: bool,
 }
 
 /// Why the loop stopped.
@@ -225,8 +255,8 @@ enum Stop {
 }
 
 impl Run<'_> {
-    fn drive(&mut self, main_finished: &dyn Fn() -> bool) -> (Ending, Option<RegionReport>) {
-        let (ending, finding) = match self.run_until(self.config.max_steps, main_finished) {
+    fn drive(&mut self) -> (Ending, Option<RegionReport>) {
+        let (ending, finding) = match self.run_until(self.config.max_steps) {
             Stop::Closed(report) => return (Ending::Quiescent, Some(report)),
             Stop::NothingToDo => {
                 let tree = Box::new(self.root.snapshot());
@@ -248,12 +278,10 @@ impl Run<'_> {
         self.record(&Event::Abandoned { step: self.steps });
         let reason = CancelReason::shutdown(Duration::ZERO).with_message("given up by the lab");
         self.root.cancel(reason);
-        self.root.begin_close();
-        self.closing = true;
         self.root.escalate();
         self.inject_cancel_at = None;
         let limit = self.steps.saturating_add(self.config.max_steps.max(1_000));
-        match self.run_until(limit, &|| true) {
+        match self.run_until(limit) {
             Stop::Closed(report) => Some(report),
             Stop::NothingToDo | Stop::Limit => {
                 let tree = Box::new(self.root.snapshot());
@@ -263,12 +291,8 @@ impl Run<'_> {
         }
     }
 
-    fn run_until(&mut self, limit: u64, main_finished: &dyn Fn() -> bool) -> Stop {
+    fn run_until(&mut self, limit: u64) -> Stop {
         loop {
-            if !self.closing && main_finished() {
-                self.closing = true;
-                self.root.begin_close();
-            }
             let enabled = match self.host.poll(self.now) {
                 Ready::Tasks(enabled) => enabled,
                 Ready::Timer(at, waker) => {
@@ -326,9 +350,6 @@ impl Run<'_> {
     }
 
     fn closed(&mut self) -> Option<RegionReport> {
-        if !self.closing {
-            return None;
-        }
         match self.root.poll_closed(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(report) => Some(report),
             Poll::Pending => None,

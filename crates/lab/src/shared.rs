@@ -23,7 +23,7 @@ use std::sync::Arc;
 ///     cx.region(async |scope| {
 ///         for _ in 0..2 {
 ///             let count = count.clone();
-///             scope.spawn(async move |cx: &Cx| {
+///             let _ = scope.spawn(async move |cx: &Cx| {
 ///                 let seen = count.get(cx).await?;
 ///                 count.set(cx, seen + 1).await?;
 ///                 Ok::<_, Error>(())

@@ -1,6 +1,7 @@
 //! A failed run in words: the steps that can have led to its failure, and no others.
 
-use asupersync_core::{Access, Resolution, Severity, TaskId};
+use asupersync_core::event::{Access, Resolution};
+use asupersync_core::{Severity, TaskId};
 use asupersync_trace::{Actor, Causality, Effect, Event, Step, StepBuilder, Trace};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -113,9 +114,9 @@ impl Names {
             Event::TaskSpawned { task, .. } => Some(format!("spawns {}", self.task(task))),
             Event::TaskWoken { task, .. } => Some(format!("wakes {}", self.task(task))),
             Event::WaitParked { label, site, .. } => {
-                let place = tables.site(site).map(|site| {
-                    format!(" at {}:{}", tables.text(site.file), site.line)
-                });
+                let place = tables
+                    .site(site)
+                    .map(|site| format!(" at {}:{}", tables.text(site.file), site.line));
                 Some(format!("waits in {}{}", tables.text(label), place.unwrap_or_default()))
             }
             Event::TaskCancelTold { .. } => Some("is told that it is cancelled".to_owned()),
@@ -134,6 +135,10 @@ impl Names {
             _ => None,
         });
         let deeds: Vec<String> = deeds.collect();
-        if deeds.is_empty() { format!("{who}: runs") } else { format!("{who}: {}", deeds.join(", ")) }
+        if deeds.is_empty() {
+            format!("{who}: runs")
+        } else {
+            format!("{who}: {}", deeds.join(", "))
+        }
     }
 }

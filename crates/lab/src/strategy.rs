@@ -134,7 +134,10 @@ mod tests {
     fn a_seed_means_the_same_choices_for_ever() {
         let mut random = Random::default();
         random.begin(42);
-        assert_eq!(choices(&mut random, &enabled(&[0; 10]), 12), [7, 1, 2, 3, 0, 8, 2, 8, 3, 6, 2, 4]);
+        assert_eq!(
+            choices(&mut random, &enabled(&[0; 10]), 12),
+            [7, 1, 2, 3, 0, 8, 2, 8, 3, 6, 2, 4]
+        );
     }
 
     #[test]

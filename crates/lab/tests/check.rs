@@ -10,7 +10,7 @@ async fn lost_update(cx: &Cx) -> Result<(), Error> {
     cx.region(async |scope| {
         for name in ["left", "right"] {
             let count = count.clone();
-            scope.spawn_named(name, async move |cx: &Cx| {
+            let _ = scope.spawn_named(name, async move |cx: &Cx| {
                 let seen = count.get(cx).await?;
                 count.set(cx, seen + 1).await?;
                 Ok::<_, Error>(())
@@ -58,7 +58,7 @@ fn a_correct_body_has_as_many_behaviours_as_theory_says() {
         cx.region(async |scope| {
             for _ in 0..2 {
                 let cell = cell.clone();
-                scope.spawn(async move |cx: &Cx| {
+                let _ = scope.spawn(async move |cx: &Cx| {
                     cell.update(cx, |value| *value += 1).await?;
                     Ok::<_, Error>(())
                 });
@@ -79,7 +79,7 @@ fn an_ambient_source_of_randomness_is_noticed_when_its_failure_is_replayed() {
     let text = failure(|| {
         check(0..10, async |cx: &Cx| {
             for _ in 0..RUNS.fetch_add(1, Ordering::Relaxed) {
-                cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+                let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
             }
             assert!(RUNS.load(Ordering::Relaxed) < 3);
             Ok::<_, Error>(())

@@ -65,20 +65,18 @@ macro_rules! enumerate {
     }};
 }
 
-type Cell = Shared<u32>;
-
-/// A program of cells: a list of tasks, all of which exist before any of them runs.
+/// A program over this many cells: a list of tasks, all of which exist before any of them runs.
 macro_rules! program {
-    (($($cell:ident),*) $($task:expr;)*) => {
+    ($cells:literal; $(|$cx:ident, $pattern:pat_param| $task:block)*) => {
         async |cx: &Cx| {
-            $( let $cell: Cell = Shared::new(0); )*
+            let cells: [Shared<u32>; $cells] = std::array::from_fn(|_| Shared::new(0));
             let outcome = cx.region(async |scope| {
                 $( {
-                    $( let $cell = $cell.clone(); )*
-                    scope.spawn(async move |cx: &Cx| {
-                        $( let $cell = &$cell; )*
-                        let task = $task;
-                        task(cx, [$($cell),*]).await
+                    let cells = cells.clone();
+                    let _ = scope.spawn(async move |$cx: &Cx| {
+                        let $pattern = &cells;
+                        $task
+                        Ok::<_, Error>(())
                     });
                 } )*
                 Ok::<_, Error>(())
@@ -92,24 +90,20 @@ macro_rules! program {
 #[test]
 fn readers_2_has_4_classes() {
     let body = program! {
-        (x)
-        async |cx: &Cx, [x]: [&Cell; 1]| Ok::<_, Error>(x.set(cx, 1).await?);
-        async |cx: &Cx, [x]: [&Cell; 1]| { x.get(cx).await?; Ok::<_, Error>(()) };
-        async |cx: &Cx, [x]: [&Cell; 1]| { x.get(cx).await?; Ok::<_, Error>(()) };
+        1;
+        |cx, [x]| { x.set(cx, 1).await?; }
+        |cx, [x]| { x.get(cx).await?; }
+        |cx, [x]| { x.get(cx).await?; }
     };
-    assert_eq!(enumerate!(body).1, 4);
+    assert_eq!(enumerate!(body), (90, 4));
 }
 
 #[test]
 fn store_buffering_has_3_classes() {
     let body = program! {
-        (x, y)
-        async |cx: &Cx, [x, y]: [&Cell; 2]| {
-            x.set(cx, 1).await?; y.get(cx).await?; Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [x, y]: [&Cell; 2]| {
-            y.set(cx, 1).await?; x.get(cx).await?; Ok::<_, Error>(())
-        };
+        2;
+        |cx, [x, y]| { x.set(cx, 1).await?; y.get(cx).await?; }
+        |cx, [x, y]| { y.set(cx, 1).await?; x.get(cx).await?; }
     };
     assert_eq!(enumerate!(body), (20, 3));
 }
@@ -117,10 +111,10 @@ fn store_buffering_has_3_classes() {
 #[test]
 fn atomic_increments_of_3_tasks_have_6_classes() {
     let body = program! {
-        (x)
-        async |cx: &Cx, [x]: [&Cell; 1]| Ok::<_, Error>(x.update(cx, |x| *x += 1).await?);
-        async |cx: &Cx, [x]: [&Cell; 1]| Ok::<_, Error>(x.update(cx, |x| *x += 1).await?);
-        async |cx: &Cx, [x]: [&Cell; 1]| Ok::<_, Error>(x.update(cx, |x| *x += 1).await?);
+        1;
+        |cx, [x]| { x.update(cx, |x| *x += 1).await?; }
+        |cx, [x]| { x.update(cx, |x| *x += 1).await?; }
+        |cx, [x]| { x.update(cx, |x| *x += 1).await?; }
     };
     assert_eq!(enumerate!(body), (90, 6));
 }
@@ -128,16 +122,10 @@ fn atomic_increments_of_3_tasks_have_6_classes() {
 #[test]
 fn torn_increments_of_3_tasks_have_36_classes() {
     let body = program! {
-        (x)
-        async |cx: &Cx, [x]: [&Cell; 1]| {
-            let r = x.get(cx).await?; x.set(cx, r + 1).await?; Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [x]: [&Cell; 1]| {
-            let r = x.get(cx).await?; x.set(cx, r + 2).await?; Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [x]: [&Cell; 1]| {
-            let r = x.get(cx).await?; x.set(cx, r + 4).await?; Ok::<_, Error>(())
-        };
+        1;
+        |cx, [x]| { let r = x.get(cx).await?; x.set(cx, r + 1).await?; }
+        |cx, [x]| { let r = x.get(cx).await?; x.set(cx, r + 2).await?; }
+        |cx, [x]| { let r = x.get(cx).await?; x.set(cx, r + 4).await?; }
     };
     assert_eq!(enumerate!(body), (1680, 36));
 }
@@ -145,18 +133,13 @@ fn torn_increments_of_3_tasks_have_36_classes() {
 #[test]
 fn lastzero_2_has_5_classes() {
     let body = program! {
-        (a0, a1, a2)
-        async |cx: &Cx, cells: [&Cell; 3]| {
+        3;
+        |cx, a| {
             let mut i = 2;
-            while cells[i].get(cx).await? != 0 { i -= 1; }
-            Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [a0, a1, _]: [&Cell; 3]| {
-            let v = a0.get(cx).await?; a1.set(cx, v + 1).await?; Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [_, a1, a2]: [&Cell; 3]| {
-            let v = a1.get(cx).await?; a2.set(cx, v + 1).await?; Ok::<_, Error>(())
-        };
+            while a[i].get(cx).await? != 0 { i -= 1; }
+        }
+        |cx, [a0, a1, _]| { let v = a0.get(cx).await?; a1.set(cx, v + 1).await?; }
+        |cx, [_, a1, a2]| { let v = a1.get(cx).await?; a2.set(cx, v + 1).await?; }
     };
     assert_eq!(enumerate!(body).1, 5);
 }
@@ -164,17 +147,13 @@ fn lastzero_2_has_5_classes() {
 #[test]
 fn popl_ex2_has_5_classes() {
     let body = program! {
-        (x, y, z)
-        async |cx: &Cx, [x, ..]: [&Cell; 3]| Ok::<_, Error>(x.set(cx, 1).await?);
-        async |cx: &Cx, [_, y, _]: [&Cell; 3]| Ok::<_, Error>(y.set(cx, 1).await?);
-        async |cx: &Cx, [_, y, z]: [&Cell; 3]| {
-            if y.get(cx).await? == 0 { z.set(cx, 1).await?; }
-            Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [x, y, z]: [&Cell; 3]| {
+        3;
+        |cx, [x, ..]| { x.set(cx, 1).await?; }
+        |cx, [_, y, _]| { y.set(cx, 1).await?; }
+        |cx, [_, y, z]| { if y.get(cx).await? == 0 { z.set(cx, 1).await?; } }
+        |cx, [x, y, z]| {
             if z.get(cx).await? == 1 && y.get(cx).await? == 0 { x.set(cx, 2).await?; }
-            Ok::<_, Error>(())
-        };
+        }
     };
     assert_eq!(enumerate!(body).1, 5);
 }
@@ -182,16 +161,10 @@ fn popl_ex2_has_5_classes() {
 #[test]
 fn coa_2_has_15_classes() {
     let body = program! {
-        (x, y, z)
-        async |cx: &Cx, [x, y, _]: [&Cell; 3]| {
-            x.set(cx, 1).await?; y.get(cx).await?; x.get(cx).await?; Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [x, _, z]: [&Cell; 3]| {
-            x.set(cx, 2).await?; z.get(cx).await?; x.get(cx).await?; Ok::<_, Error>(())
-        };
-        async |cx: &Cx, [_, y, z]: [&Cell; 3]| {
-            y.set(cx, 1).await?; z.set(cx, 1).await?; Ok::<_, Error>(())
-        };
+        3;
+        |cx, [x, y, _]| { x.set(cx, 1).await?; y.get(cx).await?; x.get(cx).await?; }
+        |cx, [x, _, z]| { x.set(cx, 2).await?; z.get(cx).await?; x.get(cx).await?; }
+        |cx, [_, y, z]| { y.set(cx, 1).await?; z.set(cx, 1).await?; }
     };
     assert_eq!(enumerate!(body).1, 15);
 }

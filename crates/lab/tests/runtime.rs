@@ -28,7 +28,7 @@ fn timers_fire_in_the_order_of_their_times() {
             cx.region(async |scope| {
                 for millis in [30, 10, 20] {
                     let log = log.clone();
-                    scope.spawn(async move |cx: &Cx| {
+                    let _ = scope.spawn(async move |cx: &Cx| {
                         cx.sleep(Duration::from_millis(millis)).await?;
                         log.update(cx, |log| log.push(millis)).await?;
                         Ok::<_, Error>(())
@@ -49,7 +49,7 @@ fn a_deadlock_names_each_task_what_it_waits_for_and_where() {
     let lab = LabRuntime::new(LabConfig::default());
     let report = lab.run(async |cx: &Cx| {
         cx.region(async |scope| {
-            scope.spawn_named("consumer", async |cx: &Cx| {
+            let _ = scope.spawn_named("consumer", async |cx: &Cx| {
                 cx.wait("queue::pop", |_| Poll::<()>::Pending).await?;
                 Ok::<_, Error>(())
             });
@@ -61,7 +61,7 @@ fn a_deadlock_names_each_task_what_it_waits_for_and_where() {
     });
     let [Finding::Deadlock { .. }] = report.findings[..] else { panic!("{report}") };
     let text = report.to_string();
-    assert!(text.contains("ASY-0601: deadlock after"), "{text}");
+    assert!(text.contains("ASY-0006: deadlock after"), "{text}");
     for word in ["consumer", "queue::pop", "tests/runtime.rs:"] {
         assert!(text.contains(word), "{word} is missing: {text}");
     }
@@ -98,10 +98,10 @@ fn a_panic_is_a_finding_and_not_the_end_of_the_process() {
     assert!(!report.is_ok() && report.is_sound(), "{report}");
 
     let report = run(0, async |cx: &Cx| -> Result<(), Error> {
-        cx.spawn(async |_: &Cx| -> Result<(), Error> { panic!("unseen") });
+        let _ = cx.spawn(async |_: &Cx| -> Result<(), Error> { panic!("unseen") });
         Ok(())
     });
-    assert!(matches!(&report.findings[..], [Finding::Panicked(_)]), "{report}");
+    assert!(matches!(&report.findings[..], [Finding::Panicked { .. }]), "{report}");
     assert!(report.to_string().contains("unseen"), "{report}");
 }
 
@@ -109,7 +109,7 @@ fn a_panic_is_a_finding_and_not_the_end_of_the_process() {
 fn main_returning_early_still_drains_its_children() {
     static DONE: AtomicU64 = AtomicU64::new(0);
     let report = run(0, async |cx: &Cx| {
-        cx.spawn(async |cx: &Cx| {
+        let _ = cx.spawn(async |cx: &Cx| {
             cx.sleep(Duration::from_secs(1)).await?;
             DONE.fetch_add(1, Ordering::Relaxed);
             Ok::<_, Error>(())
@@ -143,7 +143,7 @@ fn cancelling_everywhere_tries_every_step() {
     let summary = cancel_everywhere(1, async |cx: &Cx| {
         cx.region(async |scope| {
             for _ in 0..3 {
-                scope.spawn(async |cx: &Cx| {
+                let _ = scope.spawn(async |cx: &Cx| {
                     cx.sleep(Duration::from_millis(1)).await?;
                     Ok::<_, Error>(cx.yield_now().await?)
                 });
@@ -161,7 +161,8 @@ fn cancelling_everywhere_tries_every_step() {
 fn a_service_is_made_anew_for_each_run() {
     struct Counter(u64, AtomicU64);
     let config = LabConfig::default().seed(7);
-    let lab = LabRuntime::new(config.service_with(|context| Arc::new(Counter(context.seed, 0.into()))));
+    let lab =
+        LabRuntime::new(config.service_with(|context| Arc::new(Counter(context.seed, 0.into()))));
     for _ in 0..2 {
         let report = lab.run(async |cx: &Cx| {
             let counter = cx.service::<Counter>().expect("registered");
@@ -177,8 +178,7 @@ fn a_service_is_made_anew_for_each_run() {
 fn blocking_work_runs_inline() {
     let here = std::thread::current().id();
     let report = run(0, async move |cx: &Cx| {
-        let mut handle =
-            cx.spawn_blocking(|| Ok::<_, Error>(std::thread::current().id()));
+        let mut handle = cx.spawn_blocking(|| Ok::<_, Error>(std::thread::current().id()));
         handle.join(cx).await?.into_result().map_err(Error::from)
     });
     assert_eq!(report.outcome.ok(), Some(here));
@@ -204,4 +204,16 @@ fn random_streams_follow_the_seed() {
     assert_eq!(draw(1), draw(1));
     assert_ne!(draw(1), draw(2));
     assert_ne!(draw(1).0, draw(1).1);
+}
+
+#[test]
+fn a_run_inside_a_run_is_refused_and_the_outer_goes_on() {
+    let report = run(0, async |cx: &Cx| {
+        let inner = run(1, async |_: &Cx| Ok::<_, Error>(()));
+        assert!(matches!(inner.findings[..], [Finding::Nested]) && !inner.is_ok());
+        cx.yield_now().await?;
+        Ok::<_, Error>(())
+    });
+    assert!(report.is_ok(), "{report}");
+    assert!(run(2, async |_: &Cx| Ok::<_, Error>(())).is_ok(), "after the run there is none");
 }

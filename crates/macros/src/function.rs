@@ -36,7 +36,9 @@ impl Function {
     pub(crate) fn returns_nothing(&self) -> bool {
         match &self.item.sig.output {
             ReturnType::Default => true,
-            ReturnType::Type(_, ty) => matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty()),
+            ReturnType::Type(_, ty) => {
+                matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+            }
         }
     }
 
@@ -60,7 +62,7 @@ impl Function {
 }
 
 fn check_parameters(item: &ItemFn) -> Result<()> {
-    let wanted = "it takes one parameter, the context: `cx: &Cx`";
+    let wanted = "the function takes one parameter, the context: `cx: &Cx`";
     let inputs = &item.sig.inputs;
     let Some(first) = inputs.first() else {
         return Err(Error::new(item.sig.paren_token.span.join(), wanted));
@@ -70,7 +72,7 @@ fn check_parameters(item: &ItemFn) -> Result<()> {
     }
     match first {
         FnArg::Receiver(receiver) => {
-            Err(Error::new(receiver.span(), format!("a method cannot be run by itself; {wanted}")))
+            Err(Error::new(receiver.span(), format!("a method cannot be run by itself: {wanted}")))
         }
         FnArg::Typed(parameter) => match &*parameter.ty {
             Type::Reference(reference) if reference.mutability.is_none() => Ok(()),
@@ -88,20 +90,17 @@ pub(crate) fn refuse_attribute(function: &Function, name: &str, message: &str) -
     found.map_or(Ok(()), |attribute| Err(Error::new(attribute.span(), message)))
 }
 
-/// Errors as `compile_error!`, beside the function itself where there is one, so that its callers
-/// are not reported too.
+/// The error as `compile_error!`, beside a function of the same name that holds what was written: no
+/// second error about a missing `main`, and no warning about imports that only the body uses.
 pub(crate) fn report(error: &Error, item: TokenStream) -> TokenStream {
     let error = error.to_compile_error();
-    let item = syn::parse2::<ItemFn>(item).map_or_else(|_| TokenStream::new(), keep);
+    let item = syn::parse2::<ItemFn>(item).map_or_else(
+        |_| TokenStream::new(),
+        |mut item| {
+            item.attrs.clear();
+            let name = &item.sig.ident;
+            quote!(#[allow(unused)] fn #name() { #item })
+        },
+    );
     quote!(#error #item)
-}
-
-fn keep(item: ItemFn) -> TokenStream {
-    // A second error, "`main` function not found", would only distract.
-    if item.sig.ident == "main" {
-        let name = Ident::new("main", Span::call_site());
-        quote!(fn #name() {})
-    } else {
-        TokenStream::new()
-    }
 }

@@ -26,8 +26,9 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     };
     let (body, adapter) = function.body();
     let item = &function.item;
+    let visibility = &item.vis;
     Ok(quote! {
-        fn main() -> ::std::process::ExitCode {
+        #visibility fn main() -> ::std::process::ExitCode {
             #item
             #adapter
 

@@ -90,7 +90,8 @@ impl MainOptions {
                 Some(Lit::Str(text)) if text.value() == "current_thread" => true,
                 Some(Lit::Str(text)) if text.value() == "multi_thread" => false,
                 _ => {
-                    let message = "`flavor` is \"multi_thread\" (the default) or \"current_thread\"";
+                    let message =
+                        "`flavor` is \"multi_thread\" (the default) or \"current_thread\"";
                     return Err(Error::new(word.span(), message));
                 }
             };

@@ -35,9 +35,9 @@
 //! Waiting consumes nothing; see [`Registration::poll_ready`].
 //!
 //! # Limitations
-//! Linux with 64-bit pointers. Timeouts of a turn are rounded up to milliseconds, as epoll's are.
+//! Linux with 64-bit pointers.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod reactor;
 mod readiness;

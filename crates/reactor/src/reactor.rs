@@ -6,15 +6,19 @@ use asupersync_core::WakeList;
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use slab::Slab;
 use std::fmt;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The token of the reactor's own waker. Slots never reach it: their index is below 2^32 - 1.
 const UNPARK: Token = Token(usize::MAX);
 const EVENTS: usize = 1024;
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 struct Slot {
@@ -80,16 +84,22 @@ impl Driver {
     /// Waits for events for at most `timeout` (without one: until there are some, or
     /// [`Reactor::unpark`]), records them, and collects their waiters' wakers, which the caller wakes.
     ///
-    /// A signal that interrupts the wait ends it like a timeout. The system's clock ticks in
-    /// milliseconds here: a timeout is rounded up to the next.
+    /// A signal that interrupts the wait ends it like a timeout. The wait may end up to a millisecond
+    /// before the timeout, so that the next turn can wait for the exact rest.
     ///
     /// # Errors
     /// What the system's wait answers; not to be expected while the driver lives.
-    pub fn turn(
-        &mut self,
-        timeout: Option<Duration>,
-        wakers: &mut WakeList,
-    ) -> io::Result<Turn> {
+    pub fn turn(&mut self, timeout: Option<Duration>, wakers: &mut WakeList) -> io::Result<Turn> {
+        let timeout = match timeout {
+            Some(timeout) if timeout >= MILLISECOND => {
+                Some(Duration::from_millis(timeout.as_millis() as u64))
+            }
+            Some(rest) if !rest.is_zero() => {
+                self.wait_exactly(rest)?;
+                Some(Duration::ZERO)
+            }
+            timeout => timeout,
+        };
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Turn::default()),
@@ -111,6 +121,20 @@ impl Driver {
             }
         }
         Ok(turn)
+    }
+
+    /// Epoll's timeouts count milliseconds, and mio rounds them up, which would make every timer late by
+    /// half of one on average. Polling the epoll descriptor itself counts nanoseconds.
+    fn wait_exactly(&self, timeout: Duration) -> io::Result<()> {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: timeout.subsec_nanos().into() };
+        // SAFETY: the descriptor belongs to `self.poll`, which is borrowed until after the last use.
+        #[expect(unsafe_code, reason = "mio lends its descriptor only as a number")]
+        let epoll = unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) };
+        let mut descriptors = [PollFd::new(&epoll, PollFlags::IN)];
+        match rustix::event::poll(&mut descriptors, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -179,8 +179,12 @@ impl Readiness {
         let mut word = self.word.load(Ordering::Acquire);
         while word & !BITS == ready.word & !BITS && word & mask != 0 {
             let cleared = word & !mask;
-            match self.word.compare_exchange_weak(word, cleared, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.word.compare_exchange_weak(
+                word,
+                cleared,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return,
                 Err(now) => word = now,
             }

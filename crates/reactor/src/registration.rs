@@ -168,7 +168,8 @@ impl<S: Source> Io<S> {
 
 impl<S: Source> Drop for Io<S> {
     fn drop(&mut self) {
-        if let (Some(mut source), Some(registration)) = (self.source.take(), self.registration.take())
+        if let (Some(mut source), Some(registration)) =
+            (self.source.take(), self.registration.take())
         {
             // The source is about to be closed; there is nobody to tell, and nothing to undo.
             let _ = registration.deregister(&mut source);

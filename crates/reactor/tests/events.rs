@@ -50,7 +50,8 @@ fn every_byte_arrives_when_each_edge_is_drained_and_cleared() {
     let mut received = 0;
     for round in 1..=100 {
         let mut buffer = [0; 7];
-        let mut read = || pipe.poll_io(Direction::Read, &mut context, |mut io| io.read(&mut buffer));
+        let mut read =
+            || pipe.poll_io(Direction::Read, &mut context, |mut io| io.read(&mut buffer));
         assert!(read().is_pending());
         peer.write_all(&[1; 10]).unwrap();
         turn(&mut driver, LONG).unwrap();
@@ -129,4 +130,18 @@ fn unpark_from_another_thread_ends_a_wait_without_timeout() {
         scope.spawn(|| reactor.unpark());
         assert!(turn(&mut driver, None).unwrap().unparked);
     });
+}
+
+#[test]
+fn a_wait_shorter_than_a_millisecond_sees_events_and_unparks() {
+    let (mut driver, reactor) = Driver::new().unwrap();
+    let (pipe, mut peer) = UnixStream::pair().unwrap();
+    let pipe = Io::new(&reactor, pipe, Interest::READABLE).unwrap();
+    let short = Some(Duration::from_micros(300));
+    assert_eq!(turn(&mut driver, short).unwrap(), Turn::default());
+    peer.write_all(b"x").unwrap();
+    assert_eq!(turn(&mut driver, short).unwrap().events, 1);
+    assert!(pipe.registration().ready(Direction::Read).is_some());
+    reactor.unpark();
+    assert!(turn(&mut driver, short).unwrap().unparked);
 }

@@ -35,7 +35,8 @@ impl ShutdownReport {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let nothing_left = self.workers_left == 0 && self.blocking_left == 0;
-        self.detached || (self.closed && self.stragglers.is_empty() && self.leaks.is_empty() && nothing_left)
+        self.detached
+            || (self.closed && self.stragglers.is_empty() && self.leaks.is_empty() && nothing_left)
     }
 }
 
@@ -55,10 +56,18 @@ impl fmt::Display for ShutdownReport {
             write!(f, "\n  never settled: {leak}")?;
         }
         if self.workers_left > 0 {
-            write!(f, "\n  worker threads inside a poll that does not return: {}", self.workers_left)?;
+            write!(
+                f,
+                "\n  worker threads inside a poll that does not return: {}",
+                self.workers_left
+            )?;
         }
         if self.blocking_left > 0 {
-            write!(f, "\n  blocking threads inside a closure that does not return: {}", self.blocking_left)?;
+            write!(
+                f,
+                "\n  blocking threads inside a closure that does not return: {}",
+                self.blocking_left
+            )?;
         }
         f.write_str(
             "\n  help: put `cx.checkpoint()?` into loops that do not wait, long work on `spawn_blocking`, \

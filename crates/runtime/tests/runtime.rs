@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::Poll;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn both(check: impl Fn(&Runtime)) {
     check(&RuntimeBuilder::multi_thread().worker_threads(4).build().unwrap());
@@ -139,6 +139,49 @@ fn blocking_closures_run_beside_the_workers() {
 }
 
 #[test]
+fn blocking_closures_beyond_the_limit_wait_their_turn_and_all_run() {
+    let runtime =
+        RuntimeBuilder::multi_thread().worker_threads(2).blocking_threads(3).build().unwrap();
+    let outcome = runtime.block_on(async |cx: &Cx| {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut jobs = Vec::new();
+        for _ in 0..300 {
+            let (running, most) = (running.clone(), most.clone());
+            jobs.push(cx.spawn_blocking(move || {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                thread::yield_now();
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, Error>(
+                    thread::current().name().unwrap().starts_with("asupersync-blocking-"),
+                )
+            }));
+        }
+        let mut named = 0;
+        for mut job in jobs {
+            named += usize::from(job.join(cx).await?.into_result()?);
+        }
+        Ok::<_, Error>((named, most.load(Ordering::SeqCst)))
+    });
+    let (named, most) = outcome.ok().unwrap();
+    assert_eq!(named, 300);
+    assert!((1..=3).contains(&most), "{most} at once");
+}
+
+#[test]
+fn a_blocking_pool_without_idle_time_starts_anew_for_each_closure() {
+    let runtime = RuntimeBuilder::current_thread().blocking_idle(Duration::ZERO).build().unwrap();
+    let outcome = runtime.block_on(async |cx: &Cx| {
+        for n in 0..100 {
+            let m = cx.spawn_blocking(move || Ok::<_, Error>(n)).join(cx).await?.into_result()?;
+            assert_eq!(n, m);
+        }
+        Ok::<_, Error>(())
+    });
+    assert!(outcome.is_ok());
+}
+
+#[test]
 fn a_body_that_returns_early_is_followed_by_its_children() {
     both(|runtime| {
         let finished = Arc::new(AtomicBool::new(false));
@@ -225,7 +268,9 @@ fn spawning_from_outside_wakes_a_sleeping_runtime() {
 fn shutdown_cancels_with_shutdown_and_lets_tasks_clean_up() {
     let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
     let (give, take) = mpsc::channel();
+    let (start, started) = mpsc::channel();
     let _ = runtime.handle().spawn(async move |cx: &Cx| {
+        start.send(()).unwrap();
         let slept = cx.sleep(Duration::from_secs(3600)).await;
         let kind = cx.cancel_reason().unwrap().severity();
         cx.masked(cx.sleep(Duration::from_millis(20))).await?;
@@ -233,7 +278,7 @@ fn shutdown_cancels_with_shutdown_and_lets_tasks_clean_up() {
         slept?;
         Ok::<_, Error>(())
     });
-    thread::sleep(Duration::from_millis(10));
+    started.recv().unwrap();
     let handle = runtime.handle();
     let report = runtime.shutdown(Duration::from_secs(20));
     assert!(report.is_clean(), "{report}");
@@ -246,17 +291,19 @@ fn shutdown_cancels_with_shutdown_and_lets_tasks_clean_up() {
 
 #[test]
 fn a_task_that_ignores_its_cancellation_is_dropped_after_the_grace_and_named() {
-    for builder in [RuntimeBuilder::multi_thread().worker_threads(2), RuntimeBuilder::current_thread()] {
+    for builder in
+        [RuntimeBuilder::multi_thread().worker_threads(2), RuntimeBuilder::current_thread()]
+    {
         let runtime = builder.build().unwrap();
         let options = asupersync_core::TaskOptions::new().name("stubborn");
         let _ = runtime.handle().spawn_with(options, async |cx: &Cx| {
             cx.masked(cx.sleep(Duration::from_secs(3600))).await?;
             Ok::<_, Error>(())
         });
-        assert!(runtime.block_on(async |cx: &Cx| cx.yield_now().await.map_err(Error::from)).is_ok());
-        let start = Instant::now();
+        assert!(
+            runtime.block_on(async |cx: &Cx| cx.yield_now().await.map_err(Error::from)).is_ok()
+        );
         let report = runtime.shutdown(Duration::from_millis(50));
-        assert!(start.elapsed() < Duration::from_secs(10));
         assert!(report.closed, "{report}");
         let names: Vec<_> = report.stragglers.iter().map(|s| s.name.as_deref()).collect();
         assert_eq!(names, [Some("stubborn")], "{report}");

@@ -3,8 +3,8 @@
 use asupersync_core::{Cancelled, Cx, Error, TaskCx};
 use asupersync_reactor::{Direction, Io, Reactor};
 use asupersync_runtime::{Runtime, RuntimeBuilder};
-use mio::net::{TcpListener, TcpStream};
 use mio::Interest;
+use mio::net::{TcpListener, TcpStream};
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -94,7 +94,9 @@ fn a_thread_and_a_task_finish_their_ping_pong() {
             let body = async move |cx: &Cx| ping(cx, thread, task, rounds).await;
             assert!(other.block_on(body).is_ok());
         });
-        assert!(runtime.block_on(async move |cx: &Cx| pong(cx, mine, theirs, rounds).await).is_ok());
+        assert!(
+            runtime.block_on(async move |cx: &Cx| pong(cx, mine, theirs, rounds).await).is_ok()
+        );
     });
 }
 
@@ -111,8 +113,9 @@ async fn read_exact(cx: &Cx, io: &Io<TcpStream>, buffer: &mut [u8]) -> Result<()
 
 async fn write_all(cx: &Cx, io: &Io<TcpStream>, mut bytes: &[u8]) -> Result<(), Error> {
     while !bytes.is_empty() {
-        let write = cx
-            .wait("write", |context| io.poll_io(Direction::Write, context, |mut io| io.write(bytes)));
+        let write = cx.wait("write", |context| {
+            io.poll_io(Direction::Write, context, |mut io| io.write(bytes))
+        });
         let written = write.await??;
         bytes = &bytes[written..];
     }

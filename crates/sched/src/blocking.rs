@@ -112,7 +112,8 @@ impl BlockingThreads {
         // are dropped, which tells their tasks.
         let mut state = self.shared.state.lock();
         state.threads -= 1;
-        let stranded = if state.threads == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
+        let stranded =
+            if state.threads == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
         drop(state);
         drop(stranded);
     }

@@ -29,7 +29,9 @@ pub fn on_worker_thread() -> bool {
 pub(crate) fn push_local(scheduler: usize, task: Runnable, lane: Lane) -> Result<bool, Runnable> {
     let mut task = Some(task);
     let pushed = CURRENT.try_with(|current| match &*current.borrow() {
-        Some(local) if local.scheduler == scheduler => task.take().map(|task| local.push(task, lane)),
+        Some(local) if local.scheduler == scheduler => {
+            task.take().map(|task| local.push(task, lane))
+        }
         _ => None,
     });
     match (pushed, task) {

@@ -67,9 +67,8 @@ impl World {
     fn run_to_the_end(mut self) -> String {
         self.root.begin_close();
         let root = self.root.clone();
-        self.worker.run_until(|| {
-            root.poll_closed(&mut Context::from_waker(Waker::noop())).is_ready()
-        });
+        self.worker
+            .run_until(|| root.poll_closed(&mut Context::from_waker(Waker::noop())).is_ready());
         self.log.lock().unwrap().clone()
     }
 }

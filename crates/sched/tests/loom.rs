@@ -1,7 +1,6 @@
 //! Models of the two places where a wake-up could get lost: parking, and the hand-off of work to a
 //! sleeping worker. Each has weakened variants that the model must catch.
 #![cfg(loom)]
-#![allow(missing_docs)]
 
 use asupersync_core::WakeList;
 use asupersync_sched::{DriverSeat, Idle, Park, Parker, Unpark, Weakening, weaken};
@@ -48,7 +47,6 @@ impl Unpark for DriverUnpark {
         self.0.condvar.notify_one();
     }
 }
-
 
 fn seat() -> DriverSeat {
     let flag = Flag { raised: Mutex::new(false), condvar: Condvar::new() };

@@ -8,9 +8,8 @@ use crate::error::TraceError;
 use crate::reader::Limits;
 use crate::tables::{Interner, Site, SiteId, StrId, Tables};
 use asupersync_core::DetHashMap;
-use asupersync_core::{
-    Access, CancelKind, ObjectId, ObligationId, RegionId, Resolution, Severity, TaskId, Time,
-};
+use asupersync_core::event::{Access, Resolution};
+use asupersync_core::{CancelKind, ObjectId, ObligationId, RegionId, Severity, TaskId, Time};
 use std::fmt;
 
 #[derive(Debug, Default)]

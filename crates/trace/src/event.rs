@@ -4,9 +4,8 @@ use crate::coding::{Decoder, Encoder, Field};
 use crate::error::TraceError;
 use crate::tables::{Interner, SiteId, StrId, Tables};
 use asupersync_core as kernel;
-use asupersync_core::{
-    Access, CancelKind, ObjectId, ObligationId, RegionId, Resolution, Severity, TaskId, Time,
-};
+use asupersync_core::event::{Access, Resolution};
+use asupersync_core::{CancelKind, ObjectId, ObligationId, RegionId, Severity, TaskId, Time};
 use std::fmt;
 use std::panic::Location;
 

@@ -12,7 +12,8 @@
 
 use crate::event::Event;
 use asupersync_core as kernel;
-use asupersync_core::{Access, DetHashMap, ObjectId, RegionId, TaskId, Time};
+use asupersync_core::event::Access;
+use asupersync_core::{DetHashMap, ObjectId, RegionId, TaskId, Time};
 
 /// Who takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -51,13 +51,16 @@ impl Runnable {
             region.observe(&Event::PollBegin { task: header.id, at: region.host.now() });
         }
         let ended = if escalated { Some(abandon(&task)) } else { poll(&task) };
+        // The completion is part of the step, so its events come before the step's end; a task that
+        // goes on may be polled by another thread as soon as `end_poll` has answered.
+        if let Some(severity) = ended {
+            complete(&task, severity);
+        }
         if region.observing {
             region.observe(&Event::PollEnd { task: header.id, ready: ended.is_some() });
         }
-        match ended {
-            Some(severity) => complete(&task, severity),
-            None if header.state.end_poll() == Next::Submit => task.submit(),
-            None => {}
+        if ended.is_none() && header.state.end_poll() == Next::Submit {
+            task.submit();
         }
         drop(step);
     }
@@ -108,16 +111,14 @@ fn abandon(task: &TaskRef) -> Severity {
 fn complete(task: &TaskRef, severity: Severity) {
     let header = task.header();
     let region = &header.region;
+    // A region whose future was forgotten rather than dropped counts as dropped now. (Not a loop until
+    // none is left: one that has closed since is past being abandoned, and stays.)
+    let forgotten: Vec<_> = header.inner.lock().scopes.regions().cloned().collect();
+    for opened in forgotten {
+        opened.abandon();
+    }
     let (joiner, timers, ended) = {
         let mut inner = header.inner.lock();
-        loop {
-            let opened = inner.scopes.regions().next().cloned();
-            let Some(opened) = opened else { break };
-            // A region whose future was forgotten rather than dropped counts as dropped now.
-            drop(inner);
-            opened.abandon();
-            inner = header.inner.lock();
-        }
         let mut timers = [None, None];
         let mut by_handle = false;
         if let Some(extra) = &mut inner.extra {

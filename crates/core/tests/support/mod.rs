@@ -21,6 +21,7 @@ pub struct Machine {
     pub events: Mutex<Vec<String>>,
     pub polls: Mutex<u64>,
     pub observing: bool,
+    pub without_pool: bool,
 }
 
 struct Inline;
@@ -71,7 +72,7 @@ impl Host for Machine {
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
         let pool: Arc<dyn BlockingPool> = Arc::new(Inline);
-        (service == TypeId::of::<Arc<dyn BlockingPool>>())
+        (service == TypeId::of::<Arc<dyn BlockingPool>>() && !self.without_pool)
             .then(|| Arc::new(pool) as Arc<dyn Any + Send + Sync>)
     }
 }
@@ -83,6 +84,11 @@ impl Machine {
 
     pub fn observed() -> Arc<Machine> {
         Arc::new(Machine { observing: true, ..Machine::default() })
+    }
+
+    /// A host that offers no driver at all.
+    pub fn without_pool() -> Arc<Machine> {
+        Arc::new(Machine { without_pool: true, ..Machine::default() })
     }
 
     /// One poll, or one jump of the clock. False when nothing is left to do.

@@ -25,9 +25,9 @@ impl Default for Futurelock {
 impl Futurelock {
     fn look(&mut self, least: u64, tree: &Tree, findings: &mut Findings) {
         let idle = tree.obligations.iter().filter(|(_, obligation)| {
-            tree.tasks.get(&obligation.task).is_some_and(|task| {
-                tree.steps.saturating_sub(task.polled) >= least
-            })
+            tree.tasks
+                .get(&obligation.task)
+                .is_some_and(|task| tree.steps.saturating_sub(task.polled) >= least)
         });
         let mut idle: Vec<_> = idle.map(|(id, obligation)| (*id, obligation.task)).collect();
         idle.sort_unstable();

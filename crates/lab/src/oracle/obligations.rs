@@ -6,7 +6,8 @@
 
 use super::tree::{Tree, site_text};
 use super::{Ending, Findings, Invariant, Oracle};
-use asupersync_core::{DetHashMap, Event, Resolution, Severity, TaskId};
+use asupersync_core::event::Resolution;
+use asupersync_core::{DetHashMap, Event, Severity, TaskId};
 
 #[derive(Debug)]
 pub(super) struct Obligations {

@@ -24,10 +24,12 @@ impl Oracle for Ownership {
                     });
                 }
                 match tree.regions.get(&region) {
-                    None => findings
-                        .broken(|| format!("task {task} was admitted to {region}, which never opened")),
-                    Some(facts) if facts.closed => findings
-                        .broken(|| format!("task {task} was admitted to {region}, which is closed")),
+                    None => findings.broken(|| {
+                        format!("task {task} was admitted to {region}, which never opened")
+                    }),
+                    Some(facts) if facts.closed => findings.broken(|| {
+                        format!("task {task} was admitted to {region}, which is closed")
+                    }),
                     Some(_) => {}
                 }
             }

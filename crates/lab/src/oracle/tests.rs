@@ -1,9 +1,8 @@
 //! Each oracle is shown event sequences that a broken kernel or primitive would emit.
 
 use super::*;
-use asupersync_core::{
-    CancelKind, ObligationId, RegionId, Resolution, Severity as Ended, TaskId, Time,
-};
+use asupersync_core::event::Resolution;
+use asupersync_core::{CancelKind, ObligationId, RegionId, Severity as Ended, TaskId, Time};
 use std::panic::Location;
 
 const ROOT: RegionId = RegionId::from_bits(1 << 24);
@@ -145,12 +144,8 @@ fn ownership_catches_tasks_with_no_owner_or_two() {
     catches(&twice, "polled but no region owns it");
     let nowhere = [spawned(CHILD, INNER), completed(CHILD, INNER)];
     catches(&nowhere, "which never opened");
-    let elsewhere = [
-        opened(INNER, Some(ROOT)),
-        spawned(CHILD, ROOT),
-        completed(CHILD, INNER),
-        closed(INNER),
-    ];
+    let elsewhere =
+        [opened(INNER, Some(ROOT)), spawned(CHILD, ROOT), completed(CHILD, INNER), closed(INNER)];
     catches(&elsewhere, "is owned by r0000000001");
 }
 
@@ -168,21 +163,15 @@ fn ownership_catches_a_task_admitted_to_a_closed_region() {
 
 #[test]
 fn quiescence_catches_a_region_that_closes_over_its_children() {
-    let task = [
-        opened(INNER, Some(ROOT)),
-        spawned(CHILD, INNER),
-        closed(INNER),
-        completed(CHILD, INNER),
-    ];
+    let task =
+        [opened(INNER, Some(ROOT)), spawned(CHILD, INNER), closed(INNER), completed(CHILD, INNER)];
     catches(Invariant::Quiescence, &task, "closed over task t0000000004 \"worker\"");
     let region = [start(), vec![opened(INNER, Some(ROOT))], stop(), vec![closed(INNER)]].concat();
     catches_in(Invariant::Quiescence, region, "closed over 1 open regions");
     let admitted = [opened(INNER, Some(ROOT)), closed(INNER), closed(INNER)];
     catches(Invariant::Quiescence, &admitted, "closed twice");
-    let counted = [
-        opened(INNER, Some(ROOT)),
-        Event::RegionClosed { region: INNER, live: 3, unresolved: 0 },
-    ];
+    let counted =
+        [opened(INNER, Some(ROOT)), Event::RegionClosed { region: INNER, live: 3, unresolved: 0 }];
     catches(Invariant::Quiescence, &counted, "counting 3 live");
 }
 
@@ -204,10 +193,8 @@ fn the_obligation_oracle_catches_every_way_to_leak() {
         resolved(Resolution::Committed),
     ];
     catches(&twice, "settled, but not open");
-    let counted = [
-        opened(INNER, Some(ROOT)),
-        Event::RegionClosed { region: INNER, live: 0, unresolved: 2 },
-    ];
+    let counted =
+        [opened(INNER, Some(ROOT)), Event::RegionClosed { region: INNER, live: 0, unresolved: 2 }];
     catches(&counted, "2 unresolved");
 }
 
@@ -253,7 +240,8 @@ fn finalizers_out_of_order_missing_repeated_or_early_are_caught() {
     };
     let check = |runs: &[u32], words| {
         let runs = runs.iter().flat_map(|ordinal| run(*ordinal));
-        let mut events = [&start()[..], &[deferred(0), deferred(1), completed(MAIN, ROOT)]].concat();
+        let mut events =
+            [&start()[..], &[deferred(0), deferred(1), completed(MAIN, ROOT)]].concat();
         events.extend(runs);
         events.push(closed(ROOT));
         catches_in(Invariant::Finalizers, events, words);

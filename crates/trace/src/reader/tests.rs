@@ -1,8 +1,8 @@
 use super::*;
 use crate::{Difference, TraceError, Writer, first_difference};
+use asupersync_core::event::{Access, Resolution};
 use asupersync_core::{
-    Access, CancelKind, Event as Kernel, ObjectId, ObligationId, RegionId, Resolution, Severity,
-    TaskId, Time,
+    CancelKind, Event as Kernel, ObjectId, ObligationId, RegionId, Severity, TaskId, Time,
 };
 use proptest::prelude::*;
 use std::panic::Location;
