@@ -1,5 +1,5 @@
-//! An echo server that stops gracefully: on Ctrl-C (or after `--for-seconds N`) it takes no more
-//! connections, lets the open ones finish within a grace time, and names those that did not.
+//! An echo server that stops gracefully: on Ctrl-C it takes no more connections, lets the open ones
+//! finish within a grace time, and names those that did not.
 
 use asupersync::io::copy;
 use asupersync::net::{TcpListener, TcpStream};
@@ -31,30 +31,13 @@ async fn serve(cx: &Cx, listener: TcpListener) -> Closed<(), Error> {
     .await
 }
 
-/// The argument of `--for-seconds`, if it was given.
-fn time_limit() -> Result<Option<Duration>, Error> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(None),
-        ["--for-seconds", seconds] => match seconds.parse() {
-            Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
-            Err(_) => Err(Error::msg("--for-seconds takes a number")),
-        },
-        _ => Err(Error::msg("usage: echo_server [--for-seconds N]")),
-    }
-}
-
 #[asupersync::main]
 async fn main(cx: &Cx) -> Result<(), Error> {
-    let limit = time_limit()?;
     let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
     println!("echo on {}; Ctrl-C stops", listener.local_addr()?);
 
     let mut service = cx.spawn(async move |cx: &Cx| Ok::<_, Error>(serve(cx, listener).await));
-    match limit {
-        Some(limit) => cx.sleep(limit).await?,
-        None => ctrl_c(cx).await?,
-    }
+    ctrl_c(cx).await?;
     println!("stopping; open connections have {GRACE:?}");
     service.cancel(CancelReason::user("Ctrl-C").with_cleanup(GRACE));
 

@@ -4,11 +4,12 @@ mod support;
 
 use asupersync_core::{
     Budget, CancelKind, CancelReason, Cx, Error, ErrorKind, FailureCause, JoinError, Outcome,
-    Policy, RegionOptions, Time,
+    Policy, RegionOptions, Scope, Time,
 };
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use support::{Machine, run, run_on};
 
@@ -653,4 +654,22 @@ fn a_task_that_waits_for_nothing_but_its_region_ends_as_cancelled_when_it_is() {
     let Outcome::Ok((outcome, beside)) = ran.outcome else { panic!("{:?}", ran.outcome) };
     assert!(outcome.is_cancelled(), "{outcome:?}");
     assert!(beside.is_some_and(|error: Error| error.is_cancelled()));
+}
+
+#[test]
+fn a_region_dropped_between_its_close_and_the_next_poll_of_its_opener_lets_the_task_end() {
+    let ran = run(async |cx: &Cx| {
+        let mut region = Box::pin(cx.region(async |scope: &Scope<Error>| {
+            let _ = scope.spawn(async |_| Ok(()));
+            Ok(())
+        }));
+        let pending = poll_fn(|context| Poll::Ready(region.as_mut().poll(context).is_pending()));
+        assert!(pending.await, "the child has not run yet");
+        // The child ends, and with it the region, while nobody polls the region's future.
+        cx.yield_now().await?;
+        cx.yield_now().await?;
+        drop(region);
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok());
 }

@@ -65,7 +65,6 @@ macro_rules! enumerate {
     }};
 }
 
-
 /// A program over this many cells: a list of tasks, all of which exist before any of them runs.
 macro_rules! program {
     ($cells:literal; $(|$cx:ident, $pattern:pat_param| $task:block)*) => {

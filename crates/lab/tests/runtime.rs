@@ -205,3 +205,15 @@ fn random_streams_follow_the_seed() {
     assert_ne!(draw(1), draw(2));
     assert_ne!(draw(1).0, draw(1).1);
 }
+
+#[test]
+fn a_run_inside_a_run_is_refused_and_the_outer_goes_on() {
+    let report = run(0, async |cx: &Cx| {
+        let inner = run(1, async |_: &Cx| Ok::<_, Error>(()));
+        assert!(matches!(inner.findings[..], [Finding::Nested]) && !inner.is_ok());
+        cx.yield_now().await?;
+        Ok::<_, Error>(())
+    });
+    assert!(report.is_ok(), "{report}");
+    assert!(run(2, async |_: &Cx| Ok::<_, Error>(())).is_ok(), "after the run there is none");
+}

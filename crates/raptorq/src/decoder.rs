@@ -64,7 +64,10 @@ impl fmt::Display for DecodeError {
                 write!(f, "{symbols} symbols of {symbol_size} octets are no block")
             }
             Self::SymbolSize { length, symbol_size } => {
-                write!(f, "payload has {length} octets, a symbol has {symbol_size}; drop the packet")
+                write!(
+                    f,
+                    "payload has {length} octets, a symbol has {symbol_size}; drop the packet"
+                )
             }
             Self::Esi(esi) => write!(f, "encoding symbol ID {esi} is above {MAX_ESI}"),
             Self::Exhausted { stored } => write!(
@@ -240,8 +243,7 @@ impl BlockDecoder {
         self.next_run = self.stored() + MAX_OVERHEAD / MAX_SOLVER_RUNS;
         let padding = parameters.k..parameters.k_prime;
         let received: Vec<u32> = self.esis.iter().map(|&esi| parameters.isi(esi)).collect();
-        self.solver =
-            Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
+        self.solver = Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
         self.solver.as_mut().is_some_and(|solver| solver.invert().is_some())
     }
 

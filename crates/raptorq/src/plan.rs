@@ -208,8 +208,7 @@ impl<'a> Tables<'a> {
     fn sum(&self, bit: impl Fn(usize) -> bool, sums: &mut Sums) {
         for (group, terms) in self.terms.chunks(self.bits).enumerate() {
             let first = group * self.bits;
-            let subset =
-                (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
+            let subset = (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
             if subset != 0 {
                 sums.add(self.slot(group, subset));
             }
@@ -347,7 +346,13 @@ fn emit_narrow(
 
 impl Intermediate {
     /// Runs an emission on every tile; output rows are `symbol_size` octets apart.
-    pub(crate) fn emit(&self, kernel: Kernel, emit: &Program, output: &mut [u8], symbol_size: usize) {
+    pub(crate) fn emit(
+        &self,
+        kernel: Kernel,
+        emit: &Program,
+        output: &mut [u8],
+        symbol_size: usize,
+    ) {
         let mut start = 0;
         for &tile in &self.tiles {
             let slab = &self.lines[start..start + self.columns * tile.lines];

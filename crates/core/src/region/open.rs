@@ -12,7 +12,7 @@ use crate::outcome::{Outcome, PanicPayload};
 use crate::snapshot::RegionSnapshot;
 use crate::spawn;
 use crate::task::cell::{Failure, allocate};
-use crate::task::scopes::{Child, Effects};
+use crate::task::scopes::{Child, Effects, ScopeKey};
 use crate::task::{TaskBody, TaskHandle, TaskOptions, TaskRef};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -122,12 +122,18 @@ impl<E, C> fmt::Debug for Scope<E, C> {
     }
 }
 
-/// Abandons the region when its future is dropped before the close.
-struct Abandon<'a>(&'a Arc<Region>);
+/// Abandons the region when its future is dropped before it has seen the close.
+struct Abandon<'a> {
+    cx: &'a TaskCx,
+    region: &'a Arc<Region>,
+    key: ScopeKey,
+}
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.region.abandon();
+        // One that has closed already no longer knows its opener, and leaves its scope behind.
+        detach(self.cx, self.key);
     }
 }
 
@@ -145,7 +151,6 @@ where
 {
     let policy = options.policy;
     let region = open(cx, options, site);
-    let guard = Abandon(&region);
     let scope = Scope::<E, C> {
         region: Arc::clone(&region),
         opener: cx.task().clone(),
@@ -154,6 +159,7 @@ where
     let Some((_, key)) = region.inner.lock().opener.clone() else {
         unreachable!("a region that was just opened has its opener")
     };
+    let guard = Abandon { cx, region: &region, key };
     let ended = {
         let mut future = pin!(Some(body(&scope)));
         poll_fn(|context| cx.poll_scoped(key, future.as_mut(), context)).await
@@ -226,7 +232,7 @@ fn open(cx: &TaskCx, options: RegionOptions, site: &'static Location<'static>) -
     region
 }
 
-fn detach(cx: &TaskCx, key: crate::task::scopes::ScopeKey) {
+fn detach(cx: &TaskCx, key: ScopeKey) {
     let header = cx.header();
     let removed = {
         let mut inner = header.inner.lock();

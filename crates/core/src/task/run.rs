@@ -111,16 +111,14 @@ fn abandon(task: &TaskRef) -> Severity {
 fn complete(task: &TaskRef, severity: Severity) {
     let header = task.header();
     let region = &header.region;
+    // A region whose future was forgotten rather than dropped counts as dropped now. (Not a loop until
+    // none is left: one that has closed since is past being abandoned, and stays.)
+    let forgotten: Vec<_> = header.inner.lock().scopes.regions().cloned().collect();
+    for opened in forgotten {
+        opened.abandon();
+    }
     let (joiner, timers, ended) = {
         let mut inner = header.inner.lock();
-        loop {
-            let opened = inner.scopes.regions().next().cloned();
-            let Some(opened) = opened else { break };
-            // A region whose future was forgotten rather than dropped counts as dropped now.
-            drop(inner);
-            opened.abandon();
-            inner = header.inner.lock();
-        }
         let mut timers = [None, None];
         let mut by_handle = false;
         if let Some(extra) = &mut inner.extra {
