@@ -34,6 +34,7 @@ mod encoder;
 pub mod octet;
 pub mod parameters;
 mod plan;
+pub mod proof;
 mod solver;
 mod symbol;
 mod tuple;
