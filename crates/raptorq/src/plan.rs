@@ -115,6 +115,7 @@ impl Plan {
         }
         steps.push(Step::Sums(first.finish()));
 
+        let base = if streamed { residual_at } else { 0 };
         let solved = |index: u32| differences_at + peeling.inactive[index as usize];
         if uses_hdpc {
             steps.push(Step::Scan { to: hdpc_at, rows: h, pairs: solver.pairs.clone() });
@@ -132,11 +133,8 @@ impl Plan {
         // Terms of the binary combinations: the residual rows, then the free columns.
         let mut terms: Vec<u32> = (residual_at..hdpc_at).collect();
         terms.extend(inverse.free.iter().map(|&index| solved(index)));
-        let tables = Tables::new(&terms, rank as usize, tables_at);
-        let mut last = SumsBuilder::new(Target::Slots, l as usize);
-        if streamed {
-            last = last.above(residual_at);
-        }
+        let tables = Tables::new(&terms, rank as usize, base, tables_at);
+        let mut last = SumsBuilder::new(Target::Slots, l as usize).above(base);
         tables.fill(&mut last);
         for (pivot, coefficients, combination) in dense.rows() {
             let bit = |term: usize| {
@@ -212,13 +210,16 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    /// Chooses the group size that needs the fewest additions for `sums` random subsets.
-    fn new(terms: &'a [u32], sums: usize, at: u32) -> Self {
+    /// Chooses, of the group sizes whose slots can be numbered, the one that needs the fewest additions for `sums` random subsets.
+    fn new(terms: &'a [u32], sums: usize, base: u32, at: u32) -> Self {
+        let tables = |bits: usize| Self { terms, bits, at };
+        // Slots are numbered from `base` in 16 bits.
+        let fits = |bits: &usize| *bits == 1 || tables(*bits).end() - base <= 1 << 16;
         let cost = |&bits: &usize| {
             let subsets = 1usize << bits;
             terms.len().div_ceil(bits) * (subsets - 1 - bits + sums * (subsets - 1) / subsets)
         };
-        Self { terms, bits: (1..=7).min_by_key(cost).unwrap_or(1), at }
+        tables((1..=7).filter(fits).min_by_key(cost).unwrap_or(1))
     }
 
     /// Slots of a table that are not a term itself; kept dense by numbering all subsets.
