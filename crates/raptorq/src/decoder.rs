@@ -64,10 +64,7 @@ impl fmt::Display for DecodeError {
                 write!(f, "{symbols} symbols of {symbol_size} octets are no block")
             }
             Self::SymbolSize { length, symbol_size } => {
-                write!(
-                    f,
-                    "payload has {length} octets, a symbol has {symbol_size}; drop the packet"
-                )
+                write!(f, "payload has {length} octets, a symbol has {symbol_size}; drop the packet")
             }
             Self::Esi(esi) => write!(f, "encoding symbol ID {esi} is above {MAX_ESI}"),
             Self::Exhausted { stored } => write!(
@@ -260,15 +257,10 @@ impl BlockDecoder {
         self.next_run = self.stored() + MAX_OVERHEAD / MAX_SOLVER_RUNS;
         let padding = parameters.k..parameters.k_prime;
         let received: Vec<u32> = self.esis.iter().map(|&esi| parameters.isi(esi)).collect();
-<<<<<<< HEAD
-        self.solver = Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
-        self.solver.as_mut().is_some_and(|solver| solver.invert().is_some())
-=======
         self.solver =
             Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
         self.inverse = self.solver.as_mut().and_then(|solver| solver.invert());
         self.inverse.is_some()
->>>>>>> wt-raptorq
     }
 
     /// The K source symbols, one after the other; `None` until [`is_ready`](Self::is_ready).

@@ -257,7 +257,8 @@ impl<'a> Tables<'a> {
     fn sum(&self, bit: impl Fn(usize) -> bool, sums: &mut SumsBuilder) {
         for (group, terms) in self.terms.chunks(self.bits).enumerate() {
             let first = group * self.bits;
-            let subset = (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
+            let subset =
+                (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
             if subset != 0 {
                 sums.add(self.slot(group, subset));
             }
@@ -414,19 +415,8 @@ fn stage(inputs: &Inputs<'_>, tile: Tile) -> Vec<Line> {
 
 impl Intermediate {
     /// Runs an emission on every tile; output rows are `symbol_size` octets apart.
-<<<<<<< HEAD
-    pub(crate) fn emit(
-        &self,
-        kernel: Kernel,
-        emit: &Program,
-        output: &mut [u8],
-        symbol_size: usize,
-    ) {
-        let mut start = 0;
-=======
     pub(crate) fn emit(&self, kernel: Kernel, emit: &Emission, output: &mut [u8], symbol_size: usize) {
         let (mut start, mut staged) = (0, Vec::new());
->>>>>>> wt-raptorq
         for &tile in &self.tiles {
             let slab = &self.lines[start..start + self.columns * tile.lines];
             start += slab.len();

@@ -17,9 +17,7 @@ fn one_block_in_a_hundred_needs_an_extra_symbol_and_none_needs_three() {
         let (mut seed, mut extra) = (5, [0u32; 3]);
         for _ in 0..trials {
             let mut decoder = BlockDecoder::new(k, 1).unwrap();
-            while decoder.add((split_mix(&mut seed) >> 40) as u32, vec![0]).unwrap() != Added::Ready
-            {
-            }
+            while decoder.add((split_mix(&mut seed) >> 40) as u32, vec![0]).unwrap() != Added::Ready {}
             for (at, count) in extra.iter_mut().enumerate() {
                 *count += u32::from(decoder.stored() > k + at as u32);
             }

@@ -141,9 +141,7 @@ fn every_step_of_a_program_computes_what_it_says() {
         slot.extend(rows);
         let from = [0, 3, 5, 6, 7];
         let linear = |i: usize| {
-            from.iter()
-                .enumerate()
-                .fold(0, |sum, (j, &f)| sum ^ oracle_mul(factors[5 * i + j], slot[f]))
+            from.iter().enumerate().fold(0, |sum, (j, &f)| sum ^ oracle_mul(factors[5 * i + j], slot[f]))
         };
         let (a, b) = (linear(0), linear(1));
         [slot[2] ^ b, a ^ b]
