@@ -43,6 +43,7 @@ impl From<Cancelled> for TimeoutError {
 }
 
 impl From<TimeoutError> for Error {
+    #[track_caller]
     fn from(error: TimeoutError) -> Error {
         match error {
             TimeoutError::Elapsed { .. } => Error::new(ErrorKind::TimedOut, error.to_string()),

@@ -78,13 +78,13 @@ fn a_passed_deadline_says_so_and_where_it_was_set() {
                 Ok(())
             })
             .await;
-        Ok::<_, Error>(outcome.into_result().map_err(Error::from).unwrap_err())
+        Ok::<_, Error>(Error::from(outcome.into_result().unwrap_err()))
     });
     reads("cancelled_by_deadline", &ran.outcome.ok().unwrap());
 }
 
 #[test]
-fn a_cancellation_from_far_above_keeps_the_first_request() {
+fn a_cancellation_from_above_keeps_the_first_request() {
     async fn service(cx: &Cx) -> Result<(), Error> {
         let outcome: Outcome<(), Error> = cx
             .region(async |scope| {
@@ -250,16 +250,20 @@ fn an_io_error_keeps_what_the_system_said() {
 
 #[test]
 fn a_panic_in_a_child_arrives_as_an_error_that_says_what_it_said() {
-    let ran = run(async |cx: &Cx| {
-        // snippet: panicked
-        let mut child = cx.spawn(async |_cx: &Cx| -> Result<u32, Error> {
-            let counts: Vec<u32> = Vec::new();
-            Ok(*counts.first().expect("somebody was counted"))
-        });
-        let count = child.join(cx).await?.into_result();
-        // end snippet
-        Ok::<_, Error>(Error::from(count.unwrap_err()))
-    });
+    // snippet: panicked
+    async fn oldest(cx: &Cx, ages: Vec<u32>) -> Result<u32, Error> {
+        let outcome = cx
+            .region(async |scope| {
+                let mut child = scope.spawn(async move |_cx| {
+                    Ok::<_, Error>(*ages.iter().max().expect("somebody is here"))
+                });
+                Ok(child.join(cx).await?.into_result()?)
+            })
+            .await;
+        Ok(outcome.into_result()?)
+    }
+    // end snippet
+    let ran = run(async |cx: &Cx| Ok::<_, Error>(oldest(cx, Vec::new()).await.unwrap_err()));
     let error = ran.outcome.ok().unwrap();
     assert_eq!(error.kind(), ErrorKind::Panicked);
     reads_as_on_its_page("panicked", &error);

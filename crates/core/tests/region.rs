@@ -634,24 +634,6 @@ fn a_snapshot_shows_what_a_parked_task_waits_for() {
 }
 
 #[test]
-fn a_region_dropped_between_its_close_and_the_next_poll_of_its_opener_lets_the_task_end() {
-    let ran = run(async |cx: &Cx| {
-        let mut region = Box::pin(cx.region(async |scope: &Scope<Error>| {
-            let _ = scope.spawn(async |_| Ok(()));
-            Ok(())
-        }));
-        let pending = poll_fn(|context| Poll::Ready(region.as_mut().poll(context).is_pending()));
-        assert!(pending.await, "the child has not run yet");
-        // The child ends, and with it the region, while nobody polls the region's future.
-        cx.yield_now().await?;
-        cx.yield_now().await?;
-        drop(region);
-        Ok::<_, Error>(())
-    });
-    assert!(ran.outcome.is_ok());
-}
-
-#[test]
 fn a_task_that_waits_for_nothing_but_its_region_ends_as_cancelled_when_it_is() {
     let ran = run(async |cx: &Cx| {
         let mut task = cx.spawn(async |cx: &Cx| {
@@ -672,4 +654,22 @@ fn a_task_that_waits_for_nothing_but_its_region_ends_as_cancelled_when_it_is() {
     let Outcome::Ok((outcome, beside)) = ran.outcome else { panic!("{:?}", ran.outcome) };
     assert!(outcome.is_cancelled(), "{outcome:?}");
     assert!(beside.is_some_and(|error: Error| error.is_cancelled()));
+}
+
+#[test]
+fn a_region_dropped_between_its_close_and_the_next_poll_of_its_opener_lets_the_task_end() {
+    let ran = run(async |cx: &Cx| {
+        let mut region = Box::pin(cx.region(async |scope: &Scope<Error>| {
+            let _ = scope.spawn(async |_| Ok(()));
+            Ok(())
+        }));
+        let pending = poll_fn(|context| Poll::Ready(region.as_mut().poll(context).is_pending()));
+        assert!(pending.await, "the child has not run yet");
+        // The child ends, and with it the region, while nobody polls the region's future.
+        cx.yield_now().await?;
+        cx.yield_now().await?;
+        drop(region);
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok());
 }

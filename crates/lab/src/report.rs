@@ -1,7 +1,9 @@
 //! What a run came to.
 
 use crate::oracle::Verdict;
-use asupersync_core::{ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time};
+use asupersync_core::{
+    CancelReason, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
+};
 use asupersync_trace::Fingerprint;
 use std::fmt;
 use std::panic::Location;
@@ -42,6 +44,9 @@ pub enum Finding {
         /// What was left.
         tree: Box<RegionSnapshot>,
     },
+    /// The run was asked for inside another, whose tasks the inner one would have kept waiting. Its body
+    /// was dropped unrun.
+    Nested,
     /// A forced choice named a task that was not there: the program depends on something that is
     /// not in its trace, or the choices are of another program.
     Diverged {
@@ -61,6 +66,7 @@ impl Finding {
             Finding::StepLimit { .. } => ErrorKind::StepLimit.code(),
             Finding::TeardownStuck { .. } => ErrorKind::RegionCloseTimeout.code(),
             Finding::Panicked { .. } => ErrorKind::Panicked.code(),
+            Finding::Nested => ErrorKind::NestedBlockOn.code(),
             Finding::Diverged { .. } => "ASY-0601",
         }
     }
@@ -91,6 +97,10 @@ impl fmt::Display for Finding {
                 f,
                 "the tree did not become quiescent although its futures were dropped; this is a bug \
                  of the kernel or of a primitive. What is left:\n{tree}"
+            ),
+            Finding::Nested => f.write_str(
+                "a lab run was started inside a task of another lab run; give the inner program a \
+                 region of the outer run, or a test of its own",
             ),
             Finding::Diverged { choice, enabled } => write!(
                 f,
@@ -131,6 +141,22 @@ pub struct LabReport<T, E> {
 }
 
 impl<T, E> LabReport<T, E> {
+    pub(crate) fn nested(seed: u64) -> LabReport<T, E> {
+        let reason = CancelReason::user("a lab run inside a lab run");
+        LabReport {
+            outcome: Outcome::Cancelled(reason),
+            findings: vec![Finding::Nested],
+            verdicts: Vec::new(),
+            seed,
+            steps: 0,
+            virtual_time: Time::ZERO,
+            choices: Vec::new(),
+            fingerprint: None,
+            trace: None,
+            region: None,
+        }
+    }
+
     /// No finding, and every oracle content. Says nothing about the outcome: a body may well be
     /// meant to fail.
     #[must_use]

@@ -10,7 +10,7 @@ use asupersync_core::{
     TaskBody, TaskHandle, TaskOptions, Time, cap,
 };
 use asupersync_trace::{Event, Header, Writer};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -70,8 +70,8 @@ impl LabRuntime {
 
     /// Runs a body, as the task "main" of a fresh root region, until the whole tree is quiescent.
     ///
-    /// # Panics
-    /// If called from inside one of its own runs.
+    /// Inside a lab run, of this runtime or another, the answer is [`Finding::Nested`] at once, and the
+    /// body is dropped.
     pub fn run<F, T, E>(&self, body: F) -> LabReport<T, E>
     where
         F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
@@ -100,7 +100,8 @@ impl LabRuntime {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let mut state = self.state.try_borrow_mut().expect("a lab run inside a lab run");
+        let Some(_running) = Running::enter() else { return LabReport::nested(seed) };
+        let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.host.begin(seed);
         state.strategy.begin(seed);
@@ -198,6 +199,26 @@ impl LabRuntime {
     #[must_use]
     pub fn quiescence_oracle(&self) -> Verdict {
         self.oracle(Invariant::Quiescence)
+    }
+}
+
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A run on this thread. Lab hosts share no clock and no queue, so a run inside a run would be a
+/// program that its own explorer cannot see into.
+struct Running;
+
+impl Running {
+    fn enter() -> Option<Running> {
+        (!RUNNING.replace(true)).then_some(Running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(false);
     }
 }
 

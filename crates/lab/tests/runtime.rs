@@ -231,3 +231,15 @@ fn programs_find_a_virtual_network_of_their_own() {
         assert_eq!(report.outcome.ok(), Some(*b"ping"));
     }
 }
+
+#[test]
+fn a_run_inside_a_run_is_refused_and_the_outer_goes_on() {
+    let report = run(0, async |cx: &Cx| {
+        let inner = run(1, async |_: &Cx| Ok::<_, Error>(()));
+        assert!(matches!(inner.findings[..], [Finding::Nested]) && !inner.is_ok());
+        cx.yield_now().await?;
+        Ok::<_, Error>(())
+    });
+    assert!(report.is_ok(), "{report}");
+    assert!(run(2, async |_: &Cx| Ok::<_, Error>(())).is_ok(), "after the run there is none");
+}

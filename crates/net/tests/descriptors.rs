@@ -61,7 +61,7 @@ fn cancelled_operations_leak_no_descriptor_and_accept_outlives_having_none() {
         let highest = descriptors().1;
         let mut fill = Vec::new();
         let none = Rlimit { current: Some(highest), maximum: limit.maximum };
-        setrlimit(Resource::Nofile, none.clone()).map_err(std::io::Error::from)?;
+        setrlimit(Resource::Nofile, none).map_err(std::io::Error::from)?;
         while let Ok(file) = std::fs::File::open("/dev/null") {
             fill.push(file);
         }

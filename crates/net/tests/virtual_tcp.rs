@@ -6,14 +6,15 @@ mod world;
 use asupersync_core::{
     BranchEnd, BranchOptions, CancelReason, Cx, Error, Outcome, TaskHandle, cancelled_in,
 };
-use asupersync_io::{AsyncReadExt, AsyncWriteExt, copy};
+use asupersync_io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy};
 use asupersync_net::{
     ListenOptions, NetError, Shutdown, TcpListener, TcpStream, VirtualNetwork, VirtualOptions,
 };
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use world::{run, run_without_network};
 
@@ -59,7 +60,7 @@ fn text(seed: u64, length: usize) -> Vec<u8> {
 fn every_seed_echoes_every_byte() {
     for seed in 0..100 {
         run(VirtualOptions::from_seed(seed), seed, async move |cx: &Cx| {
-            serve(cx, TcpListener::bind(cx, SERVER).await?, 3);
+            let _ = serve(cx, TcpListener::bind(cx, SERVER).await?, 3);
             let mut clients = Vec::new();
             for client in 0..3 {
                 let question = text(seed + client, 40 * client as usize);
@@ -80,7 +81,7 @@ fn every_seed_echoes_every_byte() {
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     let play = |seed| {
         let ran = run(VirtualOptions::from_seed(seed), seed, async move |cx: &Cx| {
-            serve(cx, TcpListener::bind(cx, SERVER).await?, 2);
+            let _ = serve(cx, TcpListener::bind(cx, SERVER).await?, 2);
             let mut other =
                 cx.spawn(async move |cx: &Cx| Ok::<_, Error>(ask(cx, &[1; 700]).await?));
             ask(cx, &[2; 500]).await?;
@@ -309,7 +310,7 @@ fn injected_resets_end_every_wait_and_leave_nothing() {
     for seed in 0..100 {
         let options = VirtualOptions { reset: 50_000, ..VirtualOptions::from_seed(seed) };
         let ran = run(options, seed, async move |cx: &Cx| {
-            serve(cx, TcpListener::bind(cx, SERVER).await?, 1);
+            let _ = serve(cx, TcpListener::bind(cx, SERVER).await?, 1);
             let question = text(seed, 3000);
             Ok::<_, Error>(match ask(cx, &question).await {
                 Ok(answer) => {
@@ -408,4 +409,19 @@ fn a_cancelled_read_or_write_moves_no_byte() {
             Ok::<_, Error>(())
         });
     }
+}
+
+#[test]
+fn the_last_to_wait_is_woken_when_the_segment_arrives() {
+    run(VirtualOptions::default(), 1, async |cx: &Cx| {
+        let (mut near, mut far) = pair(cx).await?;
+        near.write_all(cx, b"x").await?;
+        {
+            let mut nobody = Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut far).poll_read(&mut nobody, &mut [0; 1]).is_pending());
+        }
+        near.write_all(cx, b"y").await?;
+        far.read_exact(cx, &mut [0; 2]).await?;
+        Ok::<_, Error>(())
+    });
 }

@@ -139,6 +139,7 @@ impl From<asupersync_core::Cancelled> for FrameError {
 }
 
 impl From<FrameError> for asupersync_core::Error {
+    #[track_caller]
     fn from(error: FrameError) -> Self {
         io::Error::from(error).into()
     }

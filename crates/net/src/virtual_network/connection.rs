@@ -33,7 +33,7 @@ const READ: usize = 0;
 const WRITE: usize = 1;
 
 impl State {
-    fn take_wakers(&mut self) -> WakeList {
+    fn everybody(&mut self) -> WakeList {
         let mut wakers = WakeList::new();
         wakers.extend(self.parked.iter_mut().flatten().filter_map(|parked| parked.waiter.take()));
         wakers
@@ -62,11 +62,18 @@ impl Connection {
         let mut spare = None;
         loop {
             let mut state = self.state.lock();
+            let resets = state.link.resets();
             match operation(&mut state.link, now) {
                 Answer::Done(result) => {
-                    // The other end is woken, and whoever waits here for what may now come sooner.
                     let stale = state.parked[end][way].timer.take();
-                    let wakers = state.take_wakers();
+                    // A read makes room for the other end's writer, a write has bytes for its reader; a
+                    // reset that was provoked concerns everybody.
+                    let mut wakers = WakeList::new();
+                    if state.link.resets() == resets {
+                        wakers.extend(state.parked[1 - end][1 - way].waiter.take());
+                    } else {
+                        wakers = state.everybody();
+                    }
                     drop(state);
                     object.write();
                     if let Some((_, key)) = stale {
@@ -78,13 +85,13 @@ impl Connection {
                 Answer::Wait(until) => {
                     let parked = &mut state.parked[end][way];
                     let armed = parked.timer.map(|(at, _)| at);
+                    // The timer wakes whoever it was armed for: another waker needs another timer.
+                    let same_waker = spare.is_none();
                     if !parked.waiter.park(context, &mut spare) {
                         drop(state);
                         spare = Some(context.waker().clone());
                         continue;
                     }
-                    // With nothing handed back the waker is the one that the timer was armed with.
-                    let same_waker = spare.is_none() && armed.is_some();
                     if armed == until && (same_waker || until.is_none()) {
                         drop(state);
                         object.read();
@@ -114,7 +121,7 @@ impl Connection {
         let now = self.clock.now().unwrap_or(Time::ZERO);
         let mut state = self.state.lock();
         operation(&mut state.link, now);
-        let wakers = state.take_wakers();
+        let wakers = state.everybody();
         drop(state);
         for object in &self.objects {
             object.write();

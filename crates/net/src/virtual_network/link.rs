@@ -250,6 +250,11 @@ impl Link {
         }
     }
 
+    /// When each end learns of a reset.
+    pub(crate) fn resets(&self) -> [Option<Time>; 2] {
+        [self.ends[0].reset, self.ends[1].reset]
+    }
+
     /// Bytes written by `end` and not yet read by the other.
     #[cfg(test)]
     pub(crate) fn buffered(&self, end: usize) -> usize {
