@@ -7,6 +7,8 @@
 //! means: the production [`runtime`] (threads, sockets, the wall clock), or the [`lab`] (one thread, a
 //! seed, virtual time), where the same program runs deterministically and every failure replays.
 //!
+//! What this crate does not know: anything. It has no logic, only names.
+//!
 //! # Example
 //! ```
 //! use asupersync::prelude::*;

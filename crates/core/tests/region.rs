@@ -217,9 +217,9 @@ fn dropping_a_regions_future_orphans_nothing() {
                     let mut region = std::pin::pin!(region);
                     // Poll it a few times, then let it go.
                     for _ in 0..3 {
-                        let once = std::future::poll_fn(|context| {
+                        let once = poll_fn(|context| {
                             assert!(region.as_mut().poll(context).is_pending());
-                            std::task::Poll::Ready(())
+                            Poll::Ready(())
                         });
                         once.await;
                         cx.yield_now().await?;
@@ -617,7 +617,7 @@ fn a_snapshot_shows_what_a_parked_task_waits_for() {
         let outcome = cx
             .region(async |scope| {
                 drop(scope.spawn(async |cx: &Cx| {
-                    cx.wait("test::never", |_| std::task::Poll::<()>::Pending).await?;
+                    cx.wait("test::never", |_| Poll::<()>::Pending).await?;
                     Ok(())
                 }));
                 cx.yield_now().await?;

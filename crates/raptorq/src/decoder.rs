@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
-use crate::plan::{Plan, emission_to, execute};
-use crate::solver::Solver;
+use crate::plan::{Emission, Plan, execute};
+use crate::solver::{Inverse, Solver};
 use crate::symbol::{Inputs, Kernel};
 
 /// Symbols beyond K that a decoder stores while it cannot yet decode.
@@ -64,10 +64,7 @@ impl fmt::Display for DecodeError {
                 write!(f, "{symbols} symbols of {symbol_size} octets are no block")
             }
             Self::SymbolSize { length, symbol_size } => {
-                write!(
-                    f,
-                    "payload has {length} octets, a symbol has {symbol_size}; drop the packet"
-                )
+                write!(f, "payload has {length} octets, a symbol has {symbol_size}; drop the packet")
             }
             Self::Esi(esi) => write!(f, "encoding symbol ID {esi} is above {MAX_ESI}"),
             Self::Exhausted { stored } => write!(
@@ -104,6 +101,8 @@ pub struct BlockDecoder {
     seen: BTreeSet<u32>,
     source: u32,
     solver: Option<Box<Solver>>,
+    /// How the dense system is solved; there once the symbols determine the block.
+    inverse: Option<Inverse>,
     runs: u32,
     /// Symbols needed before the next full run of the solver.
     next_run: u32,
@@ -152,6 +151,7 @@ impl BlockDecoder {
             seen: BTreeSet::new(),
             source: 0,
             solver: None,
+            inverse: None,
             runs: 0,
             next_run: symbols,
             started: 0,
@@ -177,9 +177,20 @@ impl BlockDecoder {
         &self.esis
     }
 
-    /// The symbols stored, in order of arrival.
-    pub(crate) fn payloads(&self) -> &[Vec<u8>] {
-        &self.symbols
+    /// Octets in a symbol.
+    #[must_use]
+    pub const fn symbol_size(&self) -> usize {
+        self.symbol_size
+    }
+
+    /// The symbols stored with their IDs, in order of arrival.
+    pub fn received(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.esis.iter().copied().zip(self.symbols.iter().map(Vec::as_slice))
+    }
+
+    /// The elimination, and how many symbols it started with; `None` if it was never needed.
+    pub(crate) fn solver(&self) -> Option<(&Solver, u32)> {
+        self.solver.as_deref().map(|solver| (solver, self.started))
     }
 
     /// Whether the symbols determine the block.
@@ -232,7 +243,10 @@ impl BlockDecoder {
     fn solve(&mut self, esi: u32) -> bool {
         let parameters = self.parameters;
         if let Some(solver) = &mut self.solver {
-            return solver.add(parameters.isi(esi)) && solver.invert().is_some();
+            if solver.add(parameters.isi(esi)) {
+                self.inverse = solver.invert();
+            }
+            return self.inverse.is_some();
         }
         if self.stored() < self.next_run || self.runs >= MAX_SOLVER_RUNS {
             return false;
@@ -243,15 +257,17 @@ impl BlockDecoder {
         self.next_run = self.stored() + MAX_OVERHEAD / MAX_SOLVER_RUNS;
         let padding = parameters.k..parameters.k_prime;
         let received: Vec<u32> = self.esis.iter().map(|&esi| parameters.isi(esi)).collect();
-        self.solver = Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
-        self.solver.as_mut().is_some_and(|solver| solver.invert().is_some())
+        self.solver =
+            Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
+        self.inverse = self.solver.as_mut().and_then(|solver| solver.invert());
+        self.inverse.is_some()
     }
 
     /// The K source symbols, one after the other; `None` until [`is_ready`](Self::is_ready).
     ///
     /// May be called again; each call repeats the work on the symbols, not the solver's.
     #[must_use]
-    pub fn decode(&mut self) -> Option<Vec<u8>> {
+    pub fn decode(&self) -> Option<Vec<u8>> {
         if !self.ready {
             return None;
         }
@@ -261,7 +277,7 @@ impl BlockDecoder {
 
     /// As [`decode`](Self::decode) to a buffer of K times symbol size octets; false, and nothing
     /// written, when it has another length or the block is not ready.
-    pub fn decode_into(&mut self, output: &mut [u8]) -> bool {
+    pub fn decode_into(&self, output: &mut [u8]) -> bool {
         let parameters = self.parameters;
         let k = parameters.k;
         if !self.ready || output.len() != k as usize * self.symbol_size {
@@ -279,8 +295,7 @@ impl BlockDecoder {
             return true;
         }
         let total = self.stored();
-        let Some(solver) = &mut self.solver else { return false };
-        let Some(inverse) = solver.invert() else { return false };
+        let (Some(solver), Some(inverse)) = (&self.solver, &self.inverse) else { return false };
         // LT rows of the matrix: what had arrived when the solver started, padding, what came later.
         let started = self.started;
         let padding_end = started + (parameters.k_prime - k);
@@ -289,12 +304,12 @@ impl BlockDecoder {
             row if row < padding_end => None,
             row => Some(row - (padding_end - started)),
         };
-        let plan = Plan::compile(solver, &inverse, total, input);
+        let plan = Plan::compile(solver, inverse, total, input);
         let rows = self.symbols.iter().map(Vec::as_slice).collect();
         let Some(inputs) = Inputs::new(rows, self.symbol_size) else { return false };
-        let wanted: Vec<(u32, u32)> =
-            (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi, esi)).collect();
-        let emit = emission_to(&parameters, k, wanted.into_iter());
+        let wanted: Vec<(usize, u32)> =
+            (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi as usize, esi)).collect();
+        let emit = Emission::new(&parameters, wanted.into_iter());
         execute(self.kernel, &plan, &inputs, Some(&emit), output, false);
         true
     }

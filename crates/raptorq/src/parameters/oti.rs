@@ -99,10 +99,7 @@ impl fmt::Display for OtiError {
                  use more blocks or larger symbols"
             ),
             Self::Limit { bytes, limit } => {
-                write!(
-                    f,
-                    "{bytes} bytes are above the receiver's limit of {limit}; raise it to accept"
-                )
+                write!(f, "{bytes} bytes are above the receiver's limit of {limit}; raise it to accept")
             }
             Self::Reserved(octet) => write!(f, "the reserved octet is {octet}, not zero"),
         }
@@ -286,12 +283,7 @@ impl ObjectTransmissionInformation {
     fn blocks(&self) -> Partition {
         let total = self.transfer_length.div_ceil(u64::from(self.symbol_size));
         let z = u64::from(self.source_blocks);
-        Partition {
-            long: total.div_ceil(z),
-            short: total / z,
-            long_parts: total % z,
-            short_parts: z - total % z,
-        }
+        Partition { long: total.div_ceil(z), short: total / z, long_parts: total % z, short_parts: z - total % z }
     }
 
     /// K of source block `block`; `None` beyond the last block.
@@ -327,7 +319,10 @@ mod tests {
         assert_eq!(ObjectTransmissionInformation::from_bytes(oti.to_bytes()), Ok(oti));
         let mut bytes = oti.to_bytes();
         bytes[5] = 1;
-        assert_eq!(ObjectTransmissionInformation::from_bytes(bytes), Err(OtiError::Reserved(1)));
+        assert_eq!(
+            ObjectTransmissionInformation::from_bytes(bytes),
+            Err(OtiError::Reserved(1))
+        );
     }
 
     #[test]

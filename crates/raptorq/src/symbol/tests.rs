@@ -105,22 +105,22 @@ fn the_common_length_is_what_is_combined() {
 fn every_step_of_a_program_computes_what_it_says() {
     const ROWS: usize = 5;
     let inputs: Vec<Vec<u8>> = (0..ROWS).map(|i| bytes(300, 10 + i as u64)).collect();
-    let mut load = Sums::new(Target::Slots, ROWS, 0);
+    let mut load = SumsBuilder::new(Target::Slots, ROWS);
     for i in 0..ROWS as u32 {
-        load.end(i, Some(i));
+        load.end(0, i, Some(i));
     }
     let pairs = vec![(0, 2), (1, 0), (2, 1), (0, 1)];
     let scan = Step::Scan { to: 5, rows: 3, pairs: pairs.clone() };
     let factors: Vec<u8> = (0..10).map(|i| i * 25 + 3).collect();
     let linear =
         Step::Linear { to: vec![8, 9], from: vec![0, 3, 5, 6, 7], factors: factors.clone() };
-    let mut emit = Sums::new(Target::Outputs, 2, 3);
+    let mut emit = SumsBuilder::new(Target::Outputs, 2);
     emit.add(8);
     emit.add(9);
-    emit.end(1, None);
+    emit.end(0, 1, None);
     emit.add(9);
-    emit.end(0, Some(2));
-    let steps = vec![Step::Sums(load), scan, linear, Step::Sums(emit)];
+    emit.end(0, 0, Some(2));
+    let steps = vec![Step::Sums(load.finish()), scan, linear, Step::Sums(emit.finish())];
     let program = Program::new(10, ROWS as u32, 2, steps);
 
     let expected = |column: usize| {
@@ -141,9 +141,7 @@ fn every_step_of_a_program_computes_what_it_says() {
         slot.extend(rows);
         let from = [0, 3, 5, 6, 7];
         let linear = |i: usize| {
-            from.iter()
-                .enumerate()
-                .fold(0, |sum, (j, &f)| sum ^ oracle_mul(factors[5 * i + j], slot[f]))
+            from.iter().enumerate().fold(0, |sum, (j, &f)| sum ^ oracle_mul(factors[5 * i + j], slot[f]))
         };
         let (a, b) = (linear(0), linear(1));
         [slot[2] ^ b, a ^ b]
