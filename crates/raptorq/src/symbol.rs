@@ -26,7 +26,7 @@ mod program;
 mod ssse3;
 
 pub(crate) use program::{
-    Inputs, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed,
+    Inputs, Line, Program, Step, SumsBuilder, Target, octets_mut, zeroed,
 };
 
 use crate::octet;
