@@ -64,7 +64,10 @@ impl fmt::Display for DecodeError {
                 write!(f, "{symbols} symbols of {symbol_size} octets are no block")
             }
             Self::SymbolSize { length, symbol_size } => {
-                write!(f, "payload has {length} octets, a symbol has {symbol_size}; drop the packet")
+                write!(
+                    f,
+                    "payload has {length} octets, a symbol has {symbol_size}; drop the packet"
+                )
             }
             Self::Esi(esi) => write!(f, "encoding symbol ID {esi} is above {MAX_ESI}"),
             Self::Exhausted { stored } => write!(
@@ -257,8 +260,7 @@ impl BlockDecoder {
         self.next_run = self.stored() + MAX_OVERHEAD / MAX_SOLVER_RUNS;
         let padding = parameters.k..parameters.k_prime;
         let received: Vec<u32> = self.esis.iter().map(|&esi| parameters.isi(esi)).collect();
-        self.solver =
-            Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
+        self.solver = Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
         self.inverse = self.solver.as_mut().and_then(|solver| solver.invert());
         self.inverse.is_some()
     }
@@ -356,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_kernel_decodes_the_same_block() {
-        let block: Vec<u8> = (0..90 * 333u32).map(|i| (i * i >> 7) as u8).collect();
+        let block: Vec<u8> = (0..90 * 333u32).map(|i| ((i * i) >> 7) as u8).collect();
         let plan = EncodingPlan::new(90).unwrap();
         let encoder = BlockEncoder::new(&plan, &block, 333).unwrap();
         for kernel in crate::Isa::ALL.into_iter().filter_map(Kernel::with_isa) {

@@ -258,8 +258,7 @@ impl<'a> Tables<'a> {
     fn sum(&self, bit: impl Fn(usize) -> bool, sums: &mut SumsBuilder) {
         for (group, terms) in self.terms.chunks(self.bits).enumerate() {
             let first = group * self.bits;
-            let subset =
-                (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
+            let subset = (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
             if subset != 0 {
                 sums.add(self.slot(group, subset));
             }
@@ -416,7 +415,13 @@ fn stage(inputs: &Inputs<'_>, tile: Tile) -> Vec<Line> {
 
 impl Intermediate {
     /// Runs an emission on every tile; output rows are `symbol_size` octets apart.
-    pub(crate) fn emit(&self, kernel: Kernel, emit: &Emission, output: &mut [u8], symbol_size: usize) {
+    pub(crate) fn emit(
+        &self,
+        kernel: Kernel,
+        emit: &Emission,
+        output: &mut [u8],
+        symbol_size: usize,
+    ) {
         let (mut start, mut staged) = (0, Vec::new());
         for &tile in &self.tiles {
             let slab = &self.lines[start..start + self.columns * tile.lines];

@@ -214,3 +214,18 @@ fn wrong_sizes_for_the_encoder_are_typed_errors() {
     let nothing = encoder.symbols(9..3);
     assert_eq!(nothing, Ok(Vec::new()));
 }
+
+/// The fuzz targets' seeds are inputs with a known fate; this keeps them from rotting.
+#[test]
+fn the_seeds_of_the_object_information_fuzzer_have_their_fate() {
+    let fate = |bytes: &[u8]| {
+        let oti = ObjectTransmissionInformation::from_bytes(bytes.try_into().unwrap());
+        oti.map_or_else(|error| error.code(), |_| "valid")
+    };
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/one_octet")), "valid");
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/several_blocks")), "valid");
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/largest")), "valid");
+    let sub_blocks = fate(include_bytes!("../fuzz/corpus/oti/too_many_sub_blocks"));
+    assert_eq!(sub_blocks, "oti_sub_blocks");
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/zero_alignment")), "oti_alignment");
+}

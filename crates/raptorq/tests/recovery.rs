@@ -17,7 +17,9 @@ fn one_block_in_a_hundred_needs_an_extra_symbol_and_none_needs_three() {
         let (mut seed, mut extra) = (5, [0u32; 3]);
         for _ in 0..trials {
             let mut decoder = BlockDecoder::new(k, 1).unwrap();
-            while decoder.add((split_mix(&mut seed) >> 40) as u32, vec![0]).unwrap() != Added::Ready {}
+            while decoder.add((split_mix(&mut seed) >> 40) as u32, vec![0]).unwrap() != Added::Ready
+            {
+            }
             for (at, count) in extra.iter_mut().enumerate() {
                 *count += u32::from(decoder.stored() > k + at as u32);
             }
@@ -33,12 +35,11 @@ fn a_symbol_that_comes_after_a_failed_attempt_completes_the_block() {
     // The long block is decoded by a plan of the other kind.
     for (k, trials) in [(10u32, 5_000), (3_010, 1_500)] {
         let (mut seed, mut late) = (3, 0);
-        let block: Vec<u8> = (0..k * 4).map(|i| (i * i >> 5) as u8).collect();
+        let block: Vec<u8> = (0..k * 4).map(|i| ((i * i) >> 5) as u8).collect();
         let plan = EncodingPlan::new(k).unwrap();
         let encoder = BlockEncoder::new(&plan, &block, 4).unwrap();
         for _ in 0..trials {
-            let esis: Vec<u32> =
-                (0..k + 4).map(|_| (split_mix(&mut seed) >> 40) as u32).collect();
+            let esis: Vec<u32> = (0..k + 4).map(|_| (split_mix(&mut seed) >> 40) as u32).collect();
             let symbols = encoder.select(esis.iter().copied()).unwrap();
             let mut decoder = BlockDecoder::new(k, 4).unwrap();
             for (&esi, symbol) in esis.iter().zip(symbols.chunks(4)) {

@@ -338,9 +338,7 @@ impl Program {
     /// Bytes of heap that the program holds.
     pub(crate) fn bytes(&self) -> usize {
         let of = |step: &Step| match step {
-            Step::Sums(sums) => {
-                12 * sums.runs.len() + 2 * (sums.words.len() + sums.inputs.len())
-            },
+            Step::Sums(sums) => 12 * sums.runs.len() + 2 * (sums.words.len() + sums.inputs.len()),
             Step::Linear { to, from, factors } => 4 * (to.len() + from.len()) + factors.len(),
             Step::Scan { pairs, .. } => 2 * pairs.len(),
             Step::Load { slots } => 4 * slots.len(),

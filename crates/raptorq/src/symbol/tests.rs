@@ -43,7 +43,7 @@ fn the_field_tables_agree_with_the_oracle() {
 
 #[test]
 fn detection_takes_the_widest_available_set() {
-    let widest = Isa::ALL.into_iter().filter(|isa| isa.is_available()).next_back();
+    let widest = Isa::ALL.into_iter().rfind(|isa| isa.is_available());
     assert_eq!(Some(Kernel::detect().isa()), widest);
     assert!(Kernel::with_isa(Isa::Portable).is_some());
 }
@@ -126,7 +126,15 @@ fn every_step_of_a_program_computes_what_it_says() {
     emit.end(0, 1, None);
     emit.add(9);
     emit.end(0, 0, Some(2));
-    let steps = vec![load, Step::Sums(clear.finish()), Step::Sums(sum.finish()), fold, scan, linear, Step::Sums(emit.finish())];
+    let steps = vec![
+        load,
+        Step::Sums(clear.finish()),
+        Step::Sums(sum.finish()),
+        fold,
+        scan,
+        linear,
+        Step::Sums(emit.finish()),
+    ];
     let program = Program::new(15, ROWS as u32, 2, steps);
 
     let expected = |column: usize| {
@@ -148,7 +156,9 @@ fn every_step_of_a_program_computes_what_it_says() {
         slot.extend(rows);
         let from = [0, 3, 5, 6, 7];
         let linear = |i: usize| {
-            from.iter().enumerate().fold(0, |sum, (j, &f)| sum ^ oracle_mul(factors[5 * i + j], slot[f]))
+            from.iter()
+                .enumerate()
+                .fold(0, |sum, (j, &f)| sum ^ oracle_mul(factors[5 * i + j], slot[f]))
         };
         let (a, b) = (linear(0), linear(1));
         [inputs[2][column] ^ b, a ^ b]
