@@ -49,7 +49,9 @@ impl EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("nothing to encode: source and symbol size must be positive"),
+            Self::Empty => {
+                f.write_str("nothing to encode: source and symbol size must be positive")
+            }
             Self::SourceLength { length, symbol_size, symbols } => write!(
                 f,
                 "{length} octets in symbols of {symbol_size} are not the {symbols} symbols of the \
@@ -187,8 +189,8 @@ impl BlockEncoder {
         let parameters = *plan.parameters();
         let source = Source::new(&parameters, block, symbol_size)?;
         let inputs = source.inputs().ok_or(EncodeError::Empty)?;
-        let intermediate = execute(kernel, &plan.plan, &inputs, None, &mut [], true)
-            .ok_or(EncodeError::Empty)?;
+        let intermediate =
+            execute(kernel, &plan.plan, &inputs, None, &mut [], true).ok_or(EncodeError::Empty)?;
         Ok(Self { kernel, parameters, symbol_size, intermediate })
     }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::parameters::BlockParameters;
 use crate::solver::{Inverse, Solver};
-use crate::symbol::{Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed};
+use crate::symbol::{Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, zeroed};
 use crate::tuple::Tuple;
 
 /// A program that computes the intermediate symbols of a block in slots `0..L`.
@@ -72,7 +72,7 @@ impl Plan {
         // A pivot runs after the pivots it sums.
         let mut levels = vec![0u32; l as usize];
         let mut depth = 0;
-        let mut load = vec![0; if streamed { inputs as usize } else { 0 }];
+        let mut load = vec![u32::MAX; if streamed { inputs as usize } else { 0 }];
         if uses_hdpc || streamed {
             peeling.inactive.iter().for_each(|&column| first.end(0, column, None));
         }
@@ -81,7 +81,7 @@ impl Plan {
             let given = input(row);
             match given {
                 Some(given) if streamed => {
-                    load[given as usize] = word(to);
+                    load[given as usize] = to;
                     first.add(to);
                     None
                 }
@@ -110,9 +110,7 @@ impl Plan {
             }
             first.end(depth + 1, slot, given);
         }
-        if streamed {
-            steps.push(Step::Load { slots: load });
-        }
+        let first_at = steps.len();
         steps.push(Step::Sums(first.finish()));
 
         let base = if streamed { residual_at } else { 0 };
@@ -160,8 +158,11 @@ impl Plan {
         steps.push(Step::Sums(last.finish()));
         if streamed {
             steps.push(Step::Fold { to: 0, from: differences_at, count: l });
+            // Symbols that told nothing new go to a slot that nobody reads.
+            load.iter_mut().filter(|to| **to == u32::MAX).for_each(|to| *to = tables.end());
+            steps.insert(first_at, Step::Load { slots: load });
         }
-        let program = Program::new(tables.end(), inputs, 0, steps);
+        let program = Program::new(tables.end() + 1, inputs, 0, steps);
         Self { parameters, program }
     }
 
@@ -257,8 +258,7 @@ impl<'a> Tables<'a> {
     fn sum(&self, bit: impl Fn(usize) -> bool, sums: &mut SumsBuilder) {
         for (group, terms) in self.terms.chunks(self.bits).enumerate() {
             let first = group * self.bits;
-            let subset =
-                (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
+            let subset = (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
             if subset != 0 {
                 sums.add(self.slot(group, subset));
             }
@@ -415,7 +415,13 @@ fn stage(inputs: &Inputs<'_>, tile: Tile) -> Vec<Line> {
 
 impl Intermediate {
     /// Runs an emission on every tile; output rows are `symbol_size` octets apart.
-    pub(crate) fn emit(&self, kernel: Kernel, emit: &Emission, output: &mut [u8], symbol_size: usize) {
+    pub(crate) fn emit(
+        &self,
+        kernel: Kernel,
+        emit: &Emission,
+        output: &mut [u8],
+        symbol_size: usize,
+    ) {
         let (mut start, mut staged) = (0, Vec::new());
         for &tile in &self.tiles {
             let slab = &self.lines[start..start + self.columns * tile.lines];

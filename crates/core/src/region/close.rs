@@ -64,9 +64,18 @@ impl Region {
         self.advance();
     }
 
-    /// Takes the close as far as it will go: finalizers when no child is left, then closed. Called after
-    /// every change that could be the last one.
+    /// Takes the close as far as it will go: finalizers when no child is left, then closed, then the same
+    /// for the parent. Called after every change that could be the last one.
     pub(super) fn advance(self: &Arc<Self>) {
+        // A loop and not a recursion: the tree may be deep.
+        let mut next = self.advance_one();
+        while let Some(parent) = next {
+            next = parent.advance_one();
+        }
+    }
+
+    /// One region's part; answers its parent when the region has closed.
+    fn advance_one(self: &Arc<Self>) -> Option<Arc<Region>> {
         enum Step {
             Finalize(u32, Finalizer),
             Close,
@@ -74,7 +83,7 @@ impl Region {
         let (step, entered, stale) = {
             let mut inner = self.inner.lock();
             if !inner.may_advance() {
-                return;
+                return None;
             }
             let entered = inner.state != RegionState::Finalizing;
             if entered {
@@ -105,7 +114,7 @@ impl Region {
             self.host.disarm_timer(stale);
         }
         match step {
-            Step::Close => self.closed(),
+            Step::Close => return self.closed(),
             Step::Finalize(ordinal, finalizer) => {
                 if entered {
                     self.observe(&Event::RegionFinalizing { region: self.id });
@@ -114,6 +123,7 @@ impl Region {
                 self.finalize(ordinal, finalizer);
             }
         }
+        None
     }
 
     /// Runs one finalizer as an ordinary task: masked, within the cleanup budget, outside every lock.
@@ -143,8 +153,8 @@ impl Region {
         task.submit();
     }
 
-    /// Everything after the last child and finalizer.
-    fn closed(self: &Arc<Self>) {
+    /// Everything after the last child and finalizer. Answers the parent, which may be next.
+    fn closed(self: &Arc<Self>) -> Option<Arc<Region>> {
         let (ledger, holders, timers, waker, opener) = {
             let mut inner = self.inner.lock();
             let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
@@ -199,7 +209,7 @@ impl Region {
                 inner.regions.try_remove(place)
             };
             drop(removed);
-            parent.advance();
         }
+        self.parent.clone()
     }
 }

@@ -88,10 +88,7 @@ unsafe impl Vector for Shuffle {
             let nibble = _mm256_set1_epi8(15);
             let lows = _mm256_and_si256(self.0, nibble);
             let highs = _mm256_and_si256(_mm256_srli_epi64::<4>(self.0), nibble);
-            Self(_mm256_xor_si256(
-                _mm256_shuffle_epi8(low, lows),
-                _mm256_shuffle_epi8(high, highs),
-            ))
+            Self(_mm256_xor_si256(_mm256_shuffle_epi8(low, lows), _mm256_shuffle_epi8(high, highs)))
         }
     }
 }

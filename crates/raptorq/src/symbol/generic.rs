@@ -150,7 +150,7 @@ unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
     // SAFETY: inputs listed are below `program.inputs()`, by the program's invariants.
     unsafe {
         for &input in coming.by_ref().take(AHEAD) {
-            ask::<V, N>(job, input);
+            ask::<V, N>(job, usize::from(input));
         }
     }
     for run in &step.runs {
@@ -177,9 +177,9 @@ unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
 /// # Safety
 /// `input` is below `job.program.inputs()`, and the conditions of [`Job`] hold.
 #[inline(always)]
-unsafe fn ask<V: Vector, const N: usize>(job: &Job<'_>, input: u16) {
+unsafe fn ask<V: Vector, const N: usize>(job: &Job<'_>, input: usize) {
     // SAFETY: `inputs` has that many rows.
-    let row = unsafe { *job.inputs.add(input as usize) }.as_ptr().wrapping_add(job.at);
+    let row = unsafe { *job.inputs.add(input) }.as_ptr().wrapping_add(job.at);
     for line in 0..N * V::BYTES / 64 {
         V::prefetch(row.wrapping_add(64 * line));
     }
@@ -215,7 +215,7 @@ unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
             let mut slots = words.add(1);
             if run.input {
                 if let Some(&input) = coming.next() {
-                    ask::<V, N>(job, input);
+                    ask::<V, N>(job, usize::from(input));
                 }
                 let row = (*job.inputs.add(*slots as usize)).as_ptr().add(job.at);
                 slots = slots.add(1);
@@ -240,17 +240,17 @@ unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
 /// # Safety
 /// As [`run_width`]; `slots` are those of a [`Step::Load`] of the job's program.
 #[inline(always)]
-unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>, slots: &[u16]) {
+unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>, slots: &[u32]) {
     let width = N * V::BYTES;
     for (i, &slot) in slots.iter().enumerate() {
         // SAFETY: there are at most as many slots as inputs and each is below `program.slots()`, by
         // the program's invariants; the input asked for is one of them.
         unsafe {
             if i + AHEAD < slots.len() {
-                ask::<V, N>(job, (i + AHEAD) as u16);
+                ask::<V, N>(job, i + AHEAD);
             }
             let row = (*job.inputs.add(i)).as_ptr().add(job.at);
-            let to = job.slab.add(usize::from(slot) * width);
+            let to = job.slab.add(slot as usize * width);
             let mut values = [V::zero(); N];
             for (v, value) in values.iter_mut().enumerate() {
                 *value = V::load(row.add(v * V::BYTES));

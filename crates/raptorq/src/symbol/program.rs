@@ -182,7 +182,7 @@ impl SumsBuilder {
 ///
 /// # Panics
 /// Above 65,535: the program was compiled wrongly.
-pub(crate) fn word(number: u32) -> u16 {
+fn word(number: u32) -> u16 {
     u16::try_from(number).expect("a program numbers at most 65,536 slots, inputs and outputs")
 }
 
@@ -218,7 +218,7 @@ pub(crate) enum Step {
     /// `slots[i] = input i`, in the order of the inputs: memory is read as it lies.
     Load {
         /// Slots written.
-        slots: Vec<u16>,
+        slots: Vec<u32>,
     },
     /// `to + i += from + i` for `count` slots.
     Fold {
@@ -283,7 +283,7 @@ impl Program {
                 }
                 Step::Load { slots: to } => {
                     assert!(to.len() <= inputs as usize, "load of more than the inputs");
-                    assert!(to.iter().all(|&slot| u32::from(slot) < slots), "slot out of bounds");
+                    assert!(to.iter().all(|&slot| slot < slots), "slot out of bounds");
                 }
                 Step::Fold { to, from, count } => {
                     let end = to.max(from).checked_add(*count);
@@ -338,12 +338,10 @@ impl Program {
     /// Bytes of heap that the program holds.
     pub(crate) fn bytes(&self) -> usize {
         let of = |step: &Step| match step {
-            Step::Sums(sums) => {
-                12 * sums.runs.len() + 2 * (sums.words.len() + sums.inputs.len())
-            },
+            Step::Sums(sums) => 12 * sums.runs.len() + 2 * (sums.words.len() + sums.inputs.len()),
             Step::Linear { to, from, factors } => 4 * (to.len() + from.len()) + factors.len(),
             Step::Scan { pairs, .. } => 2 * pairs.len(),
-            Step::Load { slots } => 2 * slots.len(),
+            Step::Load { slots } => 4 * slots.len(),
             Step::Fold { .. } => 0,
         };
         self.steps.iter().map(of).sum()
