@@ -126,7 +126,8 @@ struct Inner {
     tasks: Slab<TaskRef>,
     regions: Slab<Arc<Region>>,
     finalizers: Vec<(u32, Finalizer)>,
-    /// A finalizer has left the list and is not in the task table yet.
+    /// A step of the close is under way: a finalizer has left the list and is not in the task table yet,
+    /// or the last books are being made.
     starting: bool,
     deferred: u32,
     ledger: Slab<Arc<Record>>,
@@ -182,7 +183,11 @@ impl Region {
             (None, Some(parent)) => (parent.id.to_bits(), parent.next_ordinal()),
             (None, None) => (0, 0),
         };
-        let own = options.budget.effective_at(host.now());
+        // The clock is read only where the answer depends on it.
+        let own = match options.budget.timeout {
+            Some(_) => options.budget.effective_at(host.now()),
+            None => options.budget,
+        };
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
@@ -320,17 +325,17 @@ impl Region {
 
     /// Ready once closed.
     pub(crate) fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut waker = Some(context.waker().clone());
-        {
-            let mut inner = self.inner.lock();
-            if inner.state != RegionState::Closed {
-                std::mem::swap(&mut inner.waker, &mut waker);
-                drop(inner);
-                drop(waker);
-                return Poll::Pending;
-            }
+        if self.inner.lock().state == RegionState::Closed {
+            return Poll::Ready(());
         }
-        Poll::Ready(())
+        let mut waker = Some(context.waker().clone());
+        let mut inner = self.inner.lock();
+        if inner.state == RegionState::Closed {
+            return Poll::Ready(());
+        }
+        std::mem::swap(&mut inner.waker, &mut waker);
+        drop(inner);
+        Poll::Pending
     }
 
     pub(crate) fn record_straggler(&self, task: &TaskRef) {

@@ -105,7 +105,8 @@ impl Region {
                     (Step::Finalize(ordinal, finalizer), entered, stale)
                 }
                 None => {
-                    inner.state = inner.state.finalized();
+                    // Keeps everybody else from going on with this until it is `Closed`.
+                    inner.starting = true;
                     (Step::Close, false, None)
                 }
             }
@@ -155,61 +156,66 @@ impl Region {
 
     /// Everything after the last child and finalizer. Answers the parent, which may be next.
     fn closed(self: &Arc<Self>) -> Option<Arc<Region>> {
-        let (ledger, holders, timers, waker, opener) = {
+        let (ledger, holders, opener) = {
             let mut inner = self.inner.lock();
-            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
-            (
-                std::mem::take(&mut inner.ledger),
-                std::mem::take(&mut inner.holders),
-                timers,
-                inner.waker.take(),
-                inner.opener.take(),
-            )
+            let ledger = std::mem::take(&mut inner.ledger);
+            (ledger, std::mem::take(&mut inner.holders), inner.opener.take())
         };
-        for timer in timers.into_iter().flatten() {
-            self.host.disarm_timer(timer);
-        }
         let mut leaks: Vec<LeakReport> =
             ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();
-        let holders: Vec<TaskRef> =
-            holders.into_iter().filter(|task| !unsettled(task).is_empty()).collect();
-        match &self.parent {
-            Some(parent) => parent.inner.lock().holders.extend(holders),
-            None => leaks.extend(holders.iter().flat_map(|task| {
-                let id = task.header().id;
-                unsettled(task).into_iter().map(move |(kind, site)| LeakReport {
-                    kind: kind.name(),
-                    task: id,
-                    site,
-                    age: None,
-                })
-            })),
+        if !holders.is_empty() {
+            self.rehome(holders, &mut leaks);
         }
         if mutant!(LeakNotReported) {
             leaks.clear();
         }
-        let (live, place) = {
+        let unresolved = leaks.len() as u32;
+        let (live, place, timers, waker) = {
             let mut inner = self.inner.lock();
-            inner.leaks.extend(leaks.iter().cloned());
-            (inner.live() as u32, inner.place)
+            inner.starting = false;
+            inner.leaks.append(&mut leaks);
+            inner.state = inner.state.finalized();
+            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
+            (inner.live() as u32, inner.place, timers, inner.waker.take())
         };
-        self.observe(&Event::RegionClosed {
-            region: self.id,
-            live,
-            unresolved: leaks.len() as u32,
-        });
+        for timer in timers.into_iter().flatten() {
+            self.host.disarm_timer(timer);
+        }
+        self.observe(&Event::RegionClosed { region: self.id, live, unresolved });
         drop(opener);
+        let next = self.parent.as_ref().and_then(|parent| {
+            let (removed, last) = {
+                let mut inner = parent.inner.lock();
+                inner.ended += 1;
+                let removed = inner.regions.try_remove(place);
+                (removed, inner.may_advance())
+            };
+            drop(removed);
+            last.then(|| Arc::clone(parent))
+        });
         if let Some(waker) = waker {
             crate::wake::wake(waker);
         }
+        next
+    }
+
+    /// Abort-class obligations that are still open belong to the parent from now on; without one they are
+    /// leaks.
+    fn rehome(&self, holders: Vec<TaskRef>, leaks: &mut Vec<LeakReport>) {
+        let holders = holders.into_iter().filter(|task| !unsettled(task).is_empty());
         if let Some(parent) = &self.parent {
-            let removed = {
-                let mut inner = parent.inner.lock();
-                inner.ended += 1;
-                inner.regions.try_remove(place)
-            };
-            drop(removed);
+            let holders: Vec<TaskRef> = holders.collect();
+            parent.inner.lock().holders.extend(holders);
+            return;
         }
-        self.parent.clone()
+        for task in holders {
+            let id = task.header().id;
+            leaks.extend(unsettled(&task).into_iter().map(|(kind, site)| LeakReport {
+                kind: kind.name(),
+                task: id,
+                site,
+                age: None,
+            }));
+        }
     }
 }
