@@ -271,9 +271,12 @@ impl Region {
         self.inner.lock().opener.as_ref().map(|(task, _)| task.clone())
     }
 
-    /// Ties the region's body to a scope of the task that opened it.
-    fn attach(&self, task: TaskRef, key: ScopeKey) {
-        self.inner.lock().opener = Some((task, key));
+    /// Ties the region's body to a scope of the task that opened it. Answers why the region is cancelled,
+    /// if it is: that scope does not know it yet.
+    fn attach(&self, task: TaskRef, key: ScopeKey) -> Option<CancelReason> {
+        let mut inner = self.inner.lock();
+        inner.opener = Some((task, key));
+        inner.cancel.clone()
     }
 
     /// The region's reason, or one that says it is closed.

@@ -150,14 +150,11 @@ where
     F: AsyncFnOnce(&Scope<E, C>) -> Result<T, E>,
 {
     let policy = options.policy;
-    let region = open(cx, options, site);
+    let (region, key) = open(cx, options, site);
     let scope = Scope::<E, C> {
         region: Arc::clone(&region),
         opener: cx.task().clone(),
         types: PhantomData,
-    };
-    let Some((_, key)) = region.inner.lock().opener.clone() else {
-        unreachable!("a region that was just opened has its opener")
     };
     let guard = Abandon { cx, region: &region, key };
     let ended = {
@@ -192,7 +189,11 @@ where
     closed
 }
 
-fn open(cx: &TaskCx, options: RegionOptions, site: &'static Location<'static>) -> Arc<Region> {
+fn open(
+    cx: &TaskCx,
+    options: RegionOptions,
+    site: &'static Location<'static>,
+) -> (Arc<Region>, ScopeKey) {
     let header = cx.header();
     let (parent, inherited_deadline, own, account) = {
         let inner = header.inner.lock();
@@ -219,17 +220,23 @@ fn open(cx: &TaskCx, options: RegionOptions, site: &'static Location<'static>) -
         Place { parent: Some(parent), opener: Some(cx.task().clone()), account, budget: above };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
     let mut effects = Effects::default();
-    {
+    let key = {
         let mut inner = header.inner.lock();
         let parent = inner.scopes.current;
         let child = Child { parent, region: Some(Arc::clone(&region)), ..Child::new() };
         let key = inner.scopes.insert(child);
-        region.attach(cx.task().clone(), key);
+        // Its deadline may have passed already, when nothing tied it to this scope yet.
+        if let Some(reason) = region.attach(cx.task().clone(), key) {
+            if let Some(node) = inner.scopes.node_mut(key) {
+                node.cancel = Some(reason);
+            }
+        }
         // Opened in a cancelled scope: the region is cancelled from the start.
         inner.scopes.propagate(header, &mut effects);
-    }
+        key
+    };
     effects.run();
-    region
+    (region, key)
 }
 
 fn detach(cx: &TaskCx, key: ScopeKey) {
