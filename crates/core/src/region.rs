@@ -163,7 +163,8 @@ pub(crate) struct Refused(CancelReason);
 /// How a new region hangs in the tree.
 pub(crate) struct Place {
     pub(crate) parent: Option<Arc<Region>>,
-    pub(crate) opener: Option<TaskRef>,
+    /// The task whose future the body is part of, and the scope that is the body.
+    pub(crate) opener: Option<(TaskRef, ScopeKey)>,
     pub(crate) account: Option<Arc<Account>>,
     /// The tightest deadline above, outside of the parent region's own.
     pub(crate) budget: Budget,
@@ -179,10 +180,11 @@ impl Region {
     ) -> Arc<Region> {
         let observing = place.parent.as_ref().map_or_else(|| host.observing(), |p| p.observing);
         let (creator, ordinal) = match (&place.opener, &place.parent) {
-            (Some(task), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
+            (Some((task, _)), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
             (None, Some(parent)) => (parent.id.to_bits(), parent.next_ordinal()),
             (None, None) => (0, 0),
         };
+        let by = place.opener.as_ref().map(|(task, _)| task.header().id);
         // The clock is read only where the answer depends on it.
         let own = match options.budget.timeout {
             Some(_) => options.budget.effective_at(host.now()),
@@ -213,7 +215,7 @@ impl Region {
                     state: RegionState::Open,
                     cancel: None,
                     origin: Origin::Itself,
-                    opener: None,
+                    opener: place.opener,
                     place: usize::MAX,
                     tasks: Slab::new(),
                     regions: Slab::new(),
@@ -242,7 +244,7 @@ impl Region {
         region.observe(&Event::RegionOpened {
             region: region.id,
             parent: region.parent.as_ref().map(|parent| parent.id),
-            by: place.opener.as_ref().map(|task| task.header().id),
+            by,
             name: region.name.as_deref(),
             site,
         });
@@ -269,14 +271,6 @@ impl Region {
 
     pub(crate) fn opener(&self) -> Option<TaskRef> {
         self.inner.lock().opener.as_ref().map(|(task, _)| task.clone())
-    }
-
-    /// Ties the region's body to a scope of the task that opened it. Answers why the region is cancelled,
-    /// if it is: that scope does not know it yet.
-    fn attach(&self, task: TaskRef, key: ScopeKey) -> Option<CancelReason> {
-        let mut inner = self.inner.lock();
-        inner.opener = Some((task, key));
-        inner.cancel.clone()
     }
 
     /// The region's reason, or one that says it is closed.
