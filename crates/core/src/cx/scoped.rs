@@ -10,7 +10,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 impl TaskCx {
     /// Cancels a scope inside this task.
@@ -27,38 +27,47 @@ impl TaskCx {
         mut slot: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
     ) -> Poll<BodyEnd<F::Output>> {
-        let Some(future) = slot.as_mut().as_pin_mut() else {
-            unreachable!("a scoped future is not polled after its end")
-        };
         if let Some(reason) = self.escalated_scope(key) {
             return Poll::Ready(self.drop_scoped(key, slot, reason));
         }
-        let polled = catch_unwind(AssertUnwindSafe(|| self.enter(key, || future.poll(context))));
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            self.enter(key, || {
+                let Some(future) = slot.as_mut().as_pin_mut() else {
+                    unreachable!("a scoped future is not polled after its end")
+                };
+                let output = ready!(future.poll(context));
+                Poll::Ready((output, catch_unwind(AssertUnwindSafe(|| slot.set(None)))))
+            })
+        }));
         match polled {
-            Ok(Poll::Ready(output)) => {
-                match catch_unwind(AssertUnwindSafe(|| self.enter(key, || slot.set(None)))) {
-                    Ok(()) => Poll::Ready(BodyEnd::Returned(output)),
-                    Err(panic) => Poll::Ready(BodyEnd::Panicked(panic)),
-                }
-            }
+            Ok(Poll::Ready((output, Ok(())))) => Poll::Ready(BodyEnd::Returned(output)),
+            Ok(Poll::Ready((_, Err(panic)))) => Poll::Ready(BodyEnd::Panicked(panic)),
             Err(panic) => {
                 let _ = self.drop_scoped(key, slot, CancelReason::user("panicked"));
                 Poll::Ready(BodyEnd::Panicked(panic))
             }
             Ok(Poll::Pending) => {
-                let stuck = {
-                    let inner = self.header().inner.lock();
+                let mut waker = Some(context.waker().clone());
+                let (stuck, cancelled) = {
+                    let mut inner = self.header().inner.lock();
                     if inner.scopes.is_stuck(key) {
-                        inner.scopes.effective(key).cloned()
+                        (inner.scopes.effective(key).cloned(), false)
                     } else {
-                        None
+                        let child = inner.scopes.child_mut(key);
+                        let cancelled = child.is_some_and(|child| {
+                            std::mem::swap(&mut child.waker, &mut waker);
+                            child.node.cancel.is_some()
+                        });
+                        (None, cancelled)
                     }
                 };
+                drop(waker);
                 if let Some(reason) = stuck {
                     return Poll::Ready(self.drop_scoped(key, slot, reason));
                 }
-                self.keep_scope_waker(key, context);
-                self.bound_cleanup(key);
+                if cancelled {
+                    self.bound_cleanup(key);
+                }
                 Poll::Pending
             }
         }

@@ -10,6 +10,7 @@ use crate::primitive::Ordering;
 use crate::task::TaskRef;
 use crate::task::run::Ended;
 use std::sync::Arc;
+use std::sync::atomic::Ordering as StdOrdering;
 
 impl Region {
     /// A task of this region has published its outcome.
@@ -52,6 +53,7 @@ impl Region {
 
     /// The body has ended; the region closes when its children have.
     pub(crate) fn begin_close(self: &Arc<Self>) {
+        let last;
         {
             let mut inner = self.inner.lock();
             if inner.state != RegionState::Open {
@@ -59,9 +61,12 @@ impl Region {
             }
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
+            last = inner.may_advance();
         }
         self.observe(&Event::RegionClosing { region: self.id });
-        self.advance();
+        if last {
+            self.advance();
+        }
     }
 
     /// Takes the close as far as it will go: finalizers when no child is left, then closed. Called after
@@ -145,7 +150,7 @@ impl Region {
 
     /// Everything after the last child and finalizer.
     fn closed(self: &Arc<Self>) {
-        let (ledger, holders, timers, waker, opener) = {
+        let (ledger, holders, timers, waker, opener, live) = {
             let mut inner = self.inner.lock();
             let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
             (
@@ -154,6 +159,7 @@ impl Region {
                 timers,
                 inner.waker.take(),
                 inner.opener.take(),
+                inner.live() as u32,
             )
         };
         for timer in timers.into_iter().flatten() {
@@ -163,9 +169,8 @@ impl Region {
             ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();
         let holders: Vec<TaskRef> =
             holders.into_iter().filter(|task| !unsettled(task).is_empty()).collect();
-        match &self.parent {
-            Some(parent) => parent.inner.lock().holders.extend(holders),
-            None => leaks.extend(holders.iter().flat_map(|task| {
+        if self.parent.is_none() {
+            leaks.extend(holders.iter().flat_map(|task| {
                 let id = task.header().id;
                 unsettled(task).into_iter().map(move |(kind, site)| LeakReport {
                     kind: kind.name(),
@@ -173,16 +178,14 @@ impl Region {
                     site,
                     age: None,
                 })
-            })),
+            }));
         }
         if mutant!(LeakNotReported) {
             leaks.clear();
         }
-        let (live, place) = {
-            let mut inner = self.inner.lock();
-            inner.leaks.extend(leaks.iter().cloned());
-            (inner.live() as u32, inner.place)
-        };
+        if !leaks.is_empty() {
+            self.inner.lock().leaks.extend(leaks.iter().cloned());
+        }
         self.observe(&Event::RegionClosed {
             region: self.id,
             live,
@@ -193,13 +196,17 @@ impl Region {
             crate::wake::wake(waker);
         }
         if let Some(parent) = &self.parent {
-            let removed = {
+            let (removed, last) = {
                 let mut inner = parent.inner.lock();
                 inner.ended += 1;
-                inner.regions.try_remove(place)
+                inner.holders.extend(holders);
+                let removed = inner.regions.try_remove(self.place.load(StdOrdering::Relaxed));
+                (removed, inner.may_advance())
             };
             drop(removed);
-            parent.advance();
+            if last {
+                parent.advance();
+            }
         }
     }
 }
