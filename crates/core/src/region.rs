@@ -37,7 +37,7 @@ use crate::timer::{Fires, arm};
 use slab::Slab;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering as StdOrdering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering as StdOrdering};
 use std::task::{Context, Poll, Waker};
 
 /// What a region does when a child fails.
@@ -111,6 +111,8 @@ pub(crate) struct Region {
     pub(crate) account: Option<Arc<Account>>,
     /// Names what is created here by no task.
     ordinals: AtomicU32,
+    /// Place in the parent's table; written and read under the parent's lock.
+    place: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -121,8 +123,6 @@ struct Inner {
     /// The task whose future the body is part of, and the scope that is the body. None for roots, and
     /// once the future is gone.
     opener: Option<(TaskRef, ScopeKey)>,
-    /// Place in the parent's table.
-    place: usize,
     tasks: Slab<TaskRef>,
     regions: Slab<Arc<Region>>,
     finalizers: Vec<(u32, Finalizer)>,
@@ -211,12 +211,12 @@ impl Region {
                 budget,
                 account,
                 ordinals: AtomicU32::new(0),
+                place: AtomicUsize::new(usize::MAX),
                 inner: Mutex::new(Inner {
                     state: RegionState::Open,
                     cancel: None,
                     origin: Origin::Itself,
                     opener: place.opener,
-                    place: usize::MAX,
                     tasks: Slab::new(),
                     regions: Slab::new(),
                     finalizers: Vec::new(),
@@ -238,8 +238,9 @@ impl Region {
             }
         });
         if let Some(parent) = &region.parent {
-            let place = parent.inner.lock().regions.insert(Arc::clone(&region));
-            region.inner.lock().place = place;
+            let mut inner = parent.inner.lock();
+            let place = inner.regions.insert(Arc::clone(&region));
+            region.place.store(place, StdOrdering::Relaxed);
         }
         region.observe(&Event::RegionOpened {
             region: region.id,
@@ -292,15 +293,16 @@ impl Region {
 
     /// Takes a task in, unless the region is cancelled or past admitting. The check and the entry are one
     /// critical section: a close or cancellation comes wholly before or wholly after.
-    pub(crate) fn admit(&self, task: &TaskRef) -> Result<(), Refused> {
+    pub(crate) fn admit(&self, task: TaskRef) -> Result<(), Refused> {
         let mut inner = self.inner.lock();
         let refused = !inner.state.admits() || inner.cancel.is_some();
         if refused && !mutant!(AdmitUnchecked) {
             drop(inner);
             return Err(Refused(self.cancel_reason()));
         }
-        let slot = inner.tasks.insert(task.clone());
-        task.header().slot.store(slot as u32, Ordering::Relaxed);
+        let entry = inner.tasks.vacant_entry();
+        task.header().slot.store(entry.key() as u32, Ordering::Relaxed);
+        entry.insert(task);
         Ok(())
     }
 

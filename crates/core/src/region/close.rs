@@ -10,6 +10,7 @@ use crate::primitive::Ordering;
 use crate::task::TaskRef;
 use crate::task::run::Ended;
 use std::sync::Arc;
+use std::sync::atomic::Ordering as StdOrdering;
 
 impl Region {
     /// A task of this region has published its outcome.
@@ -52,6 +53,7 @@ impl Region {
 
     /// The body has ended; the region closes when its children have.
     pub(crate) fn begin_close(self: &Arc<Self>) {
+        let last;
         {
             let mut inner = self.inner.lock();
             if inner.state != RegionState::Open {
@@ -59,9 +61,12 @@ impl Region {
             }
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
+            last = inner.may_advance();
         }
         self.observe(&Event::RegionClosing { region: self.id });
-        self.advance();
+        if last {
+            self.advance();
+        }
     }
 
     /// Takes the close as far as it will go: finalizers when no child is left, then closed, then the same
@@ -170,13 +175,13 @@ impl Region {
             leaks.clear();
         }
         let unresolved = leaks.len() as u32;
-        let (live, place, timers, waker) = {
+        let (live, timers, waker) = {
             let mut inner = self.inner.lock();
             inner.starting = false;
             inner.leaks.append(&mut leaks);
             inner.state = inner.state.finalized();
             let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
-            (inner.live() as u32, inner.place, timers, inner.waker.take())
+            (inner.live() as u32, timers, inner.waker.take())
         };
         for timer in timers.into_iter().flatten() {
             self.host.disarm_timer(timer);
@@ -187,7 +192,7 @@ impl Region {
             let (removed, last) = {
                 let mut inner = parent.inner.lock();
                 inner.ended += 1;
-                let removed = inner.regions.try_remove(place);
+                let removed = inner.regions.try_remove(self.place.load(StdOrdering::Relaxed));
                 (removed, inner.may_advance())
             };
             drop(removed);

@@ -162,7 +162,10 @@ where
         poll_fn(|context| cx.poll_scoped(key, future.as_mut(), context)).await
     };
     // What the body was told must be read before the scope goes.
-    let told = cx.header().inner.lock().scopes.told_reason(key);
+    let told = match &ended {
+        BodyEnd::Returned(Err(_)) => cx.header().inner.lock().scopes.told_reason(key),
+        _ => None,
+    };
     let failed = !matches!(ended, BodyEnd::Returned(Ok(_)));
     if failed && region.cancelled_for().is_none() && !mutant!(FailFastIgnored) {
         let reason = CancelReason::new(CancelKind::FailFast)
