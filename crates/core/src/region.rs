@@ -103,6 +103,8 @@ pub(crate) struct Region {
     pub(crate) observing: bool,
     pub(crate) id: RegionId,
     pub(crate) parent: Option<Arc<Region>>,
+    /// Which task's body it is, or was, part of.
+    opener: Option<TaskId>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) site: &'static Location<'static>,
     policy: Policy,
@@ -160,9 +162,9 @@ impl Inner {
 pub(crate) struct Refused(CancelReason);
 
 /// How a new region hangs in the tree.
-pub(crate) struct Place {
+pub(crate) struct Place<'a> {
     pub(crate) parent: Option<Arc<Region>>,
-    pub(crate) opener: Option<TaskRef>,
+    pub(crate) opener: Option<&'a TaskRef>,
     pub(crate) account: Option<Arc<Account>>,
     /// The tightest deadline above, outside of the parent region's own.
     pub(crate) budget: Budget,
@@ -172,10 +174,11 @@ impl Region {
     /// Makes a region and enters it in its parent's table. Its cancel scope is the caller's business.
     pub(crate) fn new(
         host: Arc<dyn Host>,
-        place: Place,
+        place: Place<'_>,
         options: RegionOptions,
         site: &'static Location<'static>,
     ) -> Arc<Region> {
+        let opener = place.opener.map(|task| task.header().id);
         let observing = place.parent.as_ref().map_or_else(|| host.observing(), |p| p.observing);
         let (creator, ordinal) = match (&place.opener, &place.parent) {
             (Some(task), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
@@ -190,50 +193,50 @@ impl Region {
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
-        let region = Arc::new_cyclic(|weak| {
-            let account = match own.cost_quota {
-                Some(units) => {
-                    let owner = crate::charge::Owner::Region(weak.clone());
-                    Some(Account::new(units, place.account, owner))
-                }
-                None => place.account,
-            };
-            Region {
-                observing,
-                id: RegionId::of(creator, ordinal),
-                parent: place.parent,
-                name: options.name,
-                site,
-                policy: options.policy,
-                budget,
-                account,
-                ordinals: AtomicU32::new(0),
-                place: AtomicUsize::new(usize::MAX),
-                inner: Mutex::new(Inner {
-                    state: RegionState::Open,
-                    cancel: None,
-                    origin: Origin::Itself,
-                    opener: None,
-                    tasks: Slab::new(),
-                    regions: Slab::new(),
-                    finalizers: Vec::new(),
-                    starting: false,
-                    deferred: 0,
-                    ledger: Slab::new(),
-                    holders: Vec::new(),
-                    failed: Vec::new(),
-                    child_cancelled: None,
-                    ended: 0,
-                    stragglers: Vec::new(),
-                    leaks: Vec::new(),
-                    deadline_timer: None,
-                    cleanup_timer: None,
-                    escalated: false,
-                    waker: None,
-                }),
-                host,
-            }
-        });
+        let Place { parent, account: account_above, .. } = place;
+        let make = |account| Region {
+            observing,
+            id: RegionId::of(creator, ordinal),
+            parent,
+            opener,
+            name: options.name,
+            site,
+            policy: options.policy,
+            budget,
+            account,
+            ordinals: AtomicU32::new(0),
+            place: AtomicUsize::new(usize::MAX),
+            inner: Mutex::new(Inner {
+                state: RegionState::Open,
+                cancel: None,
+                origin: Origin::Itself,
+                opener: None,
+                tasks: Slab::new(),
+                regions: Slab::new(),
+                finalizers: Vec::new(),
+                starting: false,
+                deferred: 0,
+                ledger: Slab::new(),
+                holders: Vec::new(),
+                failed: Vec::new(),
+                child_cancelled: None,
+                ended: 0,
+                stragglers: Vec::new(),
+                leaks: Vec::new(),
+                deadline_timer: None,
+                cleanup_timer: None,
+                escalated: false,
+                waker: None,
+            }),
+            host,
+        };
+        let region = match own.cost_quota {
+            None => Arc::new(make(account_above)),
+            Some(units) => Arc::new_cyclic(|weak| {
+                let owner = crate::charge::Owner::Region(weak.clone());
+                make(Some(Account::new(units, account_above, owner)))
+            }),
+        };
         if let Some(parent) = &region.parent {
             let mut inner = parent.inner.lock();
             let place = inner.regions.insert(Arc::clone(&region));
@@ -242,7 +245,7 @@ impl Region {
         region.observe(&Event::RegionOpened {
             region: region.id,
             parent: region.parent.as_ref().map(|parent| parent.id),
-            by: place.opener.as_ref().map(|task| task.header().id),
+            by: opener,
             name: region.name.as_deref(),
             site,
         });
@@ -267,8 +270,10 @@ impl Region {
         self.ordinals.fetch_add(1, StdOrdering::Relaxed)
     }
 
-    pub(crate) fn opener(&self) -> Option<TaskRef> {
-        self.inner.lock().opener.as_ref().map(|(task, _)| task.clone())
+    /// Whether the task is waiting for this region: it opened it, and its future is alive.
+    pub(crate) fn is_opened_by(&self, task: &TaskRef) -> bool {
+        self.opener == Some(task.header().id)
+            && self.inner.lock().opener.as_ref().is_some_and(|(opener, _)| opener.is_same(task))
     }
 
     /// Ties the region's body to a scope of the task that opened it. Answers why the region is cancelled,

@@ -174,14 +174,8 @@ where
         region.cancel(reason, Origin::Itself);
     }
     region.begin_close();
-    poll_fn(|context| {
-        let polled = region.poll_closed(context);
-        if polled.is_pending() {
-            cx.keep_scope_waker(key, context);
-        }
-        polled
-    })
-    .await;
+    // A cancellation reaches the region by itself; there is nothing that this future would do about it.
+    poll_fn(|context| region.poll_closed(context)).await;
     detach(cx, key);
     std::mem::forget(guard);
     let closed = assemble(&region, policy, ended, told);
@@ -219,8 +213,7 @@ fn open(
     };
     // Cost is shared through accounts; the field says only what was set here.
     above.cost_quota = None;
-    let place =
-        Place { parent: Some(parent), opener: Some(cx.task().clone()), account, budget: above };
+    let place = Place { parent: Some(parent), opener: Some(cx.task()), account, budget: above };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
     let mut effects = Effects::default();
     let key = {
@@ -235,7 +228,9 @@ fn open(
             }
         }
         // Opened in a cancelled scope: the region is cancelled from the start.
-        inner.scopes.propagate(header, &mut effects);
+        if inner.scopes.effective(key).is_some() {
+            inner.scopes.propagate(header, &mut effects);
+        }
         key
     };
     effects.run();
