@@ -103,6 +103,8 @@ pub(crate) struct Region {
     pub(crate) observing: bool,
     pub(crate) id: RegionId,
     pub(crate) parent: Option<Arc<Region>>,
+    /// Which task's body it is, or was, part of.
+    opener: Option<TaskId>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) site: &'static Location<'static>,
     policy: Policy,
@@ -178,13 +180,13 @@ impl Region {
         options: RegionOptions,
         site: &'static Location<'static>,
     ) -> Arc<Region> {
+        let opener = place.opener.as_ref().map(|(task, _)| task.header().id);
         let observing = place.parent.as_ref().map_or_else(|| host.observing(), |p| p.observing);
         let (creator, ordinal) = match (&place.opener, &place.parent) {
             (Some((task, _)), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
             (None, Some(parent)) => (parent.id.to_bits(), parent.next_ordinal()),
             (None, None) => (0, 0),
         };
-        let by = place.opener.as_ref().map(|(task, _)| task.header().id);
         // The clock is read only where the answer depends on it.
         let own = match options.budget.timeout {
             Some(_) => options.budget.effective_at(host.now()),
@@ -193,50 +195,50 @@ impl Region {
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
-        let region = Arc::new_cyclic(|weak| {
-            let account = match own.cost_quota {
-                Some(units) => {
-                    let owner = crate::charge::Owner::Region(weak.clone());
-                    Some(Account::new(units, place.account, owner))
-                }
-                None => place.account,
-            };
-            Region {
-                observing,
-                id: RegionId::of(creator, ordinal),
-                parent: place.parent,
-                name: options.name,
-                site,
-                policy: options.policy,
-                budget,
-                account,
-                ordinals: AtomicU32::new(0),
-                place: AtomicUsize::new(usize::MAX),
-                inner: Mutex::new(Inner {
-                    state: RegionState::Open,
-                    cancel: None,
-                    origin: Origin::Itself,
-                    opener: place.opener,
-                    tasks: Slab::new(),
-                    regions: Slab::new(),
-                    finalizers: Vec::new(),
-                    starting: false,
-                    deferred: 0,
-                    ledger: Slab::new(),
-                    holders: Vec::new(),
-                    failed: Vec::new(),
-                    child_cancelled: None,
-                    ended: 0,
-                    stragglers: Vec::new(),
-                    leaks: Vec::new(),
-                    deadline_timer: None,
-                    cleanup_timer: None,
-                    escalated: false,
-                    waker: None,
-                }),
-                host,
-            }
-        });
+        let Place { parent, account: account_above, opener: body, .. } = place;
+        let make = |account| Region {
+            observing,
+            id: RegionId::of(creator, ordinal),
+            parent,
+            opener,
+            name: options.name,
+            site,
+            policy: options.policy,
+            budget,
+            account,
+            ordinals: AtomicU32::new(0),
+            place: AtomicUsize::new(usize::MAX),
+            inner: Mutex::new(Inner {
+                state: RegionState::Open,
+                cancel: None,
+                origin: Origin::Itself,
+                opener: body,
+                tasks: Slab::new(),
+                regions: Slab::new(),
+                finalizers: Vec::new(),
+                starting: false,
+                deferred: 0,
+                ledger: Slab::new(),
+                holders: Vec::new(),
+                failed: Vec::new(),
+                child_cancelled: None,
+                ended: 0,
+                stragglers: Vec::new(),
+                leaks: Vec::new(),
+                deadline_timer: None,
+                cleanup_timer: None,
+                escalated: false,
+                waker: None,
+            }),
+            host,
+        };
+        let region = match own.cost_quota {
+            None => Arc::new(make(account_above)),
+            Some(units) => Arc::new_cyclic(|weak| {
+                let owner = crate::charge::Owner::Region(weak.clone());
+                make(Some(Account::new(units, account_above, owner)))
+            }),
+        };
         if let Some(parent) = &region.parent {
             let mut inner = parent.inner.lock();
             let place = inner.regions.insert(Arc::clone(&region));
@@ -245,7 +247,7 @@ impl Region {
         region.observe(&Event::RegionOpened {
             region: region.id,
             parent: region.parent.as_ref().map(|parent| parent.id),
-            by,
+            by: opener,
             name: region.name.as_deref(),
             site,
         });
@@ -270,8 +272,10 @@ impl Region {
         self.ordinals.fetch_add(1, StdOrdering::Relaxed)
     }
 
-    pub(crate) fn opener(&self) -> Option<TaskRef> {
-        self.inner.lock().opener.as_ref().map(|(task, _)| task.clone())
+    /// Whether the task is waiting for this region: it opened it, and its future is alive.
+    pub(crate) fn is_opened_by(&self, task: &TaskRef) -> bool {
+        self.opener == Some(task.header().id)
+            && self.inner.lock().opener.as_ref().is_some_and(|(opener, _)| opener.is_same(task))
     }
 
     /// The region's reason, or one that says it is closed.

@@ -46,6 +46,7 @@ impl TaskCx {
                 Poll::Ready(BodyEnd::Panicked(panic))
             }
             Ok(Poll::Pending) => {
+                // Kept for cancellations that no wait inside hears.
                 let mut waker = Some(context.waker().clone());
                 let (stuck, unbounded) = {
                     let mut inner = self.header().inner.lock();
@@ -84,16 +85,6 @@ impl TaskCx {
             ),
             Err(panic) => BodyEnd::Panicked(panic),
         }
-    }
-
-    /// Keeps the waker of whoever drives the scope's future, for cancellations that no wait inside hears.
-    pub(crate) fn keep_scope_waker(&self, key: ScopeKey, context: &mut Context<'_>) {
-        let mut waker = Some(context.waker().clone());
-        let mut inner = self.header().inner.lock();
-        if let Some(child) = inner.scopes.child_mut(key) {
-            std::mem::swap(&mut child.waker, &mut waker);
-        }
-        drop(inner);
     }
 
     /// Arms the cleanup timer of a cancelled scope, once. Regions arm their own.

@@ -174,14 +174,8 @@ where
         region.cancel(reason, Origin::Itself);
     }
     region.begin_close();
-    poll_fn(|context| {
-        let polled = region.poll_closed(context);
-        if polled.is_pending() {
-            cx.keep_scope_waker(key, context);
-        }
-        polled
-    })
-    .await;
+    // A cancellation reaches the region by itself; there is nothing that this future would do about it.
+    poll_fn(|context| region.poll_closed(context)).await;
     detach(cx, key);
     std::mem::forget(guard);
     let closed = assemble(&region, policy, ended, told);
@@ -231,7 +225,9 @@ fn open(
             child.region = Some(Arc::clone(&region));
         }
         // Opened in a cancelled scope: the region is cancelled from the start.
-        inner.scopes.propagate(header, &mut effects);
+        if inner.scopes.effective(key).is_some() {
+            inner.scopes.propagate(header, &mut effects);
+        }
     }
     effects.run();
     (region, key)
