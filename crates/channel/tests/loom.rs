@@ -123,7 +123,9 @@ fn a_watcher_on_its_way_to_sleep_hears_the_value() {
 
 fn a_watcher_sees_the_last_value_before_the_senders_end() {
     let (tx, mut rx) = watch::channel(0);
-    let sender = thread::spawn(move || drop(tx.send(1)));
+    let sender = thread::spawn(move || {
+        let _ = tx.send(1);
+    });
     in_task(move |cx, _| {
         block_on(rx.changed(cx)).unwrap();
         assert_eq!(*rx.borrow(), 1);

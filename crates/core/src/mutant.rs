@@ -82,6 +82,10 @@ mutants! {
     AdmitUnchecked,
     /// A claim's release orders nothing.
     ReleaseRelaxed,
+    /// A read claim's release orders nothing.
+    ReadReleaseRelaxed,
+    /// A write claim's release orders nothing.
+    WriteReleaseRelaxed,
     /// The last reference does not wait for the others' uses.
     RefDropRelaxed,
     }
