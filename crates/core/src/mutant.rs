@@ -86,6 +86,10 @@ mutants! {
     ReleaseRelaxed,
     /// A task's last count is left to its obligation without looking whether that was just settled.
     TakeOverUnchecked,
+    /// A read claim's release orders nothing.
+    ReadReleaseRelaxed,
+    /// A write claim's release orders nothing.
+    WriteReleaseRelaxed,
     /// The last reference does not wait for the others' uses.
     RefDropRelaxed,
     }

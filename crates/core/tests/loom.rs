@@ -8,7 +8,7 @@ use asupersync_core::mutant::{self, Mutant};
 use asupersync_core::primitive::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use asupersync_core::{
     Budget, CancelReason, Cancelled, Cx, ExclusiveCell, Host, Lane, ObligationKind, Outcome,
-    RegionOptions, Removed, Root, Runnable, Scope, Time, TimerKey, WaitQueue,
+    RegionOptions, Removed, Root, Runnable, Scope, SharedCell, Time, TimerKey, WaitQueue,
 };
 use loom::thread;
 use std::collections::{BTreeMap, VecDeque};
@@ -451,6 +451,51 @@ fn exclusive_cell() {
 #[test]
 fn exclusive_cell_weakened() {
     weakened(Mutant::ReleaseRelaxed, a_claim_publishes_what_the_last_holder_wrote);
+}
+
+/// A reader beside a writer, who both may find the cell claimed.
+fn readers_and_writers_of_a_shared_cell_see_each_others_end() {
+    let cell = Arc::new(SharedCell::new(0_u32));
+    let reader = {
+        let cell = cell.clone();
+        thread::spawn(move || cell.try_read().map(|claim| *claim))
+    };
+    if let Some(mut claim) = cell.try_write() {
+        *claim += 1;
+    }
+    let read = reader.join().unwrap();
+    assert!(read.is_none_or(|value| value <= 1));
+}
+
+#[test]
+fn shared_cell() {
+    model(readers_and_writers_of_a_shared_cell_see_each_others_end);
+}
+
+#[test]
+fn shared_cell_weakened() {
+    weakened(Mutant::ReadReleaseRelaxed, readers_and_writers_of_a_shared_cell_see_each_others_end);
+    weakened(Mutant::WriteReleaseRelaxed, readers_and_writers_of_a_shared_cell_see_each_others_end);
+}
+
+/// A read claim handed through a queue keeps its order: the writer before it, the writer after it.
+#[test]
+fn shared_cell_detached() {
+    model(|| {
+        let cell = Arc::new(SharedCell::new(0_u32));
+        let mut claim = cell.try_write().unwrap();
+        *claim = 1;
+        drop(claim);
+        let token = cell.try_read().unwrap().detach();
+        let reader = {
+            let cell = cell.clone();
+            thread::spawn(move || assert_eq!(*cell.attach_read(token), 1))
+        };
+        if let Some(mut claim) = cell.try_write() {
+            *claim = 2;
+        }
+        reader.join().unwrap();
+    });
 }
 
 /// One grant, two waiters, one of which leaves: the grant must reach the other.
