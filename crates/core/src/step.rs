@@ -82,15 +82,19 @@ pub(crate) fn task() -> Option<TaskId> {
 #[derive(Debug)]
 pub struct Object {
     label: &'static str,
-    /// 0 until the first touch in an observed run: an id is the path (first toucher, its ordinal).
+    /// An id is the path (creator, its ordinal): what touches the object first depends on the order of a
+    /// run, what makes it does not. 0 if it was made outside observed steps, until the first touch in
+    /// one, whose path it takes then and keeps.
     id: AtomicU64,
 }
 
 impl Object {
-    /// An object that nobody has touched; the label says what it is, for reports.
+    /// An object that nobody has touched, named after the step that makes it; the label says what it is,
+    /// for reports.
     #[must_use]
-    pub const fn new(label: &'static str) -> Object {
-        Object { label, id: AtomicU64::new(0) }
+    pub fn new(label: &'static str) -> Object {
+        let id = if observed() { with(fresh).unwrap_or(0) } else { 0 };
+        Object { label, id: AtomicU64::new(id) }
     }
 
     /// The current step read the object's state.
@@ -120,7 +124,7 @@ impl Object {
         with(|header| {
             let mut id = self.id.load(Ordering::Relaxed);
             if id == 0 {
-                let fresh = ObjectId::of(header.id.to_bits(), header.next_ordinal()).to_bits();
+                let fresh = fresh(header);
                 id = match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed)
                 {
                     Ok(_) => fresh,
@@ -135,4 +139,9 @@ impl Object {
             });
         });
     }
+}
+
+/// The id of the next object that the task makes.
+fn fresh(header: &Header) -> u64 {
+    ObjectId::of(header.id.to_bits(), header.next_ordinal()).to_bits()
 }
