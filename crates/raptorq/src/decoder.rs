@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
-use crate::plan::{Emission, Plan, execute};
+use crate::plan::{Emission, Plan, execute, until_line};
 use crate::solver::{Inverse, Solver};
 use crate::symbol::{Inputs, Kernel};
 
@@ -312,7 +312,9 @@ impl BlockDecoder {
         let wanted: Vec<(usize, u32)> =
             (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi as usize, esi)).collect();
         let emit = Emission::new(&parameters, wanted.into_iter());
-        execute(self.kernel, &plan, &inputs, Some(&emit), output, false);
+        // Received symbols lie anywhere; the output is what can be cut at its lines.
+        let head = until_line(output);
+        execute(self.kernel, &plan, &inputs, head, Some(&emit), output, false);
         true
     }
 }

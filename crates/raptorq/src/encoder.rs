@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
-use crate::plan::{Emission, EncodingPlan, Intermediate, execute};
+use crate::plan::{Emission, EncodingPlan, Intermediate, execute, until_line};
 use crate::symbol::{Inputs, Kernel};
 
 /// Why a block or a range of symbols cannot be encoded.
@@ -134,7 +134,7 @@ pub fn encode_symbols(
     }
     let emit = emission(parameters, esis);
     let inputs = source.inputs().ok_or(EncodeError::Empty)?;
-    execute(kernel, &plan.plan, &inputs, Some(&emit), output, false);
+    execute(kernel, &plan.plan, &inputs, until_line(block), Some(&emit), output, false);
     Ok(())
 }
 
@@ -190,7 +190,7 @@ impl BlockEncoder {
         let source = Source::new(&parameters, block, symbol_size)?;
         let inputs = source.inputs().ok_or(EncodeError::Empty)?;
         let intermediate =
-            execute(kernel, &plan.plan, &inputs, None, &mut [], true).ok_or(EncodeError::Empty)?;
+            execute(kernel, &plan.plan, &inputs, until_line(block), None, &mut [], true).ok_or(EncodeError::Empty)?;
         Ok(Self { kernel, parameters, symbol_size, intermediate })
     }
 

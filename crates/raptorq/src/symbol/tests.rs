@@ -105,18 +105,24 @@ fn the_common_length_is_what_is_combined() {
 fn every_step_of_a_program_computes_what_it_says() {
     const ROWS: usize = 5;
     let inputs: Vec<Vec<u8>> = (0..ROWS).map(|i| bytes(300, 10 + i as u64)).collect();
-    // Slots 0 to 4 get the inputs in reverse by a load, input 1 more by a sum, and their own fold.
-    let load = Step::Load { slots: vec![14, 13, 12, 11, 10] };
+    // Slots 10 to 14 get the inputs and input 1 besides; by a fold, slots 0 to 4 get them in reverse.
     let mut sum = SumsBuilder::new(Target::Slots, ROWS).above(10);
     for i in 10..15 {
+        sum.end(i % 3, i, Some(i - 10));
+    }
+    for i in 10..15 {
         sum.add(i);
-        sum.end(i % 3, i, Some(1));
+        sum.end(3, i, Some(1));
     }
     let mut clear = SumsBuilder::new(Target::Slots, ROWS);
-    (0..5).for_each(|slot| clear.end(0, slot, None));
-    let fold = Step::Fold { to: 0, from: 10, count: 5 };
+    for slot in 0..5 {
+        // Loaded before, so this is the one copy too many that makes zero.
+        clear.add(slot);
+        clear.end(0, slot, Some(slot));
+    }
+    let fold = Step::Fold { to: 0, from: vec![14, 13, 12, 11, 10] };
     let pairs = vec![(0, 2), (1, 0), (2, 1), (0, 1)];
-    let scan = Step::Scan { to: 5, rows: 3, pairs: pairs.clone() };
+    let scan = Step::Scan { to: 5, rows: 3, pairs: pairs.clone(), slots: vec![0, 1, 2, 3, 4] };
     let factors: Vec<u8> = (0..10).map(|i| i * 25 + 3).collect();
     let linear =
         Step::Linear { to: vec![8, 9], from: vec![0, 3, 5, 6, 7], factors: factors.clone() };
@@ -127,7 +133,7 @@ fn every_step_of_a_program_computes_what_it_says() {
     emit.add(9);
     emit.end(0, 0, Some(2));
     let steps = vec![
-        load,
+        Step::Load,
         Step::Sums(clear.finish()),
         Step::Sums(sum.finish()),
         fold,
