@@ -169,7 +169,8 @@ impl fmt::Display for ExploreFailure {
 /// touch nothing in common, or only read it. A run fails when it is not
 /// [`is_ok`](LabReport::is_ok). The body must be repeatable, see the crate's documentation.
 ///
-/// For programs over [`Shared`](crate::Shared), [`Atomic`](crate::Atomic) and [`Mutex`](crate::Mutex),
+/// For programs over [`Shared`](crate::Shared), [`Atomic`](crate::Atomic), [`Mutex`](crate::Mutex)
+/// and [`Queue`](crate::Queue),
 /// whose outcomes can be told beforehand, [`Method::Optimal`] gives up no run. For other primitives
 /// a step that is moved may turn out to touch something else; then a class is never lost for it, but a
 /// run may be given up, and `blocked` counts it.

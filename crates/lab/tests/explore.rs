@@ -4,7 +4,7 @@
 //! sleep sets find the classes by other ways.
 
 use asupersync_core::{Cx, Error, TaskBody, cap};
-use asupersync_lab::{Atomic, Exploration, ExploreOptions, Method, Mutex, Shared, explore};
+use asupersync_lab::{Atomic, Exploration, ExploreOptions, Method, Mutex, Queue, Shared, explore};
 use std::sync::Arc;
 
 fn options(method: Method, order: u64) -> ExploreOptions {
@@ -360,7 +360,43 @@ fn mutex_deadlock() {
     }
 }
 
-/// A random program over one shared cell, one atomic and two mutexes.
+#[test]
+fn producers_and_consumers() {
+    for (producers, consumers, items, classes, naive) in
+        [(2, 1, 2, 6, true), (2, 2, 2, 36, false), (1, 1, 3, 1, true), (1, 2, 2, 2, true)]
+    {
+        let body = program!(|scope| {
+            let queue = Queue::new();
+            for _ in 0..producers {
+                spawn!(scope, queue; |cx| { for i in 0..items { queue.send(cx, i).await?; } });
+            }
+            for _ in 0..consumers {
+                spawn!(scope, queue; |cx| {
+                    for _ in 0..producers * items / consumers { queue.recv(cx).await?; }
+                });
+            }
+        });
+        counts(classes, 0, naive, body);
+    }
+}
+
+#[test]
+fn a_receive_that_nobody_serves_is_stuck() {
+    counts(
+        2,
+        2,
+        true,
+        program!(|scope| {
+            let queue = Queue::new();
+            spawn!(scope, queue; |cx| { queue.send(cx, 1).await?; });
+            for _ in 0..2 {
+                spawn!(scope, queue; |cx| { queue.recv(cx).await?; });
+            }
+        }),
+    );
+}
+
+/// An act of a random program over one cell, one atomic, two mutexes and one queue.
 #[derive(Clone, Debug)]
 enum Act {
     Get,
@@ -369,6 +405,8 @@ enum Act {
     Add,
     Lock(usize),
     TryLock(usize),
+    Send,
+    Recv,
     /// Only when the cell is still 0.
     IfZero,
 }
@@ -392,22 +430,26 @@ fn random_program(seed: u64) -> Vec<Vec<Act>> {
                 4 => Act::Add,
                 5 | 6 => Act::Lock(pick as usize - 5),
                 7 => Act::TryLock(0),
+                8 => Act::Send,
+                9 => Act::Recv,
                 _ => Act::IfZero,
             };
-            (0..1 + next(longest)).map(|_| act(next(9))).collect()
+            (0..1 + next(longest)).map(|_| act(next(11))).collect()
         })
         .collect()
 }
 
 #[test]
 fn random_programs_are_run_once_for_each_class() {
+    let mut audited = 0;
     for seed in 0..300 {
         let tasks = random_program(seed);
         let shown = tasks.clone();
         let body = program!(|scope| {
             let (x, n, m) = (Shared::new(0_u64), Atomic::new(0), mutexes(2));
+            let q = Queue::new();
             for acts in tasks {
-                spawn!(scope, x, n, m; |cx| {
+                spawn!(scope, x, n, m, q; |cx| {
                     // What is locked stays so until the end of the task.
                     let mut held = Vec::new();
                     for act in acts {
@@ -419,6 +461,8 @@ fn random_programs_are_run_once_for_each_class() {
                             }
                             Act::Add => { n.fetch_add(cx, 1).await?; }
                             Act::Lock(i) => held.push(m[i].lock(cx).await?),
+                            Act::Send => q.send(cx, 1).await?,
+                            Act::Recv => { q.recv(cx).await?; }
                             Act::TryLock(i) => held.extend(m[i].try_lock(cx).await?),
                             Act::IfZero => if x.get(cx).await? == 0 { n.store(cx, 7).await?; },
                         }
@@ -435,6 +479,7 @@ fn random_programs_are_run_once_for_each_class() {
             let exact = found.exhausted && found.runs == found.classes.len() as u64;
             assert!(exact && found.blocked == 0, "seed {seed} order {order}: {found}\n{shown:?}");
             if audit.exhausted {
+                audited += 1;
                 assert_eq!(found.classes, audit.classes, "seed {seed} order {order}: {shown:?}");
                 assert_eq!(found.stuck, audit.stuck, "seed {seed} order {order}: {shown:?}");
             }
@@ -446,4 +491,5 @@ fn random_programs_are_run_once_for_each_class() {
             }
         }
     }
+    assert!(audited > 3 * 250, "{audited}");
 }
