@@ -9,12 +9,26 @@
 //! - [`try_join`], [`try_join_all`]: the same, until the first error.
 //! - [`race`], [`race_all`]: the value of the first to finish.
 //! - [`timeout`], [`timeout_at`]: one future and a time limit.
+//! - [`quorum`]: enough successes of many.
+//! - [`hedge`]: a backup beside a slow first try; [`Latencies`] say how slow is slow.
+//!
+//! One after the other, in the caller's own scope:
+//!
+//! - [`retry`], [`retry_if`]: until it succeeds, with growing delays, never past the deadline.
+//! - [`first_ok`]: the first of several that succeeds.
+//! - [`bracket`]: acquire, use, release; the release happens once, on every path.
 //!
 //! Tuples hold one to eight futures of different types without an allocation, and poll all open
 //! branches when the task is polled. The `_all` forms take any number of futures of one type, box
 //! each, and poll only those that were woken.
 //!
-//! What this crate does not know: tasks and regions (it spawns nothing), threads, the wall clock.
+//! Shared between tasks, in front of something scarce:
+//!
+//! - [`RateLimiter`]: so many per time. [`Bulkhead`]: so many at once. [`CircuitBreaker`]: none at all for
+//!   a while, after too many failures.
+//!
+//! What this crate does not know: threads, the wall clock, and of tasks and regions only the one region
+//! that a [`bracket`] opens for its release.
 //!
 //! # Example
 //! ```
@@ -64,12 +78,29 @@
 
 #![forbid(unsafe_code)]
 
+mod bracket;
+mod bulkhead;
+mod circuit_breaker;
 mod drive;
+mod first_ok;
+mod hedge;
 mod list;
+mod pause;
+mod quorum;
+mod rate_limit;
+mod retry;
 mod slot;
 mod timeout;
 mod tuple;
 
+pub use crate::bracket::{Release, bracket};
+pub use crate::bulkhead::{Bulkhead, BulkheadError};
+pub use crate::circuit_breaker::{BreakerError, BreakerState, CircuitBreaker};
+pub use crate::first_ok::{FirstOkError, first_ok};
+pub use crate::hedge::{HedgeError, Latencies, hedge};
+pub use crate::quorum::{QuorumError, quorum};
+pub use crate::rate_limit::{RateLimitError, RateLimiter};
+pub use crate::retry::{Jitter, RetryError, RetryPolicy, retry, retry_if};
 pub use crate::timeout::{TimeoutError, timeout, timeout_at};
 pub use crate::tuple::{Join, Race, TryJoin};
 

@@ -75,6 +75,11 @@ impl<'a, F: Future> List<'a, F> {
         self.slots.iter_mut().map(|slot| slot.as_mut().take()).collect()
     }
 
+    /// The values there are, in order.
+    pub(crate) fn take_finished(&mut self) -> impl Iterator<Item = F::Output> {
+        self.slots.iter_mut().filter_map(|slot| slot.as_mut().take())
+    }
+
     pub(crate) fn take(&mut self, index: usize) -> Option<F::Output> {
         self.slots[index].as_mut().take()
     }

@@ -65,7 +65,7 @@ macro_rules! tuple {
             where
                 $($F: Future),+
             {
-                $(#[pin] $f: Slot<'a, $F>,)+
+                $(#[pin] pub(crate) $f: Slot<'a, $F>,)+
             }
         }
 

@@ -2,7 +2,8 @@
 //!
 //! The kernel's one thread-local. `permit.send`, a guard's drop or a sender's drop have no context at
 //! hand, yet the explorer must know which step touched which object. So the step being run is
-//! recorded here, to be *observed*: nothing acts on it, and no function's behaviour depends on it.
+//! recorded here, to be *observed*: no function's behaviour depends on it. (Its speed may: what is done
+//! inside the task's own step has one writer, and needs no lock.)
 
 use crate::event::{Access, Event};
 use crate::id::{ObjectId, TaskId};
@@ -59,6 +60,13 @@ pub(crate) fn with<R>(read: impl FnOnce(&Header) -> R) -> Option<R> {
         // thread, and `enter`'s caller keeps the header valid for that long.
         read(unsafe { header.as_ref() })
     })
+}
+
+/// Whether this thread runs a step of the task. A task has one step at a time, so what only its steps
+/// write has one writer.
+#[inline]
+pub(crate) fn is_of(header: &Header) -> bool {
+    STEP.with(Cell::get) == Some(NonNull::from(header))
 }
 
 /// The task whose step this is.

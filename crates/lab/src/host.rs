@@ -383,9 +383,8 @@ impl Services {
     /// Registers a virtual network with these options, anew for each run.
     pub(crate) fn add_network(&mut self, options: VirtualOptions) {
         self.add::<VirtualNetwork>(move |context| {
-            let network = VirtualNetwork::new(options.clone(), context.seed);
-            network.attach(context.host.clone());
-            Arc::new(network)
+            let host = context.host.clone();
+            Arc::new(VirtualNetwork::for_host(options.clone(), context.seed, host))
         });
     }
 
