@@ -267,7 +267,7 @@ impl History {
         let value = |object: ObjectId| {
             let polls = (0..self.polls.len()).filter(|p| stays(self.events_of_polls[*p]));
             let ops = polls.flat_map(|p| self.polls[p].ops.iter());
-            let last = ops.filter(|op| op.object == object).last();
+            let last = ops.rev().find(|op| op.object == object);
             // Nothing left of what used it: it is as the first use found it.
             let fresh = || self.polls[start..].iter().flat_map(|p| p.ops.iter());
             last.map(|op| op.after)
