@@ -1,6 +1,7 @@
 //! An atomic number that the lab can see.
 
 use crate::host::LabHost;
+use crate::strategy::OpKind;
 use asupersync_core::cap::HasIo;
 use asupersync_core::{Cancelled, Cx, Object};
 use std::fmt;
@@ -101,7 +102,7 @@ impl Atomic {
 
 fn note<C: HasIo>(cx: &Cx<C>, expected: Option<u64>, change: (u64, u64)) {
     if let Some(host) = cx.service::<LabHost>() {
-        host.note(expected, change, false);
+        host.note(OpKind::Plain, expected, change);
     }
 }
 

@@ -124,9 +124,10 @@ pub struct ExploreFailure {
     pub choices: Vec<u32>,
     /// The tasks in the order of their polls.
     pub schedule: Vec<TaskId>,
-    /// The two steps whose reversal led here, as positions in `schedule`: the first came second in
-    /// an earlier run. None in the first run, and in methods that look for no races.
-    pub reversed: Option<(usize, usize)>,
+    /// The poll, as a position in `schedule`, whose coming sooner led here, and the task whose next
+    /// step it now precedes; a deadlock may keep that step from coming at all. None in the first run, and
+    /// in methods that look for no races.
+    pub reversed: Option<(usize, TaskId)>,
 }
 
 impl fmt::Display for Exploration {
@@ -151,11 +152,11 @@ impl fmt::Display for Exploration {
 impl fmt::Display for ExploreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\nchoices: {:?}", self.message, self.choices)?;
-        if let Some((first, second)) = self.reversed {
-            let (a, b) = (self.schedule[first], self.schedule[second]);
+        if let Some((first, other)) = self.reversed {
+            let task = self.schedule[first];
             write!(
                 f,
-                "\nthe order that matters: poll {first}, of task {a}, before poll {second}, of task {b}"
+                "\nthe order that matters: poll {first}, of task {task}, before task {other}"
             )?;
         }
         Ok(())
@@ -169,7 +170,8 @@ impl fmt::Display for ExploreFailure {
 /// touch nothing in common, or only read it. A run fails when it is not
 /// [`is_ok`](LabReport::is_ok). The body must be repeatable, see the crate's documentation.
 ///
-/// For programs over [`Shared`](crate::Shared), [`Atomic`](crate::Atomic) and [`Mutex`](crate::Mutex),
+/// For programs over [`Shared`](crate::Shared), [`Atomic`](crate::Atomic), [`Mutex`](crate::Mutex)
+/// and [`Queue`](crate::Queue),
 /// whose outcomes can be told beforehand, [`Method::Optimal`] gives up no run. For other primitives
 /// a step that is moved may turn out to touch something else; then a class is never lost for it, but a
 /// run may be given up, and `blocked` counts it.

@@ -2,7 +2,7 @@
 //! wheel.
 
 use crate::oracle::Oracles;
-use crate::strategy::{Blocked, Choice, Footprint, Op};
+use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind};
 use asupersync_core::{
     BlockingJob, BlockingPool, Event, Host, Lane, ObjectId, Runnable, TaskId, Time, TimerKey,
 };
@@ -95,7 +95,8 @@ impl Watch {
 }
 
 /// Objects whose operations say all there is to know about them.
-const EXACT: [&str; 4] = ["Shared", "outcome", crate::atomic::LABEL, crate::mutex::LABEL];
+const EXACT: [&str; 5] =
+    ["Shared", "outcome", crate::atomic::LABEL, crate::mutex::LABEL, crate::queue::LABEL];
 
 /// What happens on the run's way past the observers.
 #[derive(Default)]
@@ -223,15 +224,15 @@ impl LabHost {
     /// nobody observes.
     pub(crate) fn note(
         &self,
+        kind: OpKind,
         expected: Option<u64>,
         change: (u64, u64),
-        blocking: bool,
     ) -> Option<ObjectId> {
         let mut record = self.record.lock();
         let object = record.last_object?;
         if let Some(watch) = &mut record.watch {
             let (before, after) = change;
-            watch.footprint.ops.push(Op { object, expected, before, after, blocking });
+            watch.footprint.ops.push(Op { object, kind, expected, before, after });
         }
         Some(object)
     }

@@ -4,7 +4,7 @@
 //! [`LabRuntime`] runs a program; a [`LabReport`] says how it ended, what the oracles think of it, and
 //! what replays it. [`check`] runs one body under many seeds, [`cancel_everywhere`] once for each
 //! step with a cancellation at that step; [`explore`] runs every order that can matter, one run for each
-//! class of equivalent ones. [`Shared`], [`Atomic`] and [`Mutex`] make plain shared state visible. Which task
+//! class of equivalent ones. [`Shared`], [`Atomic`], [`Mutex`] and [`Queue`] make plain shared state visible. Which task
 //! goes next is decided by a [`Strategy`], and by nothing else.
 //!
 //! What this crate does not know: threads, sockets, the wall clock.
@@ -45,6 +45,7 @@ mod explore;
 mod host;
 mod mutex;
 mod oracle;
+mod queue;
 mod report;
 mod runtime;
 mod shared;
@@ -58,7 +59,8 @@ pub use explore::{Exploration, ExploreFailure, ExploreOptions, Method, explore};
 pub use host::ServiceContext;
 pub use mutex::{Mutex, MutexGuard};
 pub use oracle::{Invariant, Verdict, Violation};
+pub use queue::Queue;
 pub use report::{Finding, LabReport};
 pub use runtime::LabRuntime;
 pub use shared::Shared;
-pub use strategy::{Blocked, Choice, Fifo, Footprint, Op, Prefix, Random, Strategy};
+pub use strategy::{Blocked, Choice, Fifo, Footprint, Op, OpKind, Prefix, Random, Strategy};

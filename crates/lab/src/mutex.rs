@@ -1,6 +1,7 @@
 //! A mutex whose waiters take no steps.
 
 use crate::host::{LabHost, Latch};
+use crate::strategy::OpKind;
 use asupersync_core::cap::HasIo;
 use asupersync_core::{Cancelled, Cx, Object, TaskCx, TaskId};
 use std::fmt;
@@ -54,10 +55,7 @@ impl Mutex {
         let latch = &self.inner.latch;
         loop {
             {
-                let _gate = host.as_ref().map(|host| {
-                    host.gate(cx.task_id(), latch.clone());
-                    Gate { host, task: cx.task_id(), latch }
-                });
+                let _gate = host.as_ref().map(|host| Gate::new(host, cx, latch));
                 cx.yield_now().await?;
             }
             if !latch.held.swap(true, Ordering::Relaxed) {
@@ -67,7 +65,7 @@ impl Mutex {
             self.inner.object.read();
         }
         self.inner.object.write();
-        Ok(self.guard(host, None, true))
+        Ok(self.guard(host, OpKind::Take, None))
     }
 
     /// Yields, then takes the mutex if it is free. Finding it held is a read.
@@ -80,21 +78,16 @@ impl Mutex {
         if self.inner.latch.held.swap(true, Ordering::Relaxed) {
             self.inner.object.read();
             if let Some(host) = host {
-                host.note(Some(0), (1, 1), false);
+                host.note(OpKind::Plain, Some(0), (1, 1));
             }
             return Ok(None);
         }
         self.inner.object.write();
-        Ok(Some(self.guard(host, Some(0), false)))
+        Ok(Some(self.guard(host, OpKind::Plain, Some(0))))
     }
 
-    fn guard(
-        &self,
-        host: Option<Arc<LabHost>>,
-        expected: Option<u64>,
-        blocking: bool,
-    ) -> MutexGuard {
-        let object = host.as_ref().and_then(|host| host.note(expected, (0, 1), blocking));
+    fn guard(&self, host: Option<Arc<LabHost>>, kind: OpKind, expected: Option<u64>) -> MutexGuard {
+        let object = host.as_ref().and_then(|host| host.note(kind, expected, (0, 1)));
         if let Some(object) = object {
             self.inner.latch.object.store(object.to_bits(), Ordering::Relaxed);
         }
@@ -102,10 +95,18 @@ impl Mutex {
     }
 }
 
-struct Gate<'a> {
+/// Keeps a task from being chosen while a latch is held, until dropped.
+pub(crate) struct Gate<'a> {
     host: &'a Arc<LabHost>,
     task: TaskId,
     latch: &'a Arc<Latch>,
+}
+
+impl<'a> Gate<'a> {
+    pub(crate) fn new(host: &'a Arc<LabHost>, cx: &TaskCx, latch: &'a Arc<Latch>) -> Gate<'a> {
+        host.gate(cx.task_id(), latch.clone());
+        Gate { host, task: cx.task_id(), latch }
+    }
 }
 
 impl Drop for Gate<'_> {
@@ -145,7 +146,7 @@ impl Drop for MutexGuard {
         self.mutex.inner.latch.held.store(false, Ordering::Relaxed);
         self.mutex.inner.object.write();
         if let Some(host) = &self.host {
-            host.note(None, (1, 0), false);
+            host.note(OpKind::Plain, None, (1, 0));
         }
     }
 }

@@ -42,7 +42,8 @@ pub trait Strategy: Send {
     }
 
     /// The run has come to its end, closed or stuck. Choices after this are of the teardown. `blocked`
-    /// are the tasks that wait for a [`Mutex`](crate::Mutex) somebody holds.
+    /// are the tasks that wait for a [`Mutex`](crate::Mutex) or for a message in a
+    /// [`Queue`](crate::Queue).
     fn ended(&mut self, blocked: &[Blocked]) {
         let _ = blocked;
     }
@@ -61,7 +62,7 @@ pub struct Footprint {
     pub foreign: bool,
 }
 
-/// An operation on a [`Mutex`](crate::Mutex) or an [`Atomic`](crate::Atomic).
+/// An operation on one of the lab's own objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Op {
@@ -69,15 +70,33 @@ pub struct Op {
     pub object: ObjectId,
     /// The value without which it changes nothing.
     pub expected: Option<u64>,
-    /// The value it found; of a mutex 1 while held.
+    /// The value it found; of a mutex 1 while held, of a queue the count of sends or receives.
     pub before: u64,
     /// The value it left.
     pub after: u64,
-    /// It could not have been chosen but for a free mutex.
-    pub blocking: bool,
+    /// Of which sort.
+    pub kind: OpKind,
 }
 
-/// A task whose next step takes a mutex that another holds.
+/// What an operation waits for, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpKind {
+    /// It waits for nothing.
+    Plain,
+    /// It takes a mutex, and could be chosen only while that was free.
+    Take,
+    /// It receives, and could be chosen only while fewer had been received than sent, which this
+    /// object counts.
+    Receive {
+        /// The object of which sends are operations.
+        tail: ObjectId,
+    },
+    /// It touches a message, and elsewhere in the run would touch another.
+    Message,
+}
+
+/// A task whose next step takes a mutex that another holds, or receives from an empty queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Blocked {

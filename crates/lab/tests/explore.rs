@@ -4,7 +4,10 @@
 //! sleep sets find the classes by other ways.
 
 use asupersync_core::{Cx, Error, TaskBody, cap};
-use asupersync_lab::{Atomic, Exploration, ExploreOptions, Method, Mutex, Shared, explore};
+use asupersync_lab::{
+    Atomic, Exploration, ExploreOptions, LabConfig, LabRuntime, Method, Mutex, Queue, Shared,
+    explore,
+};
 use std::sync::Arc;
 
 fn options(method: Method, order: u64) -> ExploreOptions {
@@ -31,7 +34,7 @@ where
         assert_eq!(short(&other), short(&found), "order {order}: {other}");
         assert_eq!(other.classes, found.classes, "order {order}");
     }
-    let audit = explore(options(Method::SleepSets, 0).max_runs(50_000), body.clone());
+    let audit = explore(options(Method::SleepSets, 0).max_runs(1_000), body.clone());
     if audit.exhausted {
         assert_eq!((audit.runs, &audit.classes), (found.runs, &found.classes));
         assert_eq!(audit.stuck, found.stuck);
@@ -360,7 +363,86 @@ fn mutex_deadlock() {
     }
 }
 
-/// A random program over one shared cell, one atomic and two mutexes.
+#[test]
+fn producers_and_consumers() {
+    for (producers, consumers, items, classes, naive) in
+        [(2, 1, 2, 6, true), (2, 2, 2, 36, false), (1, 1, 3, 1, true), (1, 2, 2, 2, true)]
+    {
+        let body = program!(|scope| {
+            let queue = Queue::new();
+            for _ in 0..producers {
+                spawn!(scope, queue; |cx| { for i in 0..items { queue.send(cx, i).await?; } });
+            }
+            for _ in 0..consumers {
+                spawn!(scope, queue; |cx| {
+                    for _ in 0..producers * items / consumers { queue.recv(cx).await?; }
+                });
+            }
+        });
+        counts(classes, 0, naive, body);
+    }
+}
+
+#[test]
+fn a_receive_that_nobody_serves_is_stuck() {
+    counts(
+        2,
+        2,
+        true,
+        program!(|scope| {
+            let queue = Queue::new();
+            spawn!(scope, queue; |cx| { queue.send(cx, 1).await?; });
+            for _ in 0..2 {
+                spawn!(scope, queue; |cx| { queue.recv(cx).await?; });
+            }
+        }),
+    );
+}
+
+#[test]
+fn a_failure_comes_with_choices_that_replay_it_and_the_race_that_matters() {
+    let body = program!(|scope| {
+        let m = mutexes(2);
+        for (one, two) in [(0, 1), (1, 0)] {
+            spawn!(scope, m; |cx| {
+                let first = m[one].lock(cx).await?;
+                let second = m[two].lock(cx).await?;
+                second.unlock(cx).await?;
+                first.unlock(cx).await?;
+            });
+        }
+    });
+    for order in 0..5 {
+        let found = explore(ExploreOptions::default().order(order), body);
+        assert!(!found.exhausted && found.runs <= 3, "{found}");
+        let failure = found.failure.expect("one of the three classes is stuck");
+        assert!(failure.message.contains("ASY-0006"), "{failure}");
+        let config = LabConfig::default().choices(failure.choices.clone());
+        let replayed = LabRuntime::new(config).run(body);
+        assert_eq!(replayed.fingerprint, found.stuck.first().copied(), "{replayed}");
+        if found.runs > 1 {
+            let (first, other) = failure.reversed.expect("a later run reverses a race");
+            assert_ne!(failure.schedule[first], other);
+        }
+    }
+}
+
+#[test]
+fn an_exploration_that_gives_up_says_so() {
+    let body = program!(|scope| {
+        let x = Shared::new(0);
+        for i in 0..4 {
+            spawn!(scope, x; |cx| { x.set(cx, i).await?; });
+        }
+    });
+    let found = explore(ExploreOptions::default().max_runs(5), body);
+    assert!(found.to_string().starts_with("bounded(5): 5 runs, 5 classes"), "{found}");
+    let config = LabConfig::default().max_steps(4);
+    let cut = explore(options(Method::Optimal, 0).config(config).max_runs(30), body);
+    assert!(!cut.exhausted && cut.failures > 0, "{cut}");
+}
+
+/// An act of a random program over one cell, one atomic, two mutexes and one queue.
 #[derive(Clone, Debug)]
 enum Act {
     Get,
@@ -369,6 +451,8 @@ enum Act {
     Add,
     Lock(usize),
     TryLock(usize),
+    Send,
+    Recv,
     /// Only when the cell is still 0.
     IfZero,
 }
@@ -392,22 +476,26 @@ fn random_program(seed: u64) -> Vec<Vec<Act>> {
                 4 => Act::Add,
                 5 | 6 => Act::Lock(pick as usize - 5),
                 7 => Act::TryLock(0),
+                8 => Act::Send,
+                9 => Act::Recv,
                 _ => Act::IfZero,
             };
-            (0..1 + next(longest)).map(|_| act(next(9))).collect()
+            (0..1 + next(longest)).map(|_| act(next(11))).collect()
         })
         .collect()
 }
 
 #[test]
 fn random_programs_are_run_once_for_each_class() {
-    for seed in 0..300 {
+    let mut audited = 0;
+    for seed in 0..100 {
         let tasks = random_program(seed);
         let shown = tasks.clone();
         let body = program!(|scope| {
             let (x, n, m) = (Shared::new(0_u64), Atomic::new(0), mutexes(2));
+            let q = Queue::new();
             for acts in tasks {
-                spawn!(scope, x, n, m; |cx| {
+                spawn!(scope, x, n, m, q; |cx| {
                     // What is locked stays so until the end of the task.
                     let mut held = Vec::new();
                     for act in acts {
@@ -419,6 +507,8 @@ fn random_programs_are_run_once_for_each_class() {
                             }
                             Act::Add => { n.fetch_add(cx, 1).await?; }
                             Act::Lock(i) => held.push(m[i].lock(cx).await?),
+                            Act::Send => q.send(cx, 1).await?,
+                            Act::Recv => { q.recv(cx).await?; }
                             Act::TryLock(i) => held.extend(m[i].try_lock(cx).await?),
                             Act::IfZero => if x.get(cx).await? == 0 { n.store(cx, 7).await?; },
                         }
@@ -429,21 +519,23 @@ fn random_programs_are_run_once_for_each_class() {
                 });
             }
         });
-        let audit = explore(options(Method::SleepSets, 0).max_runs(20_000), body.clone());
+        let audit = explore(options(Method::SleepSets, 0).max_runs(3_000), body.clone());
         for order in 0..3 {
             let found = explore(options(Method::Optimal, order), body.clone());
             let exact = found.exhausted && found.runs == found.classes.len() as u64;
             assert!(exact && found.blocked == 0, "seed {seed} order {order}: {found}\n{shown:?}");
             if audit.exhausted {
+                audited += 1;
                 assert_eq!(found.classes, audit.classes, "seed {seed} order {order}: {shown:?}");
                 assert_eq!(found.stuck, audit.stuck, "seed {seed} order {order}: {shown:?}");
             }
         }
         if seed % 10 == 0 {
-            let all = explore(options(Method::Naive, 0).max_runs(20_000), body);
+            let all = explore(options(Method::Naive, 0).max_runs(5_000), body);
             if all.exhausted {
                 assert_eq!((all.classes, all.stuck), (audit.classes, audit.stuck), "seed {seed}");
             }
         }
     }
+    assert!(audited > 3 * 70, "{audited}");
 }

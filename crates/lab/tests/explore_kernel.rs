@@ -18,7 +18,6 @@ where
     let by = |method, order| {
         let options = ExploreOptions::default().method(method).order(order);
         let found = explore(options.stop_at_first_failure(false), body.clone());
-        println!("{method:?} {order}: {found}");
         found
     };
     let all = by(Method::Naive, 0);
@@ -91,7 +90,7 @@ fn channel() {
         }
         drop(sender);
         let _ = scope.spawn(async move |cx: &Cx| {
-            while let Ok(_) = receiver.recv(cx).await {}
+            while receiver.recv(cx).await.is_ok() {}
             Ok::<_, Error>(())
         });
     }));

@@ -70,13 +70,11 @@ impl Engine {
         self.history.polls.iter().map(|label| label.task).collect()
     }
 
-    /// The polls of the race whose reversal led to the run.
-    pub(super) fn reversed(&self) -> Option<(usize, usize)> {
+    /// The poll that the last reversal moved, and the task it moved ahead of.
+    pub(super) fn reversed(&self) -> Option<(usize, TaskId)> {
         let first = self.nodes.iter().rposition(|node| node.reversed.is_some())?;
         let task = self.nodes[first].reversed?;
-        let polls = &self.history.polls;
-        let later = (first + 1..polls.len()).find(|at| polls[*at].task == task)?;
-        Some((first, later))
+        Some((first, task))
     }
 
     pub(super) fn choose(&mut self, enabled: &[Choice]) -> usize {

@@ -1,7 +1,7 @@
 //! A run's steps, which happens before which, and which of them race.
 
 use super::label::{Label, Shared};
-use crate::strategy::{Blocked, Footprint};
+use crate::strategy::{Blocked, Footprint, Op, OpKind};
 use asupersync_core::{DetHashMap, ObjectId, TaskId};
 use asupersync_trace::{Actor, Step, Target};
 use std::sync::Arc;
@@ -165,9 +165,9 @@ impl History {
             let previous = previous.copied();
             let mut firsts: Vec<usize> = event.direct.clone();
             let gate = self.polls[second].gate();
-            if let Some(mutex) = gate {
-                // Between rivals for a mutex stands the unlock, and hides the race.
-                firsts.extend(self.takers(mutex, at));
+            if let Some((object, _)) = gate {
+                // Between rivals for a mutex stands the unlock, and hides the race; likewise a send.
+                firsts.extend(self.takers(object, at));
             }
             // A region that closed in this poll happens with it.
             let closes = (at + 1..self.events.len())
@@ -191,7 +191,7 @@ impl History {
                 if previous.is_some_and(|previous| self.before(*first, previous)) {
                     continue;
                 }
-                let rival = gate.is_some_and(|mutex| self.takes(mutex, *first));
+                let rival = gate.is_some_and(|(object, _)| self.takes(object, *first));
                 let between = |other: &usize| other != first && self.before(*first, *other);
                 if !rival && event.direct.iter().any(between) {
                     continue;
@@ -215,15 +215,14 @@ impl History {
         }
     }
 
-    /// The events before `end` that took the mutex.
-    fn takers(&self, mutex: ObjectId, end: usize) -> Vec<usize> {
-        (0..end).filter(|at| self.takes(mutex, *at)).collect()
+    /// The events before `end` that took the mutex, or received.
+    fn takers(&self, object: ObjectId, end: usize) -> Vec<usize> {
+        (0..end).filter(|at| self.takes(object, *at)).collect()
     }
 
-    fn takes(&self, mutex: ObjectId, at: usize) -> bool {
+    fn takes(&self, object: ObjectId, at: usize) -> bool {
         let event = &self.events[at];
-        let takes =
-            |op: &crate::strategy::Op| op.object == mutex && op.before == 0 && op.after == 1;
+        let takes = |op: &Op| op.object == object && op.before + 1 == op.after;
         event.is_poll && self.polls[event.poll].ops.iter().any(takes)
     }
 
@@ -268,14 +267,19 @@ impl History {
         let value = |object: ObjectId| {
             let polls = (0..self.polls.len()).filter(|p| stays(self.events_of_polls[*p]));
             let ops = polls.flat_map(|p| self.polls[p].ops.iter());
-            let last = ops.filter(|op| op.object == object).last();
+            let last = ops.rev().find(|op| op.object == object);
             // Nothing left of what used it: it is as the first use found it.
             let fresh = || self.polls[start..].iter().flat_map(|p| p.ops.iter());
             last.map(|op| op.after)
                 .or_else(|| fresh().find(|op| op.object == object).map(|op| op.before))
         };
         let label = &self.polls[second];
-        if label.gate().is_some_and(|mutex| value(mutex) == Some(1)) {
+        let is_shut = match label.gate() {
+            Some((head, OpKind::Receive { tail })) => value(head) >= value(tail),
+            Some((mutex, _)) => value(mutex) == Some(1),
+            None => false,
+        };
+        if is_shut {
             return None;
         }
         let mut sequence = self.not_after(moved, Some(first));

@@ -1,7 +1,7 @@
 //! One poll, as the explorer sees it.
 
-use crate::strategy::Op;
-use asupersync_core::TaskId;
+use crate::strategy::{Op, OpKind};
+use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{Actor, Step, StepView, Target, Touch, dependent};
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ impl Label {
     }
 
     /// A poll that takes a mutex.
-    pub(super) fn lock(task: TaskId, object: asupersync_core::ObjectId) -> Shared {
-        let op = Op { object, expected: None, before: 0, after: 1, blocking: true };
+    pub(super) fn lock(task: TaskId, object: ObjectId) -> Shared {
+        let op = Op { object, expected: None, before: 0, after: 1, kind: OpKind::Take };
         let touches = vec![
             Touch { target: Target::Readiness(task), write: false },
             Touch { target: Target::Object(object), write: true },
@@ -55,8 +55,15 @@ impl Label {
 
     /// The same poll where the objects have other values. Outcomes that cannot be told are taken to
     /// write whatever they touch.
-    pub(super) fn moved(&self, value: impl Fn(asupersync_core::ObjectId) -> Option<u64>) -> Shared {
+    pub(super) fn moved(&self, value: impl Fn(ObjectId) -> Option<u64>) -> Shared {
         let mut label = Label { closes: Vec::new(), ..self.clone() };
+        let is_message = |touch: &Touch| {
+            let of =
+                |op: &Op| op.kind == OpKind::Message && Target::Object(op.object) == touch.target;
+            self.ops.iter().any(of)
+        };
+        label.step.touches =
+            label.step.touches.iter().filter(|t| !is_message(t)).copied().collect();
         for touch in &mut label.step.touches {
             let Target::Object(object) = touch.target else { continue };
             if label.foreign {
@@ -74,9 +81,11 @@ impl Label {
         Arc::new(label)
     }
 
-    /// The mutex without which this poll could not be chosen.
-    pub(super) fn gate(&self) -> Option<asupersync_core::ObjectId> {
-        self.ops.iter().find(|op| op.blocking).map(|op| op.object)
+    /// The object that rivals for this poll's turn touch, where the poll waited for its turn, and
+    /// what it waited for.
+    pub(super) fn gate(&self) -> Option<(ObjectId, OpKind)> {
+        let waits = |op: &&Op| matches!(op.kind, OpKind::Take | OpKind::Receive { .. });
+        self.ops.iter().find(waits).map(|op| (op.object, op.kind))
     }
 }
 
