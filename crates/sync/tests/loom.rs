@@ -18,7 +18,7 @@ fn check(story: fn()) {
     #[cfg(mutants)]
     asupersync_sync::mutant::set(host::broken_by(asupersync_sync::mutant::ALL));
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(5);
     model.max_branches = 20_000;
     model.check(story);
 }
