@@ -8,7 +8,7 @@ mod support;
 
 use asupersync_channel::session::{self, CallError, Pending, Reply, ReplyError};
 use asupersync_channel::{RecvError, SendError};
-use asupersync_core::{CancelReason, Cx, Error};
+use asupersync_core::{CancelReason, Cx, Error, RegionOptions};
 use host::{Boxed, Wakes, now, on_wake, once, poll, poll_with};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -145,7 +145,7 @@ fn a_server_cancelled_over_its_reply_leaks_it_by_name_and_its_client_goes_on() {
     let ran = run(async |cx: &Cx| {
         let (client, mut server) = session::channel::<u32, u32>(1);
         let closed = cx
-            .region_reported(async |scope| {
+            .region_reported(RegionOptions::new(), async |scope| {
                 let serving = scope.spawn(async move |cx: &Cx| {
                     let (_, _reply) = server.next(cx).await?;
                     cx.wait("test::never", |_| Poll::<()>::Pending).await?;

@@ -13,7 +13,7 @@ use host::{Boxed, in_task, poll};
 use loom::future::block_on;
 use loom::thread;
 
-/// Runs `story` in every interleaving with at most three preemptions.
+/// Runs `story` in every interleaving with at most five preemptions.
 fn check(story: fn()) {
     #[cfg(mutants)]
     asupersync_sync::mutant::set(host::broken_by(asupersync_sync::mutant::ALL));
