@@ -5,7 +5,7 @@
 //! [`mpsc`] is the queue from many senders to one receiver, bounded or not; [`oneshot`] carries one
 //! value. Where sending never waits there is nothing to reserve: [`broadcast`] carries every message
 //! to every receiver and tells the slow ones how many they missed; [`watch`] shows everybody the last
-//! value. Permits are obligations of the kernel: the inspector shows who holds them, and a region's
+//! value. [`session`] carries requests whose replies are owed. Permits are obligations of the kernel: the inspector shows who holds them, and a region's
 //! report names those that were forgotten.
 //!
 //! What this crate does not know: threads, clocks, sockets, which host it runs on.
@@ -34,9 +34,9 @@
 //! received exactly once, or dropped together with its receiver, or handed back to its sender because
 //! the receiver was gone; never anything else. Capacity that was handed to a waiter that goes away
 //! goes to the next in line. Every async operation answers a cancel request within one poll: that is
-//! its *cancellation responsiveness bound*. The one operation that can drop a value is
-//! [`mpsc::Sender::send`], when its *future* is dropped before it is ready; its error hands the value
-//! back on every other path.
+//! its *cancellation responsiveness bound*. The operations that can drop a value are
+//! [`mpsc::Sender::send`] and [`session::Client::call`], when their *future* is dropped before it has
+//! sent; their error hands the value back on every other path.
 //!
 //! # Limitations
 //! - Threads outside of any task can use the `try_` operations only.
@@ -53,6 +53,7 @@ pub mod mutant;
 #[cfg(not(mutants))]
 mod mutant;
 pub mod oneshot;
+pub mod session;
 pub mod watch;
 
 pub use error::{Delivery, RecvError, SendError, TryRecvError, TrySendError, Unsent};

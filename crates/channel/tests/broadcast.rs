@@ -92,6 +92,7 @@ fn a_cancelled_receiver_leaves_its_message_where_it_is() {
 
 #[test]
 fn a_dropped_receive_leaves_no_waker_behind() {
+    break_as_told();
     in_task(|cx, _| {
         let (_tx, mut rx) = broadcast::channel::<u8>(1);
         let dropped = Arc::new(AtomicUsize::new(0));

@@ -13,12 +13,12 @@ use host::{Boxed, in_task, poll};
 use loom::future::block_on;
 use loom::thread;
 
-/// Runs `story` in every interleaving with at most three preemptions.
+/// Runs `story` in every interleaving with at most five preemptions.
 fn check(story: fn()) {
     #[cfg(mutants)]
     asupersync_sync::mutant::set(host::broken_by(asupersync_sync::mutant::ALL));
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(5);
     model.max_branches = 20_000;
     model.check(story);
 }
