@@ -22,8 +22,8 @@ pub struct Pipeline<'a, T, D> {
 
 /// Begins a pipeline with the items of `source`.
 ///
-/// Between two stages there is room for as many values as the later one has hands; a stage that is
-/// ahead waits (backpressure), and so does the source, which is asked for no more than can be taken.
+/// Behind each stage there is room for as many values as may be in it at once, and for one behind the
+/// source; whoever is ahead waits (backpressure), and the source is asked for no more than can be taken.
 /// All stages run at once, in turns on the calling task. Give it owned items, as the compiler cannot
 /// yet tell that a future which holds an iterator over references is `Send`.
 ///

@@ -42,19 +42,21 @@ fn the_source_is_asked_for_no_more_than_there_is_room_for() {
         let (made, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let source = (0..50).inspect(|_| {
             let ahead = 1 + made.fetch_add(1, Ordering::Relaxed) - done.load(Ordering::Relaxed);
-            // Two hands, one place before each of the ends, and one in the source's own hand.
-            assert!(ahead <= 2 + 1 + 1 + 2, "{ahead} values under way");
+            // The source's own and the place behind it, two in the first stage and two behind it, one
+            // in the second stage and one behind it.
+            assert!(ahead <= 2 + 4 + 2, "{ahead} values under way");
         });
+        let quick = async |n: u32| Ok::<_, Error>(n);
         let slow = async |n: u32| {
             cx.sleep(MS).await?;
-            Ok::<_, Error>(n)
+            Ok(n)
         };
-        let end = pipeline(cx, source).stage(2, slow).for_each(|_| {
+        let end = pipeline(cx, source).stage(2, quick).stage(1, slow).for_each(|_| {
             done.fetch_add(1, Ordering::Relaxed);
         });
         end.await?;
         assert_eq!(done.load(Ordering::Relaxed), 50);
-        assert_eq!(cx.now().as_nanos(), 25_000_000, "both hands were always busy");
+        assert_eq!(cx.now().as_nanos(), 50_000_000, "the slowest stage was always busy");
         Ok::<_, Error>(())
     });
 }
