@@ -13,7 +13,7 @@ use asupersync_channel::{mpsc, oneshot};
 use asupersync_core::{Cx, Error, Outcome, TaskBody, cap};
 use asupersync_runtime::RuntimeBuilder;
 
-const TIMES: usize = 20_000;
+const TIMES: usize = 100_000;
 
 /// A scenario's name and what runs it.
 pub type Scenario = (&'static str, fn());

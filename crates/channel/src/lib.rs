@@ -3,6 +3,8 @@
 //! Wherever a value could be lost between two tasks, sending has two phases: *reserve* waits, and can
 //! be cancelled while there is nothing to lose; *send* commits, and can neither wait nor fail.
 //! [`mpsc`] is the queue from many senders to one receiver, bounded or not; [`oneshot`] carries one
+//! value. Where sending never waits there is nothing to reserve: [`broadcast`] carries every message
+//! to every receiver and tells the slow ones how many they missed; [`watch`] shows everybody the last
 //! value. Permits are obligations of the kernel: the inspector shows who holds them, and a region's
 //! report names those that were forgotten.
 //!
@@ -43,6 +45,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod broadcast;
 mod error;
 pub mod mpsc;
 #[cfg(mutants)]
@@ -50,5 +53,6 @@ pub mod mutant;
 #[cfg(not(mutants))]
 mod mutant;
 pub mod oneshot;
+pub mod watch;
 
 pub use error::{Delivery, RecvError, SendError, TryRecvError, TrySendError, Unsent};

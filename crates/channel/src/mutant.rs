@@ -29,6 +29,16 @@ mutants! {
     DroppedPermitKeepsSlot,
     /// A message sent to a vanished receiver is dropped in silence.
     NotHandedBack,
+    /// A receiver of a watch that saw no change enters the line without looking again.
+    WatchParksWithoutSecondLook,
+    /// The sender of a watch leaves and the receivers are not told.
+    WatchClosesSilently,
+    /// The last sender of a broadcast leaves and the receivers are not told.
+    LastBroadcasterLeavesSilently,
+    /// A receiver of a broadcast that missed messages is not told.
+    LagNotReported,
+    /// A receiver of a broadcast that stops waiting stays in line.
+    BroadcastWaiterLeftInLine,
 }
 
 #[cfg(mutants)]

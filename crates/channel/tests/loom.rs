@@ -7,7 +7,7 @@
 #[path = "../../sync/tests/support/host.rs"]
 mod host;
 
-use asupersync_channel::{RecvError, mpsc, oneshot};
+use asupersync_channel::{RecvError, broadcast, mpsc, oneshot, watch};
 use host::in_task;
 use loom::future::block_on;
 use loom::thread;
@@ -108,6 +108,71 @@ fn a_oneshot_receiver_hears_its_sender_send_or_leave() {
     sender.join().unwrap();
 }
 
+fn a_watcher_on_its_way_to_sleep_hears_the_value() {
+    let (tx, mut rx) = watch::channel(0);
+    let sender = thread::spawn(move || {
+        tx.send(1).unwrap();
+        tx
+    });
+    in_task(move |cx, _| {
+        block_on(rx.changed(cx)).unwrap();
+        assert_eq!(*rx.borrow_and_update(), 1);
+    });
+    drop(sender.join().unwrap());
+}
+
+fn a_watcher_sees_the_last_value_before_the_senders_end() {
+    let (tx, mut rx) = watch::channel(0);
+    let sender = thread::spawn(move || {
+        let _ = tx.send(1);
+    });
+    in_task(move |cx, _| {
+        block_on(rx.changed(cx)).unwrap();
+        assert_eq!(*rx.borrow(), 1);
+        assert_eq!(block_on(rx.changed(cx)), Err(RecvError::Closed));
+    });
+    sender.join().unwrap();
+}
+
+fn the_sender_of_a_watch_hears_the_last_receiver_leave() {
+    let (tx, rx) = watch::channel(0);
+    let other = rx.clone();
+    let leavers = [rx, other].map(|rx| thread::spawn(move || drop(rx)));
+    in_task(move |cx, _| {
+        block_on(tx.closed(cx)).unwrap();
+        assert_eq!(tx.send(1), Err(1));
+    });
+    for leaver in leavers {
+        leaver.join().unwrap();
+    }
+}
+
+fn a_subscriber_gets_every_message_and_then_hears_the_end() {
+    let (tx, mut rx) = broadcast::channel(2);
+    let sender = thread::spawn(move || {
+        tx.send(1).unwrap();
+        tx.send(2).unwrap();
+    });
+    in_task(move |cx, _| {
+        assert_eq!(block_on(rx.recv(cx)), Ok(1));
+        assert_eq!(block_on(rx.recv(cx)), Ok(2));
+        assert_eq!(block_on(rx.recv(cx)), Err(broadcast::RecvError::Closed));
+    });
+    sender.join().unwrap();
+}
+
+fn a_subscriber_that_leaves_in_mid_send_keeps_no_message_alive() {
+    let (tx, rx) = broadcast::channel(1);
+    let mut other = rx.resubscribe();
+    let message = loom::sync::Arc::new(());
+    let leaver = thread::spawn(move || drop(rx));
+    tx.send(message.clone()).unwrap();
+    drop(other.try_recv());
+    leaver.join().unwrap();
+    assert!(tx.is_empty());
+    assert!(loom::sync::Arc::try_unwrap(message).is_ok(), "a message is left somewhere");
+}
+
 macro_rules! stories {
     ($($story:ident $(, broken by $mutant:ident)?;)*) => {
         mod holds {
@@ -132,4 +197,9 @@ stories! {
     a_message_racing_with_the_receivers_end_is_taken_or_handed_back;
     a_oneshot_value_arrives_or_comes_back;
     a_oneshot_receiver_hears_its_sender_send_or_leave;
+    a_watcher_on_its_way_to_sleep_hears_the_value, broken by WatchParksWithoutSecondLook;
+    a_watcher_sees_the_last_value_before_the_senders_end, broken by WatchClosesSilently;
+    the_sender_of_a_watch_hears_the_last_receiver_leave;
+    a_subscriber_gets_every_message_and_then_hears_the_end, broken by LastBroadcasterLeavesSilently;
+    a_subscriber_that_leaves_in_mid_send_keeps_no_message_alive;
 }

@@ -1,4 +1,8 @@
-//! Storage for locks: a value and one claim on it.
+//! Storage for locks: a value and one claim on it, or many to read it.
+
+mod shared;
+
+pub use shared::{DetachedRead, DetachedWrite, ReadClaim, SharedCell, WriteClaim};
 
 use crate::mutant::mutant;
 use crate::primitive::{AtomicU32, Ordering, UnsafeCell};

@@ -215,7 +215,7 @@ impl TaskCx {
     /// Takes on an abort-class obligation: for permits and guards.
     #[track_caller]
     pub fn obligation(&self, kind: &'static ObligationKind) -> Obligation {
-        Obligation::reserve(self.task().clone(), kind, Location::caller())
+        Obligation::reserve(self.task(), kind, Location::caller())
     }
 
     /// [`obligation`](TaskCx::obligation) on behalf of another source line.
@@ -224,7 +224,7 @@ impl TaskCx {
         kind: &'static ObligationKind,
         site: &'static Location<'static>,
     ) -> Obligation {
-        Obligation::reserve(self.task().clone(), kind, site)
+        Obligation::reserve(self.task(), kind, site)
     }
 
     /// Takes on an obligation that must be resolved before the innermost region closes.

@@ -76,7 +76,9 @@ mod wake;
 pub use branch::{Branch, BranchEnd, BranchOptions};
 pub use budget::Budget;
 pub use cancel::{CancelKind, CancelReason, Cancelled, cancelled_in};
-pub use cell::{Claim, Detached, ExclusiveCell};
+pub use cell::{
+    Claim, Detached, DetachedRead, DetachedWrite, ExclusiveCell, ReadClaim, SharedCell, WriteClaim,
+};
 pub use cx::{Cx, MaskGuard, Masked, TaskCx};
 pub use det::{DetHashMap, DetHashSet};
 pub use error::{Error, ErrorKind, Recoverability};

@@ -76,12 +76,20 @@ mutants! {
     JoinLooksOnce,
     /// A wait parks without looking at its scope again.
     ParkLooksOnce,
+    /// A cancellation that finds waits to wake does not wake the task itself.
+    CancelWakesWaitsOnly,
     /// A cleanup timer is kept although the region has closed meanwhile.
     TimerOutlivesRegion,
     /// Admission does not look at the region's state.
     AdmitUnchecked,
     /// A claim's release orders nothing.
     ReleaseRelaxed,
+    /// A task's last count is left to its obligation without looking whether that was just settled.
+    TakeOverUnchecked,
+    /// A read claim's release orders nothing.
+    ReadReleaseRelaxed,
+    /// A write claim's release orders nothing.
+    WriteReleaseRelaxed,
     /// The last reference does not wait for the others' uses.
     RefDropRelaxed,
     }

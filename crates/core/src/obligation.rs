@@ -10,15 +10,17 @@
 use crate::event::{Event, Resolution};
 use crate::host::TimerKey;
 use crate::id::{ObligationId, TaskId};
+use crate::mutant::mutant;
+use crate::primitive::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use crate::region::Region;
 use crate::task::{Header, Inner, TaskRef};
 use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -54,75 +56,145 @@ impl ObligationKind {
     }
 }
 
-/// A task's first abort-class obligation, kept in its header: two words, no lock.
+/// A task's first abort-class obligation, kept in its header: no lock, no reference count and, inside
+/// the task's own step, no read-modify-write.
+///
+/// ```text
+///            fill (own step)          last other reference goes
+///     FREE ───────────────────▶ HELD ───────────────────────────▶ COUNTED
+///      ▲                         │ settle                             │ settle: drops the count
+///      └─────────────────────────┴────────────────────────────────────┘
+/// ```
+/// A `HELD` obligation has no count of its own: who drops the last count looks here, and leaves it to the
+/// obligation instead of freeing the task.
 pub(crate) struct Slot {
+    state: AtomicU32,
     kind: AtomicPtr<ObligationKind>,
     site: AtomicPtr<Location<'static>>,
 }
 
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const COUNTED: u32 = 2;
+
 /// The further ones.
-pub(crate) type Overflow = Slab<(&'static ObligationKind, &'static Location<'static>)>;
+pub(crate) type Overflow = Slab<Counted>;
+
+/// An obligation that has a count of its own.
+pub(crate) struct Counted {
+    kind: &'static ObligationKind,
+    site: &'static Location<'static>,
+    /// Set only when somebody observes.
+    id: Option<ObligationId>,
+}
 
 impl Slot {
     pub(crate) fn empty() -> Slot {
-        Slot { kind: AtomicPtr::new(ptr::null_mut()), site: AtomicPtr::new(ptr::null_mut()) }
-    }
-
-    /// Claims the slot; false when it is taken.
-    fn fill(&self, kind: &'static ObligationKind, site: &'static Location<'static>) -> bool {
-        let kind = ptr::from_ref(kind).cast_mut();
-        let filled =
-            self.kind.compare_exchange(ptr::null_mut(), kind, Ordering::Relaxed, Ordering::Relaxed);
-        if filled.is_ok() {
-            // Release: who sees the site sees the kind that was written before it.
-            self.site.store(ptr::from_ref(site).cast_mut(), Ordering::Release);
+        Slot {
+            state: AtomicU32::new(FREE),
+            kind: AtomicPtr::new(ptr::null_mut()),
+            site: AtomicPtr::new(ptr::null_mut()),
         }
-        filled.is_ok()
     }
 
-    fn clear(&self) {
-        self.site.store(ptr::null_mut(), Ordering::Relaxed);
-        // Release: the slot is free only after its site is gone.
-        self.kind.store(ptr::null_mut(), Ordering::Release);
+    /// Takes the slot; false when it is taken. To be called only inside the task's step, so that there is
+    /// one who fills.
+    #[inline]
+    fn fill(&self, kind: &'static ObligationKind, site: &'static Location<'static>) -> bool {
+        // Acquire: the obligation that was here may have been settled by another thread.
+        if self.state.load(Ordering::Acquire) != FREE {
+            return false;
+        }
+        self.kind.store(ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
+        self.site.store(ptr::from_ref(site).cast_mut(), Ordering::Relaxed);
+        // Release: who sees the slot held sees the two, or later ones.
+        self.state.store(HELD, Ordering::Release);
+        true
+    }
+
+    /// Frees the slot; true when the caller now owns a count of the task. `inside`: this is the task's
+    /// step, whose `Runnable` holds a count, so that nobody drops the last one meanwhile.
+    #[inline]
+    fn settle(&self, inside: bool) -> bool {
+        if inside {
+            debug_assert_eq!(self.state.load(Ordering::Relaxed), HELD);
+            self.state.store(FREE, Ordering::Release);
+            return false;
+        }
+        // Release: this obligation's use of the task comes before the free; acquire: and so do the others'.
+        self.state.swap(FREE, Ordering::AcqRel) == COUNTED
+    }
+
+    /// The last count is gone. True when the obligation in the slot takes it over: the task lives on.
+    #[inline]
+    pub(crate) fn take_over(&self, refs: &AtomicUsize) -> bool {
+        if self.state.load(Ordering::Acquire) != HELD {
+            return false;
+        }
+        // Before the exchange, which hands it over.
+        refs.store(1, Ordering::Relaxed);
+        if mutant!(TakeOverUnchecked) {
+            self.state.store(COUNTED, Ordering::Release);
+            return true;
+        }
+        // AcqRel: an obligation settled meanwhile was this thread's to see; one that takes over sees all.
+        self.state.compare_exchange(HELD, COUNTED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     fn read(&self) -> Option<(&'static ObligationKind, &'static Location<'static>)> {
-        let site = self.site.load(Ordering::Acquire);
-        let kind = self.kind.load(Ordering::Acquire);
-        if site.is_null() || kind.is_null() {
+        if self.state.load(Ordering::Acquire) == FREE {
             return None;
         }
-        // SAFETY: both were made from `&'static` references in `fill`, and are otherwise null.
+        let kind = self.kind.load(Ordering::Relaxed);
+        let site = self.site.load(Ordering::Relaxed);
+        // SAFETY: `fill` wrote both, from `&'static` references, before the state that was seen; they are
+        // never cleared. (A later obligation may have come in between: then they may be of two.)
         Some(unsafe { (&*kind, &*site) })
     }
 }
 
+/// In the task's slot, without a count.
 const IN_HEADER: u32 = u32::MAX;
+/// Settled, and the count is gone.
+const SETTLED: u32 = u32::MAX - 1;
 
 /// An obligation of the abort class: dropping it gives back what it stands for, and loses nothing.
 ///
-/// Holding one costs a counted reference to the task that took it on and, for all but the task's first,
-/// a lock. It may be moved to another task.
+/// A task's first is free of locks and counts while it stays inside the task's step; each further one, and
+/// any taken on by another thread than the one that polls the task, costs a counted reference and a lock.
+/// It may be moved to another task.
 #[must_use = "an obligation is settled when it is dropped"]
 pub struct Obligation {
-    task: TaskRef,
-    /// Set only when somebody observes.
-    id: Option<ObligationId>,
+    /// With a count of its own unless `slot` is `IN_HEADER`; not to be used once that is `SETTLED`.
+    task: ManuallyDrop<TaskRef>,
     slot: u32,
 }
 
 impl Obligation {
+    #[inline]
     pub(crate) fn reserve(
+        task: &TaskRef,
+        kind: &'static ObligationKind,
+        site: &'static Location<'static>,
+    ) -> Obligation {
+        let header = task.header();
+        let plain = !header.region.observing && crate::step::is_of(header);
+        if plain && header.obligation.fill(kind, site) {
+            // SAFETY: the pointer is a live task's. The slot keeps the task alive until this obligation is
+            // settled, and until then no count is dropped through this reference.
+            let task = unsafe { TaskRef::from_raw(task.as_raw()) };
+            return Obligation { task: ManuallyDrop::new(task), slot: IN_HEADER };
+        }
+        Obligation::reserve_counted(task.clone(), kind, site)
+    }
+
+    #[cold]
+    fn reserve_counted(
         task: TaskRef,
         kind: &'static ObligationKind,
         site: &'static Location<'static>,
     ) -> Obligation {
         let header = task.header();
-        let slot = if header.obligation.fill(kind, site) {
-            IN_HEADER
-        } else {
-            header.inner.lock().extra().obligations.insert((kind, site)) as u32
-        };
         let id = header.region.observing.then(|| {
             let id = ObligationId::of(header.id.to_bits(), header.next_ordinal());
             header.region.observe(&Event::ObligationReserved {
@@ -133,10 +205,13 @@ impl Obligation {
             });
             id
         });
-        Obligation { task, id, slot }
+        let counted = Counted { kind, site, id };
+        let slot = header.inner.lock().extra().obligations.insert(counted) as u32;
+        Obligation { task: ManuallyDrop::new(task), slot }
     }
 
     /// Fulfilled: the message was sent, the permit used.
+    #[inline]
     pub fn commit(mut self) {
         self.settle(Resolution::Committed);
     }
@@ -152,26 +227,39 @@ impl Obligation {
         self.task.header().id
     }
 
+    #[inline]
     fn settle(&mut self, how: Resolution) {
-        let header = self.task.header();
-        match std::mem::replace(&mut self.slot, IN_HEADER - 1) {
-            IN_HEADER => header.obligation.clear(),
-            slot if slot == IN_HEADER - 1 => return,
-            slot => {
-                header.inner.lock().extra().obligations.try_remove(slot as usize);
+        match std::mem::replace(&mut self.slot, SETTLED) {
+            SETTLED => {}
+            IN_HEADER => {
+                let header = self.task.header();
+                if header.obligation.settle(crate::step::is_of(header)) {
+                    // SAFETY: the count was left to this obligation, which has just ended.
+                    unsafe { ManuallyDrop::drop(&mut self.task) };
+                }
             }
+            slot => self.settle_counted(slot, how),
         }
-        if let Some(id) = self.id {
+    }
+
+    #[cold]
+    fn settle_counted(&mut self, slot: u32, how: Resolution) {
+        let header = self.task.header();
+        let counted = header.inner.lock().extra().obligations.try_remove(slot as usize);
+        if let Some(id) = counted.and_then(|counted| counted.id) {
             header.region.observe(&Event::ObligationResolved {
                 obligation: id,
                 by: crate::step::task(),
                 how,
             });
         }
+        // SAFETY: this obligation's own count; `slot` is `SETTLED` by now, so this happens once.
+        unsafe { ManuallyDrop::drop(&mut self.task) };
     }
 }
 
 impl Drop for Obligation {
+    #[inline]
     fn drop(&mut self) {
         self.settle(Resolution::Dropped);
     }
@@ -196,7 +284,7 @@ pub(crate) fn unsettled(
     let header = task.header();
     let mut all: Vec<_> = header.obligation.read().into_iter().collect();
     if let Some(extra) = &header.inner.lock().extra {
-        all.extend(extra.obligations.iter().map(|(_, one)| *one));
+        all.extend(extra.obligations.iter().map(|(_, one)| (one.kind, one.site)));
     }
     all
 }

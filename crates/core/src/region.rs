@@ -37,7 +37,7 @@ use crate::timer::{Fires, arm};
 use slab::Slab;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering as StdOrdering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering as StdOrdering};
 use std::task::{Context, Poll, Waker};
 
 /// What a region does when a child fails.
@@ -103,6 +103,8 @@ pub(crate) struct Region {
     pub(crate) observing: bool,
     pub(crate) id: RegionId,
     pub(crate) parent: Option<Arc<Region>>,
+    /// Which task's body it is, or was, part of.
+    opener: Option<TaskId>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) site: &'static Location<'static>,
     policy: Policy,
@@ -111,6 +113,8 @@ pub(crate) struct Region {
     pub(crate) account: Option<Arc<Account>>,
     /// Names what is created here by no task.
     ordinals: AtomicU32,
+    /// Place in the parent's table; written and read under the parent's lock.
+    place: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -121,12 +125,11 @@ struct Inner {
     /// The task whose future the body is part of, and the scope that is the body. None for roots, and
     /// once the future is gone.
     opener: Option<(TaskRef, ScopeKey)>,
-    /// Place in the parent's table.
-    place: usize,
     tasks: Slab<TaskRef>,
     regions: Slab<Arc<Region>>,
     finalizers: Vec<(u32, Finalizer)>,
-    /// A finalizer has left the list and is not in the task table yet.
+    /// A step of the close is under way: a finalizer has left the list and is not in the task table yet,
+    /// or the last books are being made.
     starting: bool,
     deferred: u32,
     ledger: Slab<Arc<Record>>,
@@ -162,7 +165,8 @@ pub(crate) struct Refused(CancelReason);
 /// How a new region hangs in the tree.
 pub(crate) struct Place {
     pub(crate) parent: Option<Arc<Region>>,
-    pub(crate) opener: Option<TaskRef>,
+    /// The task whose future the body is part of, and the scope that is the body.
+    pub(crate) opener: Option<(TaskRef, ScopeKey)>,
     pub(crate) account: Option<Arc<Account>>,
     /// The tightest deadline above, outside of the parent region's own.
     pub(crate) budget: Budget,
@@ -176,68 +180,74 @@ impl Region {
         options: RegionOptions,
         site: &'static Location<'static>,
     ) -> Arc<Region> {
+        let opener = place.opener.as_ref().map(|(task, _)| task.header().id);
         let observing = place.parent.as_ref().map_or_else(|| host.observing(), |p| p.observing);
         let (creator, ordinal) = match (&place.opener, &place.parent) {
-            (Some(task), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
+            (Some((task, _)), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
             (None, Some(parent)) => (parent.id.to_bits(), parent.next_ordinal()),
             (None, None) => (0, 0),
         };
-        let own = options.budget.effective_at(host.now());
+        // The clock is read only where the answer depends on it.
+        let own = match options.budget.timeout {
+            Some(_) => options.budget.effective_at(host.now()),
+            None => options.budget,
+        };
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
-        let region = Arc::new_cyclic(|weak| {
-            let account = match own.cost_quota {
-                Some(units) => {
-                    let owner = crate::charge::Owner::Region(weak.clone());
-                    Some(Account::new(units, place.account, owner))
-                }
-                None => place.account,
-            };
-            Region {
-                observing,
-                id: RegionId::of(creator, ordinal),
-                parent: place.parent,
-                name: options.name,
-                site,
-                policy: options.policy,
-                budget,
-                account,
-                ordinals: AtomicU32::new(0),
-                inner: Mutex::new(Inner {
-                    state: RegionState::Open,
-                    cancel: None,
-                    origin: Origin::Itself,
-                    opener: None,
-                    place: usize::MAX,
-                    tasks: Slab::new(),
-                    regions: Slab::new(),
-                    finalizers: Vec::new(),
-                    starting: false,
-                    deferred: 0,
-                    ledger: Slab::new(),
-                    holders: Vec::new(),
-                    failed: Vec::new(),
-                    child_cancelled: None,
-                    ended: 0,
-                    stragglers: Vec::new(),
-                    leaks: Vec::new(),
-                    deadline_timer: None,
-                    cleanup_timer: None,
-                    escalated: false,
-                    waker: None,
-                }),
-                host,
-            }
-        });
+        let Place { parent, account: account_above, opener: body, .. } = place;
+        let make = |account| Region {
+            observing,
+            id: RegionId::of(creator, ordinal),
+            parent,
+            opener,
+            name: options.name,
+            site,
+            policy: options.policy,
+            budget,
+            account,
+            ordinals: AtomicU32::new(0),
+            place: AtomicUsize::new(usize::MAX),
+            inner: Mutex::new(Inner {
+                state: RegionState::Open,
+                cancel: None,
+                origin: Origin::Itself,
+                opener: body,
+                tasks: Slab::new(),
+                regions: Slab::new(),
+                finalizers: Vec::new(),
+                starting: false,
+                deferred: 0,
+                ledger: Slab::new(),
+                holders: Vec::new(),
+                failed: Vec::new(),
+                child_cancelled: None,
+                ended: 0,
+                stragglers: Vec::new(),
+                leaks: Vec::new(),
+                deadline_timer: None,
+                cleanup_timer: None,
+                escalated: false,
+                waker: None,
+            }),
+            host,
+        };
+        let region = match own.cost_quota {
+            None => Arc::new(make(account_above)),
+            Some(units) => Arc::new_cyclic(|weak| {
+                let owner = crate::charge::Owner::Region(weak.clone());
+                make(Some(Account::new(units, account_above, owner)))
+            }),
+        };
         if let Some(parent) = &region.parent {
-            let place = parent.inner.lock().regions.insert(Arc::clone(&region));
-            region.inner.lock().place = place;
+            let mut inner = parent.inner.lock();
+            let place = inner.regions.insert(Arc::clone(&region));
+            region.place.store(place, StdOrdering::Relaxed);
         }
         region.observe(&Event::RegionOpened {
             region: region.id,
             parent: region.parent.as_ref().map(|parent| parent.id),
-            by: place.opener.as_ref().map(|task| task.header().id),
+            by: opener,
             name: region.name.as_deref(),
             site,
         });
@@ -262,13 +272,10 @@ impl Region {
         self.ordinals.fetch_add(1, StdOrdering::Relaxed)
     }
 
-    pub(crate) fn opener(&self) -> Option<TaskRef> {
-        self.inner.lock().opener.as_ref().map(|(task, _)| task.clone())
-    }
-
-    /// Ties the region's body to a scope of the task that opened it.
-    fn attach(&self, task: TaskRef, key: ScopeKey) {
-        self.inner.lock().opener = Some((task, key));
+    /// Whether the task is waiting for this region: it opened it, and its future is alive.
+    pub(crate) fn is_opened_by(&self, task: &TaskRef) -> bool {
+        self.opener == Some(task.header().id)
+            && self.inner.lock().opener.as_ref().is_some_and(|(opener, _)| opener.is_same(task))
     }
 
     /// The region's reason, or one that says it is closed.
@@ -290,15 +297,16 @@ impl Region {
 
     /// Takes a task in, unless the region is cancelled or past admitting. The check and the entry are one
     /// critical section: a close or cancellation comes wholly before or wholly after.
-    pub(crate) fn admit(&self, task: &TaskRef) -> Result<(), Refused> {
+    pub(crate) fn admit(&self, task: TaskRef) -> Result<(), Refused> {
         let mut inner = self.inner.lock();
         let refused = !inner.state.admits() || inner.cancel.is_some();
         if refused && !mutant!(AdmitUnchecked) {
             drop(inner);
             return Err(Refused(self.cancel_reason()));
         }
-        let slot = inner.tasks.insert(task.clone());
-        task.header().slot.store(slot as u32, Ordering::Relaxed);
+        let entry = inner.tasks.vacant_entry();
+        task.header().slot.store(entry.key() as u32, Ordering::Relaxed);
+        entry.insert(task);
         Ok(())
     }
 
@@ -320,17 +328,17 @@ impl Region {
 
     /// Ready once closed.
     pub(crate) fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut waker = Some(context.waker().clone());
-        {
-            let mut inner = self.inner.lock();
-            if inner.state != RegionState::Closed {
-                std::mem::swap(&mut inner.waker, &mut waker);
-                drop(inner);
-                drop(waker);
-                return Poll::Pending;
-            }
+        if self.inner.lock().state == RegionState::Closed {
+            return Poll::Ready(());
         }
-        Poll::Ready(())
+        let mut waker = Some(context.waker().clone());
+        let mut inner = self.inner.lock();
+        if inner.state == RegionState::Closed {
+            return Poll::Ready(());
+        }
+        std::mem::swap(&mut inner.waker, &mut waker);
+        drop(inner);
+        Poll::Pending
     }
 
     pub(crate) fn record_straggler(&self, task: &TaskRef) {

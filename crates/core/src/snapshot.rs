@@ -148,7 +148,9 @@ impl fmt::Display for WaitSnapshot {
 }
 
 pub(crate) fn waits_of(task: &TaskRef) -> Vec<WaitSnapshot> {
-    let inner = task.header().inner.lock();
-    let waits = inner.scopes.waits();
-    waits.map(|wait| WaitSnapshot { label: wait.label, site: wait.site }).collect()
+    let header = task.header();
+    let plain = header.wait.read().into_iter();
+    let inner = header.inner.lock();
+    let others = inner.scopes.waits().map(|wait| (wait.label, wait.site));
+    plain.chain(others).map(|(label, site)| WaitSnapshot { label, site }).collect()
 }

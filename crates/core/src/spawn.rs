@@ -44,7 +44,8 @@ where
         limit(&task, own);
     }
     let by = creator.map(|task| task.header().id);
-    match region.admit(&task) {
+    let (task, entered) = task.doubled();
+    match region.admit(entered) {
         Ok(()) => {
             if region.observing {
                 let (region_id, name) = (region.id, name.as_deref());

@@ -2,7 +2,8 @@
 //!
 //! The kernel's one thread-local. `permit.send`, a guard's drop or a sender's drop have no context at
 //! hand, yet the explorer must know which step touched which object. So the step being run is
-//! recorded here, to be *observed*: nothing acts on it, and no function's behaviour depends on it.
+//! recorded here, to be *observed*: no function's behaviour depends on it. (Its speed may: what is done
+//! inside the task's own step has one writer, and needs no lock.)
 
 use crate::event::{Access, Event};
 use crate::id::{ObjectId, TaskId};
@@ -61,6 +62,13 @@ pub(crate) fn with<R>(read: impl FnOnce(&Header) -> R) -> Option<R> {
     })
 }
 
+/// Whether this thread runs a step of the task. A task has one step at a time, so what only its steps
+/// write has one writer.
+#[inline]
+pub(crate) fn is_of(header: &Header) -> bool {
+    STEP.with(Cell::get) == Some(NonNull::from(header))
+}
+
 /// The task whose step this is.
 pub(crate) fn task() -> Option<TaskId> {
     with(|header| header.id)
@@ -74,15 +82,19 @@ pub(crate) fn task() -> Option<TaskId> {
 #[derive(Debug)]
 pub struct Object {
     label: &'static str,
-    /// 0 until the first touch in an observed run: an id is the path (first toucher, its ordinal).
+    /// An id is the path (creator, its ordinal): what touches the object first depends on the order of a
+    /// run, what makes it does not. 0 if it was made outside observed steps, until the first touch in
+    /// one, whose path it takes then and keeps.
     id: AtomicU64,
 }
 
 impl Object {
-    /// An object that nobody has touched; the label says what it is, for reports.
+    /// An object that nobody has touched, named after the step that makes it; the label says what it is,
+    /// for reports.
     #[must_use]
-    pub const fn new(label: &'static str) -> Object {
-        Object { label, id: AtomicU64::new(0) }
+    pub fn new(label: &'static str) -> Object {
+        let id = if observed() { with(fresh).unwrap_or(0) } else { 0 };
+        Object { label, id: AtomicU64::new(id) }
     }
 
     /// The current step read the object's state.
@@ -112,7 +124,7 @@ impl Object {
         with(|header| {
             let mut id = self.id.load(Ordering::Relaxed);
             if id == 0 {
-                let fresh = ObjectId::of(header.id.to_bits(), header.next_ordinal()).to_bits();
+                let fresh = fresh(header);
                 id = match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed)
                 {
                     Ok(_) => fresh,
@@ -127,4 +139,9 @@ impl Object {
             });
         });
     }
+}
+
+/// The id of the next object that the task makes.
+fn fresh(header: &Header) -> u64 {
+    ObjectId::of(header.id.to_bits(), header.next_ordinal()).to_bits()
 }

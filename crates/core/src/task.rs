@@ -6,7 +6,7 @@
 //! # Who may touch what
 //! | field | read | written |
 //! |---|---|---|
-//! | `state`, `refs`, `eff`, `quota`, `ordinals`, `draws` | anyone | anyone, by the atomics' own rules |
+//! | `state`, `refs`, `eff`, `quota`, `ordinals`, `draws`, `obligation`, `wait` | anyone | by each one's own rules |
 //! | `inner` | under its lock | under its lock; no other lock is taken while it is held |
 //! | `slot` | under the region's lock | under the region's lock |
 //! | the stage (`cell.rs`) | the poller while RUNNING; after COMPLETE, who won the claim | the same |
@@ -14,6 +14,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod handle;
+pub(crate) mod plain;
 pub(crate) mod run;
 pub(crate) mod scopes;
 pub(crate) mod state;
@@ -31,8 +32,9 @@ use crate::host::{Lane, TimerKey};
 use crate::id::TaskId;
 use crate::mutant;
 use crate::obligation::Slot;
-use crate::primitive::{AtomicU32, AtomicUsize, Mutex, Ordering, fence};
+use crate::primitive::{AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering, fence};
 use crate::region::Region;
+use plain::PlainWait;
 use scopes::{Effects, Scopes, decode, told};
 use state::{Next, State};
 use std::panic::Location;
@@ -89,6 +91,10 @@ pub(crate) struct Header {
     /// How many random numbers this task has drawn.
     pub(crate) draws: AtomicU32,
     pub(crate) obligation: Slot,
+    /// The task's wait, when it is in its own scope and on its own waker.
+    pub(crate) wait: PlainWait,
+    /// Whether the innermost scope is another than the task's own. Written under `inner`'s lock.
+    pub(crate) nested: AtomicBool,
     pub(crate) spawned_at: &'static Location<'static>,
     /// What `&Cx` points at: a reference to this very header with the whole allocation's provenance.
     pub(crate) cx: TaskCx,
@@ -191,6 +197,19 @@ impl TaskRef {
         unsafe { self.0.as_ref() }
     }
 
+    /// Two references out of one. Cheaper than a clone while nobody else has one.
+    pub(crate) fn doubled(self) -> (TaskRef, TaskRef) {
+        let refs = &self.header().refs;
+        if refs.load(Ordering::Acquire) != 1 {
+            let other = self.clone();
+            return (self, other);
+        }
+        // The only reference is here, so nobody else counts meanwhile.
+        refs.store(2, Ordering::Relaxed);
+        let other = TaskRef(self.0);
+        (self, other)
+    }
+
     pub(crate) fn is_same(&self, other: &TaskRef) -> bool {
         self.0 == other.0
     }
@@ -239,8 +258,9 @@ impl TaskRef {
             kind: reason.kind(),
             severity: reason.severity(),
         });
-        if !woken {
-            // Foreign futures wait through no door; the task itself must look.
+        if !woken || !mutant::mutant!(CancelWakesWaitsOnly) {
+            // For the plain wait, which kept no waker, and for foreign futures, which wait through no
+            // door. A wait that is being entered meanwhile is inside a poll, after which this counts.
             self.wake();
         }
         true
@@ -346,6 +366,9 @@ impl Drop for TaskRef {
             if mutant::mutant!(RefDropRelaxed) { Ordering::Relaxed } else { Ordering::Release };
         if self.header().refs.fetch_sub(1, order) == 1 {
             fence(Ordering::Acquire);
+            if self.header().obligation.take_over(&self.header().refs) {
+                return;
+            }
             let free = self.header().vtable.free;
             // SAFETY: the count has just gone from one to zero, so nobody else has a reference.
             unsafe { free(self.0) };

@@ -5,7 +5,9 @@ use crate::cx::TaskCx;
 use crate::event::Event;
 use crate::host::TimerKey;
 use crate::mutant::mutant;
+use crate::primitive::Ordering;
 use crate::task::scopes::{WaitEntry, WaitId};
+use crate::task::waker;
 use crate::time::Time;
 use std::fmt;
 use std::future::Future;
@@ -18,7 +20,17 @@ struct Door<'a> {
     cx: &'a TaskCx,
     label: &'static str,
     site: &'static Location<'static>,
-    parked: Option<WaitId>,
+    parked: Parked,
+}
+
+/// Whether a wait is entered, and where.
+#[derive(Clone, Copy)]
+enum Parked {
+    No,
+    /// The task's plain wait.
+    Plain,
+    /// In the list under the task's lock.
+    Listed(WaitId),
 }
 
 impl Door<'_> {
@@ -59,6 +71,22 @@ impl Door<'_> {
     /// that cancellation found nothing here to wake.
     fn park(&mut self, context: &mut Context<'_>) -> bool {
         let header = self.cx.header();
+        // In the task's own scope and on its own waker, inside its step: whatever cancels that scope wakes
+        // the task, and a wake during a poll has it polled again, so there is nothing to look at twice.
+        let plain = !header.nested.load(Ordering::Relaxed)
+            && waker::is_of(context.waker(), self.cx.task())
+            && crate::step::is_of(header);
+        let moved = matches!(self.parked, Parked::Plain);
+        match self.parked {
+            Parked::Plain if plain => return true,
+            Parked::Plain => _ = self.leave(),
+            Parked::No if plain && header.wait.enter(self.label, self.site) => {
+                self.parked = Parked::Plain;
+                self.observe_parked();
+                return true;
+            }
+            Parked::No | Parked::Listed(_) => {}
+        }
         let mut waker = Some(context.waker().clone());
         let fresh = {
             let mut inner = header.inner.lock();
@@ -67,7 +95,11 @@ impl Door<'_> {
             if looks_again && inner.scopes.effective(scope).is_some() {
                 return false;
             }
-            match self.parked.and_then(|id| inner.scopes.wait_mut(id)) {
+            let listed = match self.parked {
+                Parked::Listed(id) => inner.scopes.wait_mut(id),
+                Parked::No | Parked::Plain => None,
+            };
+            match listed {
                 Some(entry) => {
                     entry.scope = scope;
                     std::mem::swap(&mut entry.waker, &mut waker);
@@ -76,20 +108,25 @@ impl Door<'_> {
                 None => {
                     let waker = waker.take();
                     let entry = WaitEntry { waker, scope, label: self.label, site: self.site };
-                    self.parked = Some(inner.scopes.park(entry));
+                    self.parked = Parked::Listed(inner.scopes.park(entry));
                     true
                 }
             }
         };
         drop(waker);
-        if fresh && header.region.observing {
-            header.region.observe(&Event::WaitParked {
-                task: header.id,
-                label: self.label,
-                site: self.site,
-            });
+        if fresh && !moved {
+            self.observe_parked();
         }
         true
+    }
+
+    fn observe_parked(&self) {
+        let header = self.cx.header();
+        header.region.observe(&Event::WaitParked {
+            task: header.id,
+            label: self.label,
+            site: self.site,
+        });
     }
 
     fn end(&mut self, cancelled: bool) {
@@ -105,10 +142,15 @@ impl Door<'_> {
 
     /// Takes the wait out of its scope. True when it was in.
     fn leave(&mut self) -> bool {
-        let Some(id) = self.parked.take() else { return false };
-        let entry = self.cx.header().inner.lock().scopes.unpark(id);
-        // The waker in it goes after the lock.
-        drop(entry);
+        match std::mem::replace(&mut self.parked, Parked::No) {
+            Parked::No => return false,
+            Parked::Plain => self.cx.header().wait.leave(),
+            Parked::Listed(id) => {
+                let entry = self.cx.header().inner.lock().scopes.unpark(id);
+                // The waker in it goes after the lock.
+                drop(entry);
+            }
+        }
         true
     }
 }
@@ -143,7 +185,7 @@ impl<'a, F> Wait<'a, F> {
         site: &'static Location<'static>,
         poll: F,
     ) -> Self {
-        Wait { door: Door { cx, label, site, parked: None }, poll }
+        Wait { door: Door { cx, label, site, parked: Parked::No }, poll }
     }
 }
 
@@ -186,7 +228,7 @@ impl<'a> Sleep<'a> {
         deadline: Time,
         site: &'static Location<'static>,
     ) -> Sleep<'a> {
-        let door = Door { cx, label: "sleep", site, parked: None };
+        let door = Door { cx, label: "sleep", site, parked: Parked::No };
         Sleep { door, deadline, alarm: Alarm { cx, timer: None } }
     }
 }
@@ -205,7 +247,15 @@ impl Future for Sleep<'_> {
 #[derive(Debug)]
 struct Alarm<'a> {
     cx: &'a TaskCx,
-    timer: Option<(TimerKey, Waker)>,
+    timer: Option<(TimerKey, Whose)>,
+}
+
+/// Whom an armed timer wakes.
+#[derive(Debug)]
+enum Whose {
+    /// The task itself, by its own waker.
+    Tasks,
+    Others(Waker),
 }
 
 impl Alarm<'_> {
@@ -215,14 +265,18 @@ impl Alarm<'_> {
             self.disarm();
             return Poll::Ready(());
         }
-        let current =
-            self.timer.as_ref().is_some_and(|(_, waker)| waker.will_wake(context.waker()));
+        let own = waker::is_of(context.waker(), self.cx.task());
+        let current = match &self.timer {
+            None => false,
+            Some((_, Whose::Tasks)) => own,
+            Some((_, Whose::Others(waker))) => waker.will_wake(context.waker()),
+        };
         if !current {
             self.disarm();
-            let waker = context.waker().clone();
-            let key = region.host.arm_timer(deadline, waker.clone());
+            let key = region.host.arm_timer(deadline, context.waker().clone());
             region.observe(&Event::TimerArmed { at: deadline });
-            self.timer = Some((key, waker));
+            let whose = if own { Whose::Tasks } else { Whose::Others(context.waker().clone()) };
+            self.timer = Some((key, whose));
         }
         Poll::Pending
     }

@@ -7,8 +7,8 @@
 use asupersync_core::mutant::{self, Mutant};
 use asupersync_core::primitive::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use asupersync_core::{
-    CancelReason, Cancelled, Cx, ExclusiveCell, Host, Lane, Outcome, RegionOptions, Removed, Root,
-    Runnable, Time, TimerKey, WaitQueue,
+    Budget, CancelReason, Cancelled, Cx, ExclusiveCell, Host, Lane, ObligationKind, Outcome,
+    RegionOptions, Removed, Root, Runnable, Scope, SharedCell, Time, TimerKey, WaitQueue,
 };
 use loom::thread;
 use std::collections::{BTreeMap, VecDeque};
@@ -63,6 +63,14 @@ impl Machine {
                 None => return,
             }
         }
+    }
+}
+
+impl Machine {
+    /// Fires the timer that was armed first; false when there is none.
+    fn fire(&self) -> bool {
+        let first = self.timers.lock().1.pop_first();
+        first.map(|(_, waker)| waker.wake()).is_some()
     }
 }
 
@@ -218,7 +226,90 @@ fn cancel_against_park() {
 
 #[test]
 fn cancel_against_park_weakened() {
-    weakened(Mutant::ParkLooksOnce, a_cancelled_wait_ends_however_late_it_parks);
+    weakened(Mutant::CancelWakesWaitsOnly, a_cancelled_wait_ends_however_late_it_parks);
+}
+
+/// A region's body waits; only its own scope is cancelled, which wakes waits and no task.
+fn a_wait_in_a_cancelled_region_ends_however_late_it_parks() {
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let task = root.spawn(async |cx: &Cx| {
+        let options = RegionOptions::new().budget(Budget::new().with_deadline(Time::from_secs(1)));
+        let body =
+            async |_: &Scope<Cancelled>| cx.wait("for ever", |_context| Poll::<()>::Pending).await;
+        let _ = cx.region_with(options, body).await;
+        Ok::<_, Cancelled>(())
+    });
+    root.begin_close();
+    let clock = machine.clone();
+    let other = thread::spawn(move || clock.fire());
+    machine.drain();
+    // The first timer is the deadline; one after it would end the cleanup, and the wait by force.
+    let fired = other.join().unwrap();
+    if !fired {
+        machine.fire();
+    }
+    machine.drain();
+    assert!(task.is_finished(), "the cancelled task is parked for ever");
+    assert!(root.is_closed());
+}
+
+#[test]
+fn deadline_against_park() {
+    model(a_wait_in_a_cancelled_region_ends_however_late_it_parks);
+}
+
+#[test]
+fn deadline_against_park_weakened() {
+    weakened(Mutant::ParkLooksOnce, a_wait_in_a_cancelled_region_ends_however_late_it_parks);
+}
+
+static PERMIT: ObligationKind = ObligationKind::new("a permit");
+
+/// Says when the task that holds it is freed.
+struct Freed(Arc<AtomicUsize>);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn a_task_is_freed_once_whoever_settles_its_obligation_last() {
+    let machine = Machine::new();
+    let freed = Arc::new(AtomicUsize::new(0));
+    let handed_over = StdArc::new(Mutex::new(None));
+    let (outcome, give) = (Freed(freed.clone()), handed_over.clone());
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    drop(root.spawn(async move |cx: &Cx| {
+        *give.lock() = Some(cx.obligation(&PERMIT));
+        Ok::<_, Cancelled>(outcome)
+    }));
+    root.begin_close();
+    let other = thread::spawn({
+        let handed_over = handed_over.clone();
+        move || {
+            let obligation = handed_over.lock().take();
+            drop(obligation);
+        }
+    });
+    machine.drain();
+    drop(root);
+    other.join().unwrap();
+    let obligation = handed_over.lock().take();
+    drop(obligation);
+    assert_eq!(freed.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn obligation_against_free() {
+    model(a_task_is_freed_once_whoever_settles_its_obligation_last);
+}
+
+#[test]
+fn obligation_against_free_weakened() {
+    let story = a_task_is_freed_once_whoever_settles_its_obligation_last;
+    weakened(Mutant::TakeOverUnchecked, story);
 }
 
 fn a_cancel_comes_before_or_after_completion() {
@@ -360,6 +451,51 @@ fn exclusive_cell() {
 #[test]
 fn exclusive_cell_weakened() {
     weakened(Mutant::ReleaseRelaxed, a_claim_publishes_what_the_last_holder_wrote);
+}
+
+/// A reader beside a writer, who both may find the cell claimed.
+fn readers_and_writers_of_a_shared_cell_see_each_others_end() {
+    let cell = Arc::new(SharedCell::new(0_u32));
+    let reader = {
+        let cell = cell.clone();
+        thread::spawn(move || cell.try_read().map(|claim| *claim))
+    };
+    if let Some(mut claim) = cell.try_write() {
+        *claim += 1;
+    }
+    let read = reader.join().unwrap();
+    assert!(read.is_none_or(|value| value <= 1));
+}
+
+#[test]
+fn shared_cell() {
+    model(readers_and_writers_of_a_shared_cell_see_each_others_end);
+}
+
+#[test]
+fn shared_cell_weakened() {
+    weakened(Mutant::ReadReleaseRelaxed, readers_and_writers_of_a_shared_cell_see_each_others_end);
+    weakened(Mutant::WriteReleaseRelaxed, readers_and_writers_of_a_shared_cell_see_each_others_end);
+}
+
+/// A read claim handed through a queue keeps its order: the writer before it, the writer after it.
+#[test]
+fn shared_cell_detached() {
+    model(|| {
+        let cell = Arc::new(SharedCell::new(0_u32));
+        let mut claim = cell.try_write().unwrap();
+        *claim = 1;
+        drop(claim);
+        let token = cell.try_read().unwrap().detach();
+        let reader = {
+            let cell = cell.clone();
+            thread::spawn(move || assert_eq!(*cell.attach_read(token), 1))
+        };
+        if let Some(mut claim) = cell.try_write() {
+            *claim = 2;
+        }
+        reader.join().unwrap();
+    });
 }
 
 /// One grant, two waiters, one of which leaves: the grant must reach the other.

@@ -673,3 +673,29 @@ fn a_region_dropped_between_its_close_and_the_next_poll_of_its_opener_lets_the_t
     });
     assert!(ran.outcome.is_ok());
 }
+
+#[test]
+fn a_very_deep_tree_closes_without_exhausting_the_stack() {
+    fn nest(cx: &Cx, depth: u32) {
+        let _ = cx.spawn(async move |cx: &Cx| {
+            let outcome: Outcome<(), Error> = cx
+                .region(async |scope| {
+                    let _ = scope.spawn(async move |cx: &Cx| {
+                        if depth > 0 {
+                            nest(cx, depth - 1);
+                        }
+                        Ok(())
+                    });
+                    Ok(())
+                })
+                .await;
+            outcome.into_result()?;
+            Ok::<_, Error>(())
+        });
+    }
+    let ran = run(async |cx: &Cx| {
+        nest(cx, 20_000);
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok());
+}

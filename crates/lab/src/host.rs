@@ -2,16 +2,18 @@
 //! wheel.
 
 use crate::oracle::Oracles;
-use crate::strategy::Choice;
-use asupersync_core::{BlockingJob, BlockingPool, Event, Host, Lane, Runnable, Time, TimerKey};
+use crate::strategy::{Blocked, Choice, Footprint, Op};
+use asupersync_core::{
+    BlockingJob, BlockingPool, Event, Host, Lane, ObjectId, Runnable, TaskId, Time, TimerKey,
+};
 use asupersync_net::{VirtualNetwork, VirtualOptions};
 use asupersync_time::{Key, Wheel};
-use asupersync_trace::{self as trace, Fingerprinter, Writer};
+use asupersync_trace::{self as trace, Effect, Fingerprinter, StepBuilder, Writer};
 use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
@@ -48,7 +50,52 @@ pub(crate) struct Queue {
     timers: Wheel<Waker>,
     /// Timers whose time has come, in the order in which they fire.
     due: VecDeque<(Time, Waker)>,
+    /// Tasks whose next step takes a mutex, which they are not chosen for while it is held.
+    gates: Vec<(TaskId, Arc<Latch>)>,
+    /// The positions of `choices` that can be chosen while there are gates, and their descriptions.
+    open: (Vec<usize>, Vec<Choice>),
 }
+
+/// A lab mutex as the scheduler sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Latch {
+    pub(crate) held: AtomicBool,
+    /// The bits of the mutex's object, once an operation has shown them.
+    pub(crate) object: AtomicU64,
+}
+
+impl Queue {
+    fn is_open(&self, task: TaskId) -> bool {
+        !self.gates.iter().any(|(of, latch)| *of == task && latch.held.load(Ordering::Relaxed))
+    }
+
+    fn enabled(&self) -> usize {
+        if self.gates.is_empty() {
+            return self.choices.len();
+        }
+        self.choices.iter().filter(|choice| self.is_open(choice.task)).count()
+    }
+}
+
+/// Which poll touched what, for a strategy that wants to know.
+#[derive(Default)]
+pub(crate) struct Watch {
+    builder: StepBuilder,
+    footprint: Footprint,
+}
+
+impl Watch {
+    fn feed(&mut self, effects: impl Iterator<Item = Effect>) {
+        for effect in effects {
+            if let Some(step) = self.builder.feed(effect) {
+                self.footprint.steps.push(step.to_step());
+            }
+        }
+    }
+}
+
+/// Objects whose operations say all there is to know about them.
+const EXACT: [&str; 4] = ["Shared", "outcome", crate::atomic::LABEL, crate::mutex::LABEL];
 
 /// What happens on the run's way past the observers.
 #[derive(Default)]
@@ -56,12 +103,17 @@ pub(crate) struct Record {
     pub(crate) oracles: Oracles,
     pub(crate) fingerprint: Fingerprinter,
     pub(crate) trace: Option<Writer>,
+    pub(crate) watch: Option<Watch>,
+    last_object: Option<ObjectId>,
 }
 
 impl Record {
     /// Notes one of the host's own events.
     pub(crate) fn host(&mut self, event: &trace::Event) {
         self.fingerprint.host(event);
+        if let Some(watch) = &mut self.watch {
+            watch.feed(Effect::of_event(event));
+        }
         if let Some(trace) = &mut self.trace {
             trace.host(event);
         }
@@ -88,6 +140,7 @@ impl LabHost {
         let (runnables, timers, due) = {
             let mut queue = self.queue.lock();
             queue.choices.clear();
+            queue.gates.clear();
             queue.arrivals = 0;
             let mut timers = Vec::new();
             queue.timers.advance(Time::MAX, |_, waker| timers.push(waker));
@@ -115,7 +168,7 @@ impl LabHost {
         if let Some((at, waker)) = due.pop_front() {
             return Ready::Timer(at, waker);
         }
-        match queue.runnables.len() {
+        match queue.enabled() {
             0 => Ready::Nothing { until: queue.timers.earliest() },
             enabled => Ready::Tasks(enabled),
         }
@@ -125,9 +178,68 @@ impl LabHost {
     /// `choose` answers. It is called under the queue's lock and must not come back to the host.
     pub(crate) fn take(&self, choose: impl FnOnce(&[Choice]) -> usize) -> (usize, Runnable) {
         let mut queue = self.queue.lock();
-        let index = choose(&queue.choices);
+        let index = if queue.gates.is_empty() {
+            choose(&queue.choices)
+        } else {
+            let (mut positions, mut open) = std::mem::take(&mut queue.open);
+            positions.clear();
+            positions.extend(
+                (0..queue.choices.len()).filter(|at| queue.is_open(queue.choices[*at].task)),
+            );
+            open.clear();
+            open.extend(positions.iter().map(|at| queue.choices[*at]));
+            let chosen = choose(&open);
+            let index = positions[chosen];
+            queue.open = (positions, open);
+            queue.choices.swap_remove(index);
+            return (chosen, queue.runnables.swap_remove(index));
+        };
         queue.choices.swap_remove(index);
         (index, queue.runnables.swap_remove(index))
+    }
+
+    /// Keeps the task from being chosen while the latch is held.
+    pub(crate) fn gate(&self, task: TaskId, latch: Arc<Latch>) {
+        self.queue.lock().gates.push((task, latch));
+    }
+
+    /// Undoes [`gate`](LabHost::gate).
+    pub(crate) fn ungate(&self, task: TaskId, latch: &Arc<Latch>) {
+        self.queue.lock().gates.retain(|(of, known)| *of != task || !Arc::ptr_eq(known, latch));
+    }
+
+    /// Lets every task go, for the teardown; answers who was blocked.
+    pub(crate) fn open_gates(&self) -> Vec<Blocked> {
+        let gates = std::mem::take(&mut self.queue.lock().gates);
+        let held = gates.iter().filter(|(_, latch)| latch.held.load(Ordering::Relaxed));
+        held.map(|(task, latch)| Blocked {
+            task: *task,
+            object: ObjectId::from_bits(latch.object.load(Ordering::Relaxed)),
+        })
+        .collect()
+    }
+
+    /// Notes an operation on the object that was accessed last, and answers which that is. None when
+    /// nobody observes.
+    pub(crate) fn note(
+        &self,
+        expected: Option<u64>,
+        change: (u64, u64),
+        blocking: bool,
+    ) -> Option<ObjectId> {
+        let mut record = self.record.lock();
+        let object = record.last_object?;
+        if let Some(watch) = &mut record.watch {
+            let (before, after) = change;
+            watch.footprint.ops.push(Op { object, expected, before, after, blocking });
+        }
+        Some(object)
+    }
+
+    /// What was touched since the last time this was asked.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let mut record = self.record.lock();
+        record.watch.as_mut().map(|watch| std::mem::take(&mut watch.footprint)).unwrap_or_default()
     }
 }
 
@@ -175,12 +287,28 @@ impl Host for LabHost {
         let mut record = self.record.lock();
         record.oracles.observe(event);
         record.fingerprint.kernel(event);
+        if let Event::Access { object, .. } = event {
+            record.last_object = Some(*object);
+        }
+        if let Some(watch) = &mut record.watch {
+            if let Event::Access { label, .. } = event {
+                watch.footprint.foreign |= !EXACT.contains(label);
+            }
+            watch.feed(Effect::of_kernel(event));
+        }
+        if let Event::TaskCancelRequested { task, .. } = event {
+            // A cancelled task does not wait for the mutex any more.
+            self.queue.lock().gates.retain(|(of, _)| of != task);
+        }
         if let Some(trace) = &mut record.trace {
             trace.kernel(event);
         }
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
+        if service == TypeId::of::<LabHost>() {
+            return Some(self.itself.upgrade()?);
+        }
         let context = ServiceContext { seed: self.seed(), host: self.itself.clone() };
         // Made outside the lock: making a driver is foreign code.
         let make = match self.services.lock().find(service)? {
@@ -254,9 +382,8 @@ impl Services {
     /// Registers a virtual network with these options, anew for each run.
     pub(crate) fn add_network(&mut self, options: VirtualOptions) {
         self.add::<VirtualNetwork>(move |context| {
-            let network = VirtualNetwork::new(options.clone(), context.seed);
-            network.attach(context.host.clone());
-            Arc::new(network)
+            let host = context.host.clone();
+            Arc::new(VirtualNetwork::for_host(options.clone(), context.seed, host))
         });
     }
 

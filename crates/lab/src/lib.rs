@@ -3,7 +3,8 @@
 //!
 //! [`LabRuntime`] runs a program; a [`LabReport`] says how it ended, what the oracles think of it, and
 //! what replays it. [`check`] runs one body under many seeds, [`cancel_everywhere`] once for each
-//! step with a cancellation at that step. [`Shared`] makes plain shared state visible. Which task
+//! step with a cancellation at that step; [`explore`] runs every order that can matter, one run for each
+//! class of equivalent ones. [`Shared`], [`Atomic`] and [`Mutex`] make plain shared state visible. Which task
 //! goes next is decided by a [`Strategy`], and by nothing else.
 //!
 //! What this crate does not know: threads, sockets, the wall clock.
@@ -32,14 +33,17 @@
 //!
 //! # Limitations
 //! The clock stands still while any task can run, so a task that spins until a time has come never
-//! sees it come; the step limit ends it. Timers fire in the order of their times. Orders are chosen at
-//! random: a bug may hide from any number of seeds.
+//! sees it come; the step limit ends it. Timers fire in the order of their times. Under
+//! [`check`] orders are chosen at random: a bug may hide from any number of seeds.
 
 #![forbid(unsafe_code)]
 
+mod atomic;
 mod check;
 mod config;
+mod explore;
 mod host;
+mod mutex;
 mod oracle;
 mod report;
 mod runtime;
@@ -47,11 +51,14 @@ mod shared;
 mod story;
 mod strategy;
 
+pub use atomic::Atomic;
 pub use check::{LabTest, Summary, cancel_everywhere, check, run};
 pub use config::LabConfig;
+pub use explore::{Exploration, ExploreFailure, ExploreOptions, Method, explore};
 pub use host::ServiceContext;
+pub use mutex::{Mutex, MutexGuard};
 pub use oracle::{Invariant, Verdict, Violation};
 pub use report::{Finding, LabReport};
 pub use runtime::LabRuntime;
 pub use shared::Shared;
-pub use strategy::{Choice, Fifo, Prefix, Random, Strategy};
+pub use strategy::{Blocked, Choice, Fifo, Footprint, Op, Prefix, Random, Strategy};

@@ -1,10 +1,10 @@
 //! The run loop.
 
 use crate::config::LabConfig;
-use crate::host::{LabHost, Ready};
+use crate::host::{LabHost, Ready, Watch};
 use crate::oracle::{Ending, Invariant, Verdict};
 use crate::report::{Finding, LabReport};
-use crate::strategy::{Prefix, Random, Strategy};
+use crate::strategy::{Choice, Prefix, Random, Strategy};
 use asupersync_core::{
     CancelReason, Cx, Host, Outcome, RegionOptions, RegionReport, Root, Runnable, Severity,
     TaskBody, TaskHandle, TaskOptions, Time, cap,
@@ -105,7 +105,9 @@ impl LabRuntime {
         let state = &mut *state;
         state.host.begin(seed);
         state.strategy.begin(seed);
+        let watches = state.strategy.watches();
         self.begin_record(&state.host, seed, inject_cancel_at, capture);
+        state.host.record.lock().watch = watches.then(Watch::default);
         let host: Arc<dyn Host> = state.host.clone();
         let root = Root::new(host, RegionOptions::new().name("root"));
         let handle = root.spawn_with(TaskOptions::new().name("main"), body);
@@ -115,6 +117,7 @@ impl LabRuntime {
             inject_cancel_at,
             host: &state.host,
             strategy: &mut *state.strategy,
+            watches,
             root,
             steps: 0,
             now: Time::ZERO,
@@ -240,6 +243,7 @@ struct Run<'a> {
     inject_cancel_at: Option<u64>,
     host: &'a Arc<LabHost>,
     strategy: &'a mut dyn Strategy,
+    watches: bool,
     root: Root,
     steps: u64,
     now: Time,
@@ -256,7 +260,10 @@ enum Stop {
 
 impl Run<'_> {
     fn drive(&mut self) -> (Ending, Option<RegionReport>) {
-        let (ending, finding) = match self.run_until(self.config.max_steps) {
+        let stop = self.run_until(self.config.max_steps);
+        let blocked = self.host.open_gates();
+        self.strategy.ended(&blocked);
+        let (ending, finding) = match stop {
             Stop::Closed(report) => return (Ending::Quiescent, Some(report)),
             Stop::NothingToDo => {
                 let tree = Box::new(self.root.snapshot());
@@ -328,12 +335,19 @@ impl Run<'_> {
             let runnable = self.take(enabled);
             self.steps += 1;
             runnable.run();
+            if self.watches {
+                self.strategy.stepped(self.host.footprint());
+            }
         }
     }
 
     fn take(&mut self, enabled: usize) -> Runnable {
         if enabled == 1 {
-            return self.host.take(|_| 0).1;
+            let only = |choices: &[Choice]| {
+                self.strategy.alone(&choices[0]);
+                0
+            };
+            return self.host.take(only).1;
         }
         let mut diverged = false;
         let (index, runnable) = self.host.take(|choices| {

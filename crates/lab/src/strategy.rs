@@ -1,6 +1,7 @@
 //! Which of the runnable tasks goes next: the one decision the lab makes.
 
-use asupersync_core::{Lane, TaskId};
+use asupersync_core::{Lane, ObjectId, TaskId};
+use asupersync_trace::Step;
 
 /// A task that can be polled next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,66 @@ pub trait Strategy: Send {
     /// determined by the choices so far. A position beyond the end is a divergence: the run goes on
     /// with position 0 and reports it.
     fn choose(&mut self, enabled: &[Choice]) -> usize;
+
+    /// Only this task could go next, so there was nothing to choose.
+    fn alone(&mut self, only: &Choice) {
+        let _ = only;
+    }
+
+    /// Whether [`stepped`](Strategy::stepped) wants to be told. Asked once for each run.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// The poll that was chosen last is over, and this is what it touched.
+    fn stepped(&mut self, footprint: Footprint) {
+        let _ = footprint;
+    }
+
+    /// The run has come to its end, closed or stuck. Choices after this are of the teardown. `blocked`
+    /// are the tasks that wait for a [`Mutex`](crate::Mutex) somebody holds.
+    fn ended(&mut self, blocked: &[Blocked]) {
+        let _ = blocked;
+    }
+}
+
+/// What one poll touched.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// The poll's own step, the regions that closed in it, and before it whatever the host did since
+    /// the poll before.
+    pub steps: Vec<Step>,
+    /// Operations of the lab's own objects.
+    pub ops: Vec<Op>,
+    /// Something else was accessed, whose outcome may differ elsewhere in a way that is not known.
+    pub foreign: bool,
+}
+
+/// An operation on a [`Mutex`](crate::Mutex) or an [`Atomic`](crate::Atomic).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Op {
+    /// On what.
+    pub object: ObjectId,
+    /// The value without which it changes nothing.
+    pub expected: Option<u64>,
+    /// The value it found; of a mutex 1 while held.
+    pub before: u64,
+    /// The value it left.
+    pub after: u64,
+    /// It could not have been chosen but for a free mutex.
+    pub blocking: bool,
+}
+
+/// A task whose next step takes a mutex that another holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Blocked {
+    /// Who.
+    pub task: TaskId,
+    /// On what.
+    pub object: ObjectId,
 }
 
 /// Every runnable task is as likely as any other.
@@ -110,6 +171,22 @@ impl Strategy for Box<dyn Strategy> {
 
     fn choose(&mut self, enabled: &[Choice]) -> usize {
         (**self).choose(enabled)
+    }
+
+    fn alone(&mut self, only: &Choice) {
+        (**self).alone(only);
+    }
+
+    fn watches(&self) -> bool {
+        (**self).watches()
+    }
+
+    fn stepped(&mut self, footprint: Footprint) {
+        (**self).stepped(footprint);
+    }
+
+    fn ended(&mut self, blocked: &[Blocked]) {
+        (**self).ended(blocked);
     }
 }
 

@@ -19,8 +19,11 @@ impl ConstraintMatrix {
     /// The LDPC rows and the LT rows of `isis`, in that order.
     pub(crate) fn new(parameters: BlockParameters, isis: impl Iterator<Item = u32>) -> Self {
         let rows = isis.size_hint().0 + parameters.s as usize;
-        let mut matrix =
-            Self { parameters, ends: Vec::with_capacity(rows), columns: Vec::with_capacity(8 * rows) };
+        let mut matrix = Self {
+            parameters,
+            ends: Vec::with_capacity(rows),
+            columns: Vec::with_capacity(8 * rows),
+        };
         matrix.push_ldpc();
         for isi in isis {
             matrix.push(isi);

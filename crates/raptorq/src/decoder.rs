@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
-use crate::plan::{Emission, Plan, execute};
+use crate::plan::{Emission, Plan, execute, until_line};
 use crate::solver::{Inverse, Solver};
 use crate::symbol::{Inputs, Kernel};
 
@@ -64,7 +64,10 @@ impl fmt::Display for DecodeError {
                 write!(f, "{symbols} symbols of {symbol_size} octets are no block")
             }
             Self::SymbolSize { length, symbol_size } => {
-                write!(f, "payload has {length} octets, a symbol has {symbol_size}; drop the packet")
+                write!(
+                    f,
+                    "payload has {length} octets, a symbol has {symbol_size}; drop the packet"
+                )
             }
             Self::Esi(esi) => write!(f, "encoding symbol ID {esi} is above {MAX_ESI}"),
             Self::Exhausted { stored } => write!(
@@ -224,7 +227,7 @@ impl BlockDecoder {
         }
         let stored = self.stored();
         let is_source = esi < self.parameters.k;
-        if stored >= self.parameters.k + MAX_OVERHEAD && !is_source {
+        if stored >= self.parameters.k + MAX_OVERHEAD {
             return Err(DecodeError::Exhausted { stored });
         }
         if !self.seen.insert(esi) {
@@ -257,8 +260,7 @@ impl BlockDecoder {
         self.next_run = self.stored() + MAX_OVERHEAD / MAX_SOLVER_RUNS;
         let padding = parameters.k..parameters.k_prime;
         let received: Vec<u32> = self.esis.iter().map(|&esi| parameters.isi(esi)).collect();
-        self.solver =
-            Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
+        self.solver = Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
         self.inverse = self.solver.as_mut().and_then(|solver| solver.invert());
         self.inverse.is_some()
     }
@@ -310,7 +312,65 @@ impl BlockDecoder {
         let wanted: Vec<(usize, u32)> =
             (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi as usize, esi)).collect();
         let emit = Emission::new(&parameters, wanted.into_iter());
-        execute(self.kernel, &plan, &inputs, Some(&emit), output, false);
+        // Received symbols lie anywhere; the output is what can be cut at its lines.
+        let head = until_line(output);
+        execute(self.kernel, &plan, &inputs, head, Some(&emit), output, false);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuple::Tuple;
+    use crate::{BlockEncoder, EncodingPlan};
+
+    /// An adversary who can choose encoding symbol IDs picks rows of high degree only, on which the
+    /// sparse phase cannot start: almost all columns would go to the dense system, at cubic cost.
+    #[test]
+    fn symbols_of_high_degree_only_are_given_up_after_few_solver_runs() {
+        let mut decoder = BlockDecoder::new(2_000, 1).unwrap();
+        let parameters = *decoder.parameters();
+        let long = |&esi: &u32| Tuple::new(&parameters, parameters.isi(esi)).d >= 12;
+        let mut last = Ok(Added::Stored);
+        for esi in (2_000..).filter(long).take(2_000 + MAX_OVERHEAD as usize + 1) {
+            last = decoder.add(esi, vec![0]);
+        }
+        assert_eq!(last, Err(DecodeError::Exhausted { stored: 2_000 + MAX_OVERHEAD }));
+        assert_eq!(decoder.solver_runs(), MAX_SOLVER_RUNS);
+        assert!(decoder.decode().is_none());
+    }
+
+    #[test]
+    fn symbols_that_cannot_belong_to_the_block_change_nothing() {
+        assert!(BlockDecoder::new(0, 1).is_err());
+        assert!(BlockDecoder::new(56_404, 1).is_err());
+        assert!(BlockDecoder::new(1, 0).is_err());
+        let mut decoder = BlockDecoder::new(2, 4).unwrap();
+        assert_eq!(decoder.add(MAX_ESI + 1, vec![0; 4]), Err(DecodeError::Esi(MAX_ESI + 1)));
+        let error = DecodeError::SymbolSize { length: 5, symbol_size: 4 };
+        assert_eq!(decoder.add(0, vec![0; 5]), Err(error));
+        assert_eq!(decoder.add(0, vec![1; 4]), Ok(Added::Stored));
+        assert_eq!(decoder.add(0, vec![2; 4]), Ok(Added::Duplicate));
+        assert_eq!(decoder.stored(), 1);
+        assert_eq!(decoder.add(1, vec![3; 4]), Ok(Added::Ready));
+        assert_eq!(decoder.decode(), Some(vec![1, 1, 1, 1, 3, 3, 3, 3]));
+        assert!(!decoder.decode_into(&mut [0; 7]));
+    }
+
+    #[test]
+    fn every_kernel_decodes_the_same_block() {
+        let block: Vec<u8> = (0..90 * 333u32).map(|i| ((i * i) >> 7) as u8).collect();
+        let plan = EncodingPlan::new(90).unwrap();
+        let encoder = BlockEncoder::new(&plan, &block, 333).unwrap();
+        for kernel in crate::Isa::ALL.into_iter().filter_map(Kernel::with_isa) {
+            let mut decoder = BlockDecoder::with_kernel(kernel, 90, 333).unwrap();
+            for esi in (0..90).filter(|esi| esi % 4 != 0).chain(200..) {
+                if decoder.add(esi, encoder.symbol(esi).unwrap()) == Ok(Added::Ready) {
+                    break;
+                }
+            }
+            assert!(decoder.decode().as_deref() == Some(&block[..]), "{kernel:?}");
+        }
     }
 }

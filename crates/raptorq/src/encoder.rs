@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
-use crate::plan::{Emission, EncodingPlan, Intermediate, execute};
+use crate::plan::{Emission, EncodingPlan, Intermediate, execute, until_line};
 use crate::symbol::{Inputs, Kernel};
 
 /// Why a block or a range of symbols cannot be encoded.
@@ -49,7 +49,9 @@ impl EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("nothing to encode: source and symbol size must be positive"),
+            Self::Empty => {
+                f.write_str("nothing to encode: source and symbol size must be positive")
+            }
             Self::SourceLength { length, symbol_size, symbols } => write!(
                 f,
                 "{length} octets in symbols of {symbol_size} are not the {symbols} symbols of the \
@@ -132,7 +134,7 @@ pub fn encode_symbols(
     }
     let emit = emission(parameters, esis);
     let inputs = source.inputs().ok_or(EncodeError::Empty)?;
-    execute(kernel, &plan.plan, &inputs, Some(&emit), output, false);
+    execute(kernel, &plan.plan, &inputs, until_line(block), Some(&emit), output, false);
     Ok(())
 }
 
@@ -187,8 +189,9 @@ impl BlockEncoder {
         let parameters = *plan.parameters();
         let source = Source::new(&parameters, block, symbol_size)?;
         let inputs = source.inputs().ok_or(EncodeError::Empty)?;
-        let intermediate = execute(kernel, &plan.plan, &inputs, None, &mut [], true)
-            .ok_or(EncodeError::Empty)?;
+        let intermediate =
+            execute(kernel, &plan.plan, &inputs, until_line(block), None, &mut [], true)
+                .ok_or(EncodeError::Empty)?;
         Ok(Self { kernel, parameters, symbol_size, intermediate })
     }
 

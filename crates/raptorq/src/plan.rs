@@ -18,14 +18,18 @@ use std::sync::Arc;
 
 use crate::parameters::BlockParameters;
 use crate::solver::{Inverse, Solver};
-use crate::symbol::{Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed};
+use crate::symbol::{
+    Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed,
+};
 use crate::tuple::Tuple;
 
-/// A program that computes the intermediate symbols of a block in slots `0..L`.
+/// A program that computes the intermediate symbols of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub parameters: BlockParameters,
     program: Program,
+    /// The slot of intermediate symbol 0; the others follow.
+    result: usize,
 }
 
 /// From this K' on a plan reads each source symbol once only.
@@ -59,10 +63,23 @@ impl Plan {
         let (peeling, dense) = (&solver.peeling, &solver.dense);
         let input = |row: u32| row.checked_sub(s).and_then(&input);
         let rank = dense.accepted.len() as u32;
-        let (residual_at, hdpc_at) = (l, l + rank);
-        // A long block's sources are far away: they are read once, in order, into the slots of their
-        // pivots, and the second pass gives differences to the first, in slots of their own.
+        // A long block's sources are far away: they are read once, in order, to slots of their own,
+        // which then serve their pivots, and the second pass gives differences to the first.
         let streamed = k_prime >= STREAMED;
+        let mut place: Vec<u32> = (0..l).collect();
+        let mut residual_at = l;
+        if streamed {
+            let mut next = inputs + 1;
+            place.fill(inputs);
+            for &(row, column) in &peeling.pivots {
+                place[column as usize] = input(row).unwrap_or_else(|| {
+                    next += 1;
+                    next - 1
+                });
+            }
+            residual_at = next;
+        }
+        let hdpc_at = residual_at + rank;
         let differences_at = if streamed { hdpc_at + h } else { 0 };
         let tables_at = hdpc_at + h + if streamed { l } else { 0 };
         let uses_hdpc = !inverse.free.is_empty();
@@ -72,53 +89,54 @@ impl Plan {
         // A pivot runs after the pivots it sums.
         let mut levels = vec![0u32; l as usize];
         let mut depth = 0;
-        let mut load = vec![0; if streamed { inputs as usize } else { 0 }];
-        if uses_hdpc || streamed {
+        if streamed {
+            steps.push(Step::Load);
+            // All inactive columns are this one zero in the first pass.
+            first.end(0, inputs, None);
+        } else if uses_hdpc {
             peeling.inactive.iter().for_each(|&column| first.end(0, column, None));
         }
-        // Starts a sum of the first pass with the row's input, and gives what `end` shall add.
-        let mut start = |first: &mut SumsBuilder, row: u32, to: u32| {
+        // Starts a sum with the row's input; what is left for `end` to add.
+        let start = |first: &mut SumsBuilder, row: u32| {
             let given = input(row);
-            match given {
-                Some(given) if streamed => {
-                    load[given as usize] = word(to);
-                    first.add(to);
-                    None
-                }
-                given => given,
-            }
+            given.filter(|_| streamed).into_iter().for_each(|slot| first.add(slot));
+            given.filter(|_| !streamed)
         };
         for &(row, column) in &peeling.pivots {
             let mut level = 0;
-            let given = start(&mut first, row, column);
+            let to = place[column as usize];
+            let given = start(&mut first, row);
             for &other in solver.matrix.row(row) {
                 if other != column && peeling.inactive_index(other).is_none() {
-                    first.add(other);
+                    first.add(place[other as usize]);
                     level = level.max(levels[other as usize] + 1);
                 }
             }
             levels[column as usize] = level;
             depth = depth.max(level);
-            first.end(level, column, given);
+            if first.is_only(to) {
+                first.cancel();
+            } else {
+                first.end(level, to, given);
+            }
         }
         for (&row, slot) in dense.accepted.iter().zip(residual_at..) {
-            let given = start(&mut first, row, slot);
+            let given = start(&mut first, row);
             for &other in solver.matrix.row(row) {
                 if peeling.inactive_index(other).is_none() {
-                    first.add(other);
+                    first.add(place[other as usize]);
                 }
             }
             first.end(depth + 1, slot, given);
-        }
-        if streamed {
-            steps.push(Step::Load { slots: load });
         }
         steps.push(Step::Sums(first.finish()));
 
         let base = if streamed { residual_at } else { 0 };
         let solved = |index: u32| differences_at + peeling.inactive[index as usize];
         if uses_hdpc {
-            steps.push(Step::Scan { to: hdpc_at, rows: h, pairs: solver.pairs.clone() });
+            let scanned = &place[..(k_prime + s) as usize];
+            let slots = scanned.iter().map(|&slot| word(slot)).collect();
+            steps.push(Step::Scan { to: hdpc_at, rows: h, pairs: solver.pairs.clone(), slots });
             let to = inverse.free.iter().map(|&index| solved(index)).collect();
             let from = (residual_at..hdpc_at + h).collect();
             let mut factors = Vec::new();
@@ -159,10 +177,11 @@ impl Plan {
         }
         steps.push(Step::Sums(last.finish()));
         if streamed {
-            steps.push(Step::Fold { to: 0, from: differences_at, count: l });
+            let from = place.iter().map(|&slot| word(slot)).collect();
+            steps.push(Step::Fold { to: differences_at, from });
         }
         let program = Program::new(tables.end(), inputs, 0, steps);
-        Self { parameters, program }
+        Self { parameters, program, result: differences_at as usize }
     }
 
     pub(crate) fn cost(&self) -> PlanCost {
@@ -178,13 +197,13 @@ impl Plan {
                     stores += to.len();
                     inactive += from.len() + to.len() - self.parameters.h as usize;
                 }
-                Step::Load { slots } => {
-                    loads += slots.len();
-                    stores += slots.len();
+                Step::Load => {
+                    loads += self.program.inputs();
+                    stores += self.program.inputs();
                 }
-                Step::Fold { count, .. } => {
-                    loads += 2 * *count as usize;
-                    stores += *count as usize;
+                Step::Fold { from, .. } => {
+                    loads += 2 * from.len();
+                    stores += from.len();
                 }
                 Step::Scan { pairs, .. } => {
                     loads += 3 * pairs.len();
@@ -257,8 +276,7 @@ impl<'a> Tables<'a> {
     fn sum(&self, bit: impl Fn(usize) -> bool, sums: &mut SumsBuilder) {
         for (group, terms) in self.terms.chunks(self.bits).enumerate() {
             let first = group * self.bits;
-            let subset =
-                (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
+            let subset = (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
             if subset != 0 {
                 sums.add(self.slot(group, subset));
             }
@@ -303,7 +321,7 @@ impl Emission {
         Self { programs }
     }
 
-    /// Runs on one tile; a tile narrower than its lines goes through `staged`.
+    /// Runs on one tile; a tile that is not whole goes through `staged`.
     fn run(
         &self,
         kernel: Kernel,
@@ -313,19 +331,20 @@ impl Emission {
         symbol_size: usize,
         staged: &mut Vec<Line>,
     ) {
-        let width = 64 * tile.lines;
         let outputs = output.chunks_mut((Self::ROWS * symbol_size).max(1));
         for (program, output) in self.programs.iter().zip(outputs) {
-            if tile.width == width {
-                kernel.emit(program, slab, tile.lines, tile.at, output, symbol_size);
+            if tile.is_whole() {
+                let at = tile.pieces[0].at;
+                kernel.emit(program, slab, tile.lines, at, output, symbol_size);
                 continue;
             }
-            staged.resize(program.outputs() * tile.lines, Line([0; 64]));
-            let staged = octets_mut(staged);
-            kernel.emit(program, slab, tile.lines, 0, staged, width);
+            staged.resize(program.outputs(), Line([0; 64]));
+            kernel.emit(program, slab, 1, 0, octets_mut(staged), 64);
             for row in program.targets() {
-                let to = &mut output[row * symbol_size + tile.at..][..tile.width];
-                to.copy_from_slice(&staged[row * width..][..tile.width]);
+                for (place, Piece { at, width }) in tile.pieces() {
+                    let to = &mut output[row * symbol_size + at..][..width];
+                    to.copy_from_slice(&staged[row].0[place..place + width]);
+                }
             }
         }
     }
@@ -339,45 +358,89 @@ pub(crate) struct Intermediate {
     columns: usize,
 }
 
-/// Octets `at..at + width` of every symbol; `lines` is their storage width, 64 octets each.
-#[derive(Clone, Copy)]
+/// A part of every symbol, `lines` lines of 64 octets wide.
+///
+/// Either all of it is `pieces[0]`, or it is one line with up to two pieces of a symbol side by side,
+/// padded with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tile {
+    pieces: [Piece; 2],
+    lines: usize,
+}
+
+/// Octets `at..at + width` of a symbol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Piece {
     at: usize,
     width: usize,
-    lines: usize,
+}
+
+impl Tile {
+    fn is_whole(&self) -> bool {
+        self.pieces[0].width == 64 * self.lines
+    }
+
+    /// Each piece with its place in the line.
+    fn pieces(&self) -> [(usize, Piece); 2] {
+        [(0, self.pieces[0]), (self.pieces[0].width, self.pieces[1])]
+    }
 }
 
 /// Cuts a symbol: wide tiles amortise the reading of the program, narrow ones keep more columns in
 /// the cache.
-fn tiles(columns: usize, symbol_size: usize) -> impl Iterator<Item = Tile> {
+///
+/// Octets `head..` begin a cache line, and whole tiles are cut there: one that straddles lines costs
+/// two of them. What is left over at both ends shares a tile where it can.
+fn tiles(columns: usize, symbol_size: usize, head: usize) -> Vec<Tile> {
     let widest = match columns {
         0..=3_000 => 4,
         3_001..=20_000 => 2,
         _ => 1,
     };
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let left = symbol_size - at;
-        let lines = [4, 2, 1].into_iter().find(|&n| n <= widest && 64 * n <= left).unwrap_or(1);
-        let tile = Tile { at, width: left.min(64 * lines), lines };
-        at += tile.width;
-        (left > 0).then_some(tile)
-    })
+    let head = head.min(symbol_size);
+    let (mut tiles, mut at) = (Vec::new(), head);
+    while symbol_size - at >= 64 {
+        let lines = [4, 2, 1].into_iter().find(|&n| n <= widest && 64 * n <= symbol_size - at);
+        let lines = lines.unwrap_or(1);
+        tiles.push(Tile { pieces: [Piece { at, width: 64 * lines }, Piece::default()], lines });
+        at += 64 * lines;
+    }
+    let mut ends = [Piece { at: 0, width: head }, Piece { at, width: symbol_size - at }];
+    if head + ends[1].width > 64 {
+        tiles.push(Tile { pieces: [ends[0], Piece::default()], lines: 1 });
+        ends[0].width = 0;
+    }
+    if ends[0].width == 0 {
+        ends.swap(0, 1);
+    }
+    if ends[0].width > 0 {
+        tiles.push(Tile { pieces: ends, lines: 1 });
+    }
+    tiles
 }
 
-/// Runs `plan`, then `emit` on its slots, tile by tile. The intermediate symbols are returned if
-/// `keep` asks for them and otherwise exist for one tile at a time.
+/// Octets until the next cache line.
+pub(crate) fn until_line(octets: &[u8]) -> usize {
+    octets.as_ptr().addr().wrapping_neg() % 64
+}
+
+/// Runs `plan`, then `emit` on its result, tile by tile. The intermediate symbols are returned if
+/// `keep` asks for them and otherwise exist for one tile at a time. `head` octets into a symbol a cache
+/// line begins.
 pub(crate) fn execute(
     kernel: Kernel,
     plan: &Plan,
     inputs: &Inputs<'_>,
+    head: usize,
     emit: Option<&Emission>,
     output: &mut [u8],
     keep: bool,
 ) -> Option<Intermediate> {
     let (slots, columns) = (plan.program.slots(), plan.parameters.l as usize);
     let symbol_size = inputs.length();
-    let all: Vec<Tile> = tiles(columns, symbol_size).collect();
+    // Rows that are no multiple of a line apart have no common lines.
+    let head = if symbol_size.is_multiple_of(64) { head } else { 0 };
+    let all = tiles(columns, symbol_size, head);
     let mut slab = zeroed(slots * all.iter().map(|tile| tile.lines).max()?);
     let mut kept = Intermediate { tiles: Vec::new(), lines: Vec::new(), columns };
     if keep {
@@ -385,37 +448,47 @@ pub(crate) fn execute(
     }
     let mut staged = Vec::new();
     for tile in all {
-        if tile.width == 64 * tile.lines {
-            kernel.run(&plan.program, &mut slab, tile.lines, inputs, tile.at, &mut [], 0);
+        if tile.is_whole() {
+            let at = tile.pieces[0].at;
+            kernel.run(&plan.program, &mut slab, tile.lines, inputs, at, &mut [], 0);
         } else {
             let lines = stage(inputs, tile);
             if let Some(rows) = Inputs::of_lines(&lines) {
                 kernel.run(&plan.program, &mut slab, 1, &rows, 0, &mut [], 0);
             }
         }
+        let result = &slab[plan.result * tile.lines..][..columns * tile.lines];
         if let Some(emit) = emit {
-            emit.run(kernel, &slab, tile, output, symbol_size, &mut staged);
+            emit.run(kernel, result, tile, output, symbol_size, &mut staged);
         }
         if keep {
             kept.tiles.push(tile);
-            kept.lines.extend_from_slice(&slab[..columns * tile.lines]);
+            kept.lines.extend_from_slice(result);
         }
     }
     keep.then_some(kept)
 }
 
-/// The end of every symbol, less than a line, padded with zeros.
+/// A tile that is not whole, of every symbol.
 fn stage(inputs: &Inputs<'_>, tile: Tile) -> Vec<Line> {
     let mut staged = zeroed(inputs.rows().len());
     for (line, row) in staged.iter_mut().zip(inputs.rows()) {
-        line.0[..tile.width].copy_from_slice(&row[tile.at..tile.at + tile.width]);
+        for (place, Piece { at, width }) in tile.pieces() {
+            line.0[place..place + width].copy_from_slice(&row[at..at + width]);
+        }
     }
     staged
 }
 
 impl Intermediate {
     /// Runs an emission on every tile; output rows are `symbol_size` octets apart.
-    pub(crate) fn emit(&self, kernel: Kernel, emit: &Emission, output: &mut [u8], symbol_size: usize) {
+    pub(crate) fn emit(
+        &self,
+        kernel: Kernel,
+        emit: &Emission,
+        output: &mut [u8],
+        symbol_size: usize,
+    ) {
         let (mut start, mut staged) = (0, Vec::new());
         for &tile in &self.tiles {
             let slab = &self.lines[start..start + self.columns * tile.lines];
@@ -522,16 +595,22 @@ mod tests {
     }
 
     #[test]
-    fn tiles_cover_a_symbol_of_any_size() {
+    fn tiles_cover_a_symbol_of_any_size_and_start() {
         for columns in [100, 5_000, 50_000] {
-            for size in [1, 63, 64, 65, 256, 300, 1280, 65_535] {
-                let mut next = 0;
-                for tile in tiles(columns, size) {
-                    assert_eq!(tile.at, next);
-                    assert!(tile.width <= 64 * tile.lines);
-                    next += tile.width;
+            for size in [1, 63, 64, 65, 127, 256, 300, 1280, 65_535] {
+                for head in [0, 1, 16, 48, 63] {
+                    let mut covered = vec![0u8; size];
+                    for tile in tiles(columns, size, head) {
+                        let used: usize = tile.pieces.iter().map(|piece| piece.width).sum();
+                        assert!(used > 0 && used <= 64 * tile.lines);
+                        assert!(tile.is_whole() || tile.lines == 1);
+                        assert!(!tile.is_whole() || tile.pieces[0].at % 64 == head.min(size) % 64);
+                        for (_, Piece { at, width }) in tile.pieces() {
+                            covered[at..at + width].iter_mut().for_each(|count| *count += 1);
+                        }
+                    }
+                    assert!(covered.iter().all(|&count| count == 1), "{size} from {head}");
                 }
-                assert_eq!(next, size);
             }
         }
     }

@@ -104,7 +104,9 @@ impl fmt::Display for ProofError {
             Self::Elimination => f.write_str("the elimination order does not hold"),
             Self::Undetermined => f.write_str("the symbols listed do not determine the block"),
             Self::Block => f.write_str("the block is not the one the proof is about"),
-            Self::Mismatch { esi } => write!(f, "symbol {esi} of the block is not the one received"),
+            Self::Mismatch { esi } => {
+                write!(f, "symbol {esi} of the block is not the one received")
+            }
         }
     }
 }

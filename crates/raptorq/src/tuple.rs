@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn degree_changes_exactly_at_the_bounds_of_table_1() {
         for d in 1..=30u32 {
-            let (low, high) = (DEGREE_DISTRIBUTION[d as usize - 1], DEGREE_DISTRIBUTION[d as usize]);
+            let (low, high) =
+                (DEGREE_DISTRIBUTION[d as usize - 1], DEGREE_DISTRIBUTION[d as usize]);
             assert_eq!(degree(low, 1000), d);
             assert_eq!(degree(high - 1, 1000), d);
         }

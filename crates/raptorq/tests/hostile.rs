@@ -124,7 +124,7 @@ fn hostile_symbols(count: u64) {
                 Err(DecodeError::Esi(bad)) => assert!(bad > MAX_ESI),
                 Err(error) => assert_eq!(error.code(), "decode_exhausted"),
             }
-            assert!(decoder.stored() <= 2 * decoder.parameters().k + MAX_OVERHEAD);
+            assert!(decoder.stored() <= decoder.parameters().k + MAX_OVERHEAD);
             assert!(decoder.solver_runs() <= MAX_SOLVER_RUNS);
         }
         let decoded = decoder.decode();
@@ -197,33 +197,6 @@ fn ten_million_forged_tags() {
     forged_tags(10_000_000);
 }
 
-/// An adversary who chooses encoding symbol IDs can pick rows of high degree only, which peeling
-/// cannot start on. The work stays bounded and the block is refused, or decoded all the same.
-#[test]
-fn symbols_of_high_degree_only_cost_bounded_work() {
-    let k = 2_000;
-    let block = vec![3; k as usize];
-    let plan = EncodingPlan::new(k).unwrap();
-    let encoder = BlockEncoder::new(&plan, &block, 1).unwrap();
-    let mut decoder = BlockDecoder::new(k, 1).unwrap();
-    let mut result = Ok(Added::Stored);
-    // Without access to degrees from outside, long rows are recognised by an indicator block: the
-    // intermediate symbols of random data give each row a random octet, so degree is not visible;
-    // consecutive IDs in steps of the period of the degree generator come close enough.
-    for i in 0..4 * k {
-        let esi = (k + i * 256) & MAX_ESI;
-        result = decoder.add(esi.max(k), encoder.symbol(esi.max(k)).unwrap());
-        if !matches!(result, Ok(Added::Stored | Added::Duplicate)) {
-            break;
-        }
-    }
-    assert!(decoder.solver_runs() <= MAX_SOLVER_RUNS);
-    match result {
-        Ok(_) => assert_eq!(decoder.decode(), Some(block)),
-        Err(error) => assert_eq!(error.code(), "decode_exhausted"),
-    }
-}
-
 #[test]
 fn wrong_sizes_for_the_encoder_are_typed_errors() {
     let plan = EncodingPlan::new(10).unwrap();
@@ -240,4 +213,19 @@ fn wrong_sizes_for_the_encoder_are_typed_errors() {
     #[expect(clippy::reversed_empty_ranges, reason = "what a careless caller may pass")]
     let nothing = encoder.symbols(9..3);
     assert_eq!(nothing, Ok(Vec::new()));
+}
+
+/// The fuzz targets' seeds are inputs with a known fate; this keeps them from rotting.
+#[test]
+fn the_seeds_of_the_object_information_fuzzer_have_their_fate() {
+    let fate = |bytes: &[u8]| {
+        let oti = ObjectTransmissionInformation::from_bytes(bytes.try_into().unwrap());
+        oti.map_or_else(|error| error.code(), |_| "valid")
+    };
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/one_octet")), "valid");
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/several_blocks")), "valid");
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/largest")), "valid");
+    let sub_blocks = fate(include_bytes!("../fuzz/corpus/oti/too_many_sub_blocks"));
+    assert_eq!(sub_blocks, "oti_sub_blocks");
+    assert_eq!(fate(include_bytes!("../fuzz/corpus/oti/zero_alignment")), "oti_alignment");
 }

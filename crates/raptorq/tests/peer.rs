@@ -1,8 +1,6 @@
 //! Beside the independent crate `raptorq`: the same symbols, and each decodes the other's.
 
-use asupersync_raptorq::parameters::{
-    Limits, MAX_ESI, ObjectTransmissionInformation, block_sizes,
-};
+use asupersync_raptorq::parameters::{Limits, MAX_ESI, ObjectTransmissionInformation, block_sizes};
 use asupersync_raptorq::pipeline::{HEADER, Receiver, Sender, SymbolKey};
 use asupersync_raptorq::{Added, BlockDecoder, BlockEncoder, EncodingPlan};
 use raptorq_peer as peer;
@@ -100,8 +98,8 @@ fn objects_with_blocks_and_sub_blocks_pass_both_ways() {
         [(20_003u64, 48, 3, 4, 4), (9_999, 40, 2, 3, 8), (5_000, 64, 1, 8, 8), (777, 8, 5, 1, 8)]
     {
         let object = octets(length as usize, length);
-        let ours =
-            ObjectTransmissionInformation::new(length, size, blocks, sub_blocks, alignment).unwrap();
+        let ours = ObjectTransmissionInformation::new(length, size, blocks, sub_blocks, alignment)
+            .unwrap();
         let theirs = peer::ObjectTransmissionInformation::deserialize(&ours.to_bytes());
         assert_eq!(theirs.serialize(), ours.to_bytes());
         let encoder = peer::Encoder::new(&object, theirs);
@@ -135,8 +133,7 @@ fn objects_with_blocks_and_sub_blocks_pass_both_ways() {
         }
         assert!(decoded == Some(object.clone()), "the peer did not decode {ours:?}");
 
-        let mut receiver =
-            Receiver::new([7; 16], ours, key, &Limits::default(), 255).unwrap();
+        let mut receiver = Receiver::new([7; 16], ours, key, &Limits::default(), 255).unwrap();
         for (i, packet) in packets.iter().enumerate() {
             if i % 11 != 5 {
                 let _ = receiver.handle(packet);

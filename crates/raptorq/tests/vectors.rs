@@ -35,6 +35,11 @@ fn symbols_have_the_published_digests() {
     check(640, 64, 30, "362484c646c2be9870f9084d42f5a39f11152434c16e1a6e4d606a31c0e7a7d1");
     check(200, 8, 60, "dc5b0de037cae9f958744b5495d66999c14f697bd5e837d427d9c9c49d85a112");
     check(2056, 8, 300, "2ef001e0b6f3f5c97b8a599ad8693be52768a4a398c3f3040f32e5b1b12accce");
-    check(1_280_000, 1280, 1100, "6c279090ed82dcc2240954f750e4b7b2726eadfb34d38444d280ec1eb279d3bc");
+    check(
+        1_280_000,
+        1280,
+        1100,
+        "6c279090ed82dcc2240954f750e4b7b2726eadfb34d38444d280ec1eb279d3bc",
+    );
     check(80_000, 8, 10_050, "2c4b4cb8ae6730d731033be6e124a2b83c291017b5be5edbcf8d005e1f6f87fa");
 }

@@ -11,6 +11,10 @@ use std::sync::Arc;
 const TIMER_INTERVAL: u32 = 32;
 /// Polls from one look into the driver to the next; a multiple of the timers'.
 const DRIVER_INTERVAL: u32 = 64;
+/// How often a worker that was woken in vain looks again before it sleeps.
+const LOOKS: u32 = 16;
+/// Spins between two such looks: about a third of a microsecond.
+const LOOK_SPINS: u32 = 16;
 
 thread_local! {
     /// The queues of the worker that runs on this thread, so that a task it wakes lands there.
@@ -65,6 +69,8 @@ struct Turn {
     worker: usize,
     polls: u32,
     searching: bool,
+    /// Looks for work before the next sleep.
+    looks_left: u32,
     random: u32,
 }
 
@@ -92,7 +98,7 @@ impl Worker {
         let worker = local.worker;
         local.scheduler = shared.id();
         let random = (worker as u32).wrapping_mul(0x9e37_79b9) | 1;
-        let turn = Turn { shared, worker, polls: 0, searching: false, random };
+        let turn = Turn { shared, worker, polls: 0, searching: false, looks_left: 0, random };
         Worker { local: Some(Box::new(local)), turn }
     }
 
@@ -131,8 +137,23 @@ impl Turn {
                 self.found_work();
                 local.run(task);
             }
+            None if self.lingers() => {}
             None => self.park(local),
         }
+    }
+
+    /// A worker that was woken for work and came too late for it looks on for some microseconds. Where
+    /// tasks are that short there will be more, and while it looks nobody pays for waking it again: that
+    /// costs the waker as much as several such tasks.
+    fn lingers(&mut self) -> bool {
+        if !self.searching || self.looks_left == 0 {
+            return false;
+        }
+        self.looks_left -= 1;
+        for _ in 0..LOOK_SPINS {
+            std::hint::spin_loop();
+        }
+        true
     }
 
     /// Looks at the timers and, less often, into the driver, while there is always work to do.
@@ -210,6 +231,7 @@ impl Turn {
         let mut wakers = WakeList::new();
         shared.workers[self.worker].parker.park(&shared.seat, timeout, &mut wakers);
         self.searching = shared.idle.retract(self.worker, false);
+        self.looks_left = if self.searching { LOOKS } else { 0 };
         let help = local.batch(|| {
             wakers.wake();
             if shared.timers.bound(self.worker) != Time::MAX {

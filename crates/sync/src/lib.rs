@@ -1,8 +1,10 @@
 //! Locks, semaphores and notifications for tasks that can be cancelled.
 //!
-//! [`Mutex`] protects a value, [`Semaphore`] counts permits, [`Notify`] wakes without a value,
-//! [`OnceLock`] makes a value once, [`Barrier`] lets tasks meet. Lines are strictly first come, first served: whatever is released goes to the head of the line
-//! directly, and nobody who comes later overtakes. Guards and permits are obligations of the kernel,
+//! [`Mutex`] protects a value, [`RwLock`] one that many may read at once, [`Semaphore`] counts permits,
+//! [`Notify`] wakes without a value, [`OnceLock`] makes a value once, [`Barrier`] lets tasks meet.
+//! Lines are strictly first come, first served: whatever is released goes to the head of the line
+//! directly, and nobody who comes later overtakes. (A read-write lock has two lines, which take turns.)
+//! Guards and permits are obligations of the kernel,
 //! so that a region's report and the inspector can name who holds what, since which source line.
 //! [`Slots`](slots::Slots) is the machine beneath the semaphore; channels count their capacity with
 //! it too.
@@ -30,7 +32,7 @@
 //! responsiveness bound* of every async operation here.
 //!
 //! # Limitations
-//! - Guards borrow their mutex; there are no owned or mapped guards of [`Mutex`] yet.
+//! - Guards borrow their mutex; there are no owned or mapped guards of [`Mutex`] and [`RwLock`].
 //! - A mutex knows no priorities: a task being cancelled waits in line like any other.
 
 #![forbid(unsafe_code)]
@@ -43,6 +45,7 @@ mod mutant;
 mod mutex;
 mod notify;
 mod once;
+mod rwlock;
 mod semaphore;
 pub mod slots;
 
@@ -50,4 +53,5 @@ pub use barrier::Barrier;
 pub use mutex::{Mutex, MutexGuard};
 pub use notify::Notify;
 pub use once::OnceLock;
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};

@@ -28,6 +28,10 @@ mutants! {
     UnlockWithoutFence,
     /// A taker who found too few slots enters the line without looking again.
     EntryWithoutSecondLook,
+    /// A waiting writer leaves, and the readers that stood behind it are not looked at.
+    WriterLeavesReadersStand,
+    /// A reader's end does not look at the line.
+    ReaderLeavesSilently,
 }
 
 #[cfg(mutants)]

@@ -8,7 +8,7 @@
 mod host;
 
 use asupersync_core::primitive::{Arc, AtomicUsize, Ordering};
-use asupersync_sync::{Mutex, Notify, Semaphore};
+use asupersync_sync::{Mutex, Notify, RwLock, Semaphore};
 use host::{Boxed, in_task, poll};
 use loom::future::block_on;
 use loom::thread;
@@ -122,6 +122,36 @@ fn a_token_outlives_the_waiter_it_was_given_to() {
     leaver.join().unwrap();
 }
 
+fn a_reader_and_a_writer_exclude_each_other_and_both_get_in() {
+    let lock = Arc::new(RwLock::new(0));
+    let writer = {
+        let lock = lock.clone();
+        thread::spawn(move || in_task(move |cx, _| *block_on(lock.write(cx)).unwrap() += 1))
+    };
+    let reading = lock.clone();
+    in_task(move |cx, _| assert!(*block_on(reading.read(cx)).unwrap() <= 1));
+    writer.join().unwrap();
+    in_task(move |cx, _| assert_eq!(*lock.try_read(cx).unwrap(), 1));
+}
+
+fn a_waiting_writer_that_leaves_strands_no_reader() {
+    let lock = Arc::new(RwLock::new(()));
+    let leaver = {
+        let lock = lock.clone();
+        thread::spawn(move || {
+            in_task(move |cx, _| {
+                let mut waiter: Boxed<'_, _> = Box::pin(lock.write(cx));
+                drop(poll(&mut waiter));
+            });
+        })
+    };
+    in_task(move |cx, _| {
+        let _inside = block_on(lock.read(cx)).unwrap();
+        drop(block_on(lock.read(cx)).unwrap());
+    });
+    leaver.join().unwrap();
+}
+
 macro_rules! stories {
     ($($story:ident $(, broken by $mutant:ident)?;)*) => {
         mod holds {
@@ -144,5 +174,7 @@ stories! {
     a_permit_given_back_reaches_a_taker_on_its_way_into_line, broken by EntryWithoutSecondLook;
     permits_handed_to_a_waiter_that_leaves_are_not_lost, broken by GrantNotPassedOn;
     a_taker_racing_with_close_gets_a_permit_or_is_sent_home;
+    a_reader_and_a_writer_exclude_each_other_and_both_get_in, broken by UnlockWithoutFence;
+    a_waiting_writer_that_leaves_strands_no_reader, broken by WriterLeavesReadersStand;
     a_token_outlives_the_waiter_it_was_given_to, broken by NotifyTokenDropped;
 }

@@ -55,7 +55,8 @@ fn block_size(runner: &mut Runner, k: u32, memcpy: &mut dyn FnMut() -> f64) {
     let repair = k / 10;
     // Small blocks are repeated so that a round is long enough to time.
     let times = ((8 << 20) / bytes).max(1);
-    let block: Vec<u8> = (0..bytes).map(|i| (i as u32).wrapping_mul(0x9E37_79B9).to_be_bytes()[0]).collect();
+    let block: Vec<u8> =
+        (0..bytes).map(|i| (i as u32).wrapping_mul(0x9E37_79B9).to_be_bytes()[0]).collect();
     let rate = |took: Duration| mib_per_second(bytes * times, took);
     let oti = ObjectTransmissionInformation::new(bytes as u64, SYMBOL as u16, 1, 1, 8);
 
@@ -63,16 +64,15 @@ fn block_size(runner: &mut Runner, k: u32, memcpy: &mut dyn FnMut() -> f64) {
     let peer_plan = SourceBlockEncodingPlan::generate(k as u16);
     let mut output = vec![0; repair as usize * SYMBOL];
     let one_pass = |plan: &EncodingPlan, output: &mut [u8]| {
-        encode_symbols(Kernel::detect(), plan, &block, SYMBOL, k..k + repair, output).expect("sizes fit");
+        encode_symbols(Kernel::detect(), plan, &block, SYMBOL, k..k + repair, output)
+            .expect("sizes fit");
     };
     let peer_encode = |plan: &SourceBlockEncodingPlan| {
         SourceBlockEncoder::with_encoding_plan(0, &oti, &block, plan).repair_packets(0, repair)
     };
     let sides = vec![
         Side::new("", || rate(time(|| (0..times).for_each(|_| one_pass(&plan, &mut output))).0)),
-        Side::new(PEER, || {
-            rate(time(|| (0..times).for_each(|_| drop(peer_encode(&peer_plan)))).0)
-        }),
+        Side::new(PEER, || rate(time(|| (0..times).for_each(|_| drop(peer_encode(&peer_plan)))).0)),
         Side::new("memcpy", &mut *memcpy),
     ];
     runner.compare(&format!("raptorq_encode_k{k}"), "MiB/s", Better::Higher, sides);
@@ -83,9 +83,7 @@ fn block_size(runner: &mut Runner, k: u32, memcpy: &mut dyn FnMut() -> f64) {
     };
     let sides = vec![
         Side::new("", || rate(time(|| (0..times).for_each(|_| drop(keep()))).0)),
-        Side::new(PEER, || {
-            rate(time(|| (0..times).for_each(|_| drop(peer_encode(&peer_plan)))).0)
-        }),
+        Side::new(PEER, || rate(time(|| (0..times).for_each(|_| drop(peer_encode(&peer_plan)))).0)),
         Side::new("memcpy", &mut *memcpy),
     ];
     runner.compare(&format!("raptorq_encode_keep_k{k}"), "MiB/s", Better::Higher, sides);
@@ -131,9 +129,8 @@ fn block_size(runner: &mut Runner, k: u32, memcpy: &mut dyn FnMut() -> f64) {
                 EncodingPacket::new(PayloadId::new(0, esi), symbol.clone())
             };
             let packets: Vec<_> = received.clone().zip(&symbols).map(packet).collect();
-            let (one, decoded) = time(|| {
-                SourceBlockDecoder::new(0, &oti, bytes as u64).decode(packets)
-            });
+            let (one, decoded) =
+                time(|| SourceBlockDecoder::new(0, &oti, bytes as u64).decode(packets));
             assert!(decoded.as_deref() == Some(&block[..]), "the peer decoded something else");
             took += one;
         }

@@ -59,6 +59,9 @@ impl Drop for MaskGuard<'_> {
             inner.scopes.propagate(header, &mut effects);
         }
         effects.run();
+        if self.key == ScopeKey::BASE && header.wait.is_in() && header.cancelled_now().is_some() {
+            self.cx.task().wake();
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::primitive::Ordering;
 use crate::task::TaskRef;
 use crate::task::run::Ended;
 use std::sync::Arc;
+use std::sync::atomic::Ordering as StdOrdering;
 
 impl Region {
     /// A task of this region has published its outcome.
@@ -52,6 +53,7 @@ impl Region {
 
     /// The body has ended; the region closes when its children have.
     pub(crate) fn begin_close(self: &Arc<Self>) {
+        let last;
         {
             let mut inner = self.inner.lock();
             if inner.state != RegionState::Open {
@@ -59,14 +61,26 @@ impl Region {
             }
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
+            last = inner.may_advance();
         }
         self.observe(&Event::RegionClosing { region: self.id });
-        self.advance();
+        if last {
+            self.advance();
+        }
     }
 
-    /// Takes the close as far as it will go: finalizers when no child is left, then closed. Called after
-    /// every change that could be the last one.
+    /// Takes the close as far as it will go: finalizers when no child is left, then closed, then the same
+    /// for the parent. Called after every change that could be the last one.
     pub(super) fn advance(self: &Arc<Self>) {
+        // A loop and not a recursion: the tree may be deep.
+        let mut next = self.advance_one();
+        while let Some(parent) = next {
+            next = parent.advance_one();
+        }
+    }
+
+    /// One region's part; answers its parent when the region has closed.
+    fn advance_one(self: &Arc<Self>) -> Option<Arc<Region>> {
         enum Step {
             Finalize(u32, Finalizer),
             Close,
@@ -74,7 +88,7 @@ impl Region {
         let (step, entered, stale) = {
             let mut inner = self.inner.lock();
             if !inner.may_advance() {
-                return;
+                return None;
             }
             let entered = inner.state != RegionState::Finalizing;
             if entered {
@@ -96,7 +110,8 @@ impl Region {
                     (Step::Finalize(ordinal, finalizer), entered, stale)
                 }
                 None => {
-                    inner.state = inner.state.finalized();
+                    // Keeps everybody else from going on with this until it is `Closed`.
+                    inner.starting = true;
                     (Step::Close, false, None)
                 }
             }
@@ -105,7 +120,7 @@ impl Region {
             self.host.disarm_timer(stale);
         }
         match step {
-            Step::Close => self.closed(),
+            Step::Close => return self.closed(),
             Step::Finalize(ordinal, finalizer) => {
                 if entered {
                     self.observe(&Event::RegionFinalizing { region: self.id });
@@ -114,6 +129,7 @@ impl Region {
                 self.finalize(ordinal, finalizer);
             }
         }
+        None
     }
 
     /// Runs one finalizer as an ordinary task: masked, within the cleanup budget, outside every lock.
@@ -143,63 +159,68 @@ impl Region {
         task.submit();
     }
 
-    /// Everything after the last child and finalizer.
-    fn closed(self: &Arc<Self>) {
-        let (ledger, holders, timers, waker, opener) = {
+    /// Everything after the last child and finalizer. Answers the parent, which may be next.
+    fn closed(self: &Arc<Self>) -> Option<Arc<Region>> {
+        let (ledger, holders, opener) = {
             let mut inner = self.inner.lock();
-            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
-            (
-                std::mem::take(&mut inner.ledger),
-                std::mem::take(&mut inner.holders),
-                timers,
-                inner.waker.take(),
-                inner.opener.take(),
-            )
+            let ledger = std::mem::take(&mut inner.ledger);
+            (ledger, std::mem::take(&mut inner.holders), inner.opener.take())
         };
-        for timer in timers.into_iter().flatten() {
-            self.host.disarm_timer(timer);
-        }
         let mut leaks: Vec<LeakReport> =
             ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();
-        let holders: Vec<TaskRef> =
-            holders.into_iter().filter(|task| !unsettled(task).is_empty()).collect();
-        match &self.parent {
-            Some(parent) => parent.inner.lock().holders.extend(holders),
-            None => leaks.extend(holders.iter().flat_map(|task| {
-                let id = task.header().id;
-                unsettled(task).into_iter().map(move |(kind, site)| LeakReport {
-                    kind: kind.name(),
-                    task: id,
-                    site,
-                    age: None,
-                })
-            })),
+        if !holders.is_empty() {
+            self.rehome(holders, &mut leaks);
         }
         if mutant!(LeakNotReported) {
             leaks.clear();
         }
-        let (live, place) = {
+        let unresolved = leaks.len() as u32;
+        let (live, timers, waker) = {
             let mut inner = self.inner.lock();
-            inner.leaks.extend(leaks.iter().cloned());
-            (inner.live() as u32, inner.place)
+            inner.starting = false;
+            inner.leaks.append(&mut leaks);
+            inner.state = inner.state.finalized();
+            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
+            (inner.live() as u32, timers, inner.waker.take())
         };
-        self.observe(&Event::RegionClosed {
-            region: self.id,
-            live,
-            unresolved: leaks.len() as u32,
-        });
+        for timer in timers.into_iter().flatten() {
+            self.host.disarm_timer(timer);
+        }
+        self.observe(&Event::RegionClosed { region: self.id, live, unresolved });
         drop(opener);
+        let next = self.parent.as_ref().and_then(|parent| {
+            let (removed, last) = {
+                let mut inner = parent.inner.lock();
+                inner.ended += 1;
+                let removed = inner.regions.try_remove(self.place.load(StdOrdering::Relaxed));
+                (removed, inner.may_advance())
+            };
+            drop(removed);
+            last.then(|| Arc::clone(parent))
+        });
         if let Some(waker) = waker {
             crate::wake::wake(waker);
         }
+        next
+    }
+
+    /// Abort-class obligations that are still open belong to the parent from now on; without one they are
+    /// leaks.
+    fn rehome(&self, holders: Vec<TaskRef>, leaks: &mut Vec<LeakReport>) {
+        let holders = holders.into_iter().filter(|task| !unsettled(task).is_empty());
         if let Some(parent) = &self.parent {
-            let removed = {
-                let mut inner = parent.inner.lock();
-                inner.ended += 1;
-                inner.regions.try_remove(place)
-            };
-            drop(removed);
-            parent.advance();
+            let holders: Vec<TaskRef> = holders.collect();
+            parent.inner.lock().holders.extend(holders);
+            return;
+        }
+        for task in holders {
+            let id = task.header().id;
+            leaks.extend(unsettled(&task).into_iter().map(|(kind, site)| LeakReport {
+                kind: kind.name(),
+                task: id,
+                site,
+                age: None,
+            }));
         }
     }
 }

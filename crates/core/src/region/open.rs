@@ -150,14 +150,11 @@ where
     F: AsyncFnOnce(&Scope<E, C>) -> Result<T, E>,
 {
     let policy = options.policy;
-    let region = open(cx, options, site);
+    let (region, key) = open(cx, options, site);
     let scope = Scope::<E, C> {
         region: Arc::clone(&region),
         opener: cx.task().clone(),
         types: PhantomData,
-    };
-    let Some((_, key)) = region.inner.lock().opener.clone() else {
-        unreachable!("a region that was just opened has its opener")
     };
     let guard = Abandon { cx, region: &region, key };
     let ended = {
@@ -165,7 +162,10 @@ where
         poll_fn(|context| cx.poll_scoped(key, future.as_mut(), context)).await
     };
     // What the body was told must be read before the scope goes.
-    let told = cx.header().inner.lock().scopes.told_reason(key);
+    let told = match &ended {
+        BodyEnd::Returned(Err(_)) => cx.header().inner.lock().scopes.told_reason(key),
+        _ => None,
+    };
     let failed = !matches!(ended, BodyEnd::Returned(Ok(_)));
     if failed && region.cancelled_for().is_none() && !mutant!(FailFastIgnored) {
         let reason = CancelReason::new(CancelKind::FailFast)
@@ -174,14 +174,8 @@ where
         region.cancel(reason, Origin::Itself);
     }
     region.begin_close();
-    poll_fn(|context| {
-        let polled = region.poll_closed(context);
-        if polled.is_pending() {
-            cx.keep_scope_waker(key, context);
-        }
-        polled
-    })
-    .await;
+    // A cancellation reaches the region by itself; there is nothing that this future would do about it.
+    poll_fn(|context| region.poll_closed(context)).await;
     detach(cx, key);
     std::mem::forget(guard);
     let closed = assemble(&region, policy, ended, told);
@@ -192,7 +186,11 @@ where
     closed
 }
 
-fn open(cx: &TaskCx, options: RegionOptions, site: &'static Location<'static>) -> Arc<Region> {
+fn open(
+    cx: &TaskCx,
+    options: RegionOptions,
+    site: &'static Location<'static>,
+) -> (Arc<Region>, ScopeKey) {
     let header = cx.header();
     let (parent, inherited_deadline, own, account) = {
         let inner = header.inner.lock();
@@ -215,21 +213,24 @@ fn open(cx: &TaskCx, options: RegionOptions, site: &'static Location<'static>) -
     };
     // Cost is shared through accounts; the field says only what was set here.
     above.cost_quota = None;
-    let place =
-        Place { parent: Some(parent), opener: Some(cx.task().clone()), account, budget: above };
+    // The scope first: the region knows it from the start, so that a deadline that passes at once finds it.
+    let key = cx.open_scope(Child::new());
+    let opener = Some((cx.task().clone(), key));
+    let place = Place { parent: Some(parent), opener, account, budget: above };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
     let mut effects = Effects::default();
     {
         let mut inner = header.inner.lock();
-        let parent = inner.scopes.current;
-        let child = Child { parent, region: Some(Arc::clone(&region)), ..Child::new() };
-        let key = inner.scopes.insert(child);
-        region.attach(cx.task().clone(), key);
+        if let Some(child) = inner.scopes.child_mut(key) {
+            child.region = Some(Arc::clone(&region));
+        }
         // Opened in a cancelled scope: the region is cancelled from the start.
-        inner.scopes.propagate(header, &mut effects);
+        if inner.scopes.effective(key).is_some() {
+            inner.scopes.propagate(header, &mut effects);
+        }
     }
     effects.run();
-    region
+    (region, key)
 }
 
 fn detach(cx: &TaskCx, key: ScopeKey) {

@@ -1,5 +1,6 @@
 //! The typed half of a task: its stage, and the functions that know its type.
 
+use super::plain::PlainWait;
 use super::scopes::Scopes;
 use super::state::State;
 use super::{Extra, Header, Inner, TaskOptions, TaskRef};
@@ -10,7 +11,7 @@ use crate::id::TaskId;
 use crate::mutant::mutant;
 use crate::obligation::Slot;
 use crate::outcome::{Outcome, PanicPayload, Severity};
-use crate::primitive::{AtomicU32, AtomicUsize, Mutex, UnsafeCell};
+use crate::primitive::{AtomicBool, AtomicU32, AtomicUsize, Mutex, UnsafeCell};
 use crate::region::Region;
 use std::any::Any;
 use std::future::Future;
@@ -125,6 +126,8 @@ where
             ordinals: AtomicU32::new(0),
             draws: AtomicU32::new(0),
             obligation: Slot::empty(),
+            wait: PlainWait::none(),
+            nested: AtomicBool::new(false),
             spawned_at: site,
             cx: TaskCx::dangling(),
             inner: Mutex::new(Inner { scopes: Scopes::new(), joiner: None, extra }),
@@ -222,7 +225,10 @@ where
                 Err(panic) => Err(panic),
             };
             // Read before the future goes: its drop may run code that asks for checkpoints.
-            let told = (*raw.as_ptr()).told_reason();
+            let told = match &result {
+                Ok(Err(_)) => (*raw.as_ptr()).told_reason(),
+                _ => None,
+            };
             // A panic on the way out is worse than anything the body returned.
             let result = clear(stage).and(result);
             let finished = finish(result, told);

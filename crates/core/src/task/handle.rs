@@ -12,7 +12,6 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A spawned task, seen by who may join it.
@@ -196,12 +195,12 @@ impl TaskCx {
         if self.task().is_same(target) {
             return true;
         }
-        let mut region = Some(Arc::clone(&self.header().region));
+        let mut region = Some(&self.header().region);
         while let Some(here) = region {
-            if here.opener().is_some_and(|opener| opener.is_same(target)) {
+            if here.is_opened_by(target) {
                 return true;
             }
-            region = here.parent.clone();
+            region = here.parent.as_ref();
         }
         false
     }

@@ -59,10 +59,11 @@ impl Runnable {
         if region.observing {
             region.observe(&Event::PollEnd { task: header.id, ready: ended.is_some() });
         }
+        // Before `end_poll`, after which another thread may run the next step.
+        drop(step);
         if ended.is_none() && header.state.end_poll() == Next::Submit {
             task.submit();
         }
-        drop(step);
     }
 }
 
@@ -90,8 +91,8 @@ fn poll(task: &TaskRef) -> Option<Severity> {
     // SAFETY: this thread set RUNNING in `begin_poll`, and the task is not complete.
     let ended = unsafe { (header.vtable.poll)(task.as_raw(), &mut context) };
     if ended.is_none() && header.cancelled_now().is_some() && !header.state.woken_meanwhile() {
-        let stuck = header.inner.lock().scopes.is_stuck(ScopeKey::BASE);
-        if stuck {
+        let plain = header.wait.is_in();
+        if !plain && header.inner.lock().scopes.is_stuck(ScopeKey::BASE) {
             return Some(abandon(task));
         }
     }

@@ -336,6 +336,8 @@ impl Scopes {
         let word = self.effective(self.current).map_or(0, |reason| encode(reason.cancelled()));
         // Release pairs with the Acquire of `checkpoint`; the reason itself is read under the lock.
         header.eff.store(word, Ordering::Release);
+        // Relaxed: read only by the thread that polls the task, which is the one that enters scopes.
+        header.nested.store(self.current != ScopeKey::BASE, Ordering::Relaxed);
     }
 
     fn keys(&self) -> impl Iterator<Item = ScopeKey> {

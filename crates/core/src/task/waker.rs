@@ -15,6 +15,13 @@ pub(super) fn borrowed(task: &TaskRef) -> ManuallyDrop<Waker> {
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 
+/// Whether waking this wakes the task, and does nothing else.
+#[inline]
+pub(crate) fn is_of(waker: &Waker, task: &TaskRef) -> bool {
+    std::ptr::eq(waker.data(), task.as_raw().as_ptr().cast())
+        && std::ptr::eq(waker.vtable(), &raw const VTABLE)
+}
+
 /// # Safety
 /// `data` came from [`borrowed`] or [`clone`] and its count is still held by somebody.
 unsafe fn task(data: *const ()) -> ManuallyDrop<TaskRef> {

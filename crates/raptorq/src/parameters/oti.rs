@@ -99,7 +99,10 @@ impl fmt::Display for OtiError {
                  use more blocks or larger symbols"
             ),
             Self::Limit { bytes, limit } => {
-                write!(f, "{bytes} bytes are above the receiver's limit of {limit}; raise it to accept")
+                write!(
+                    f,
+                    "{bytes} bytes are above the receiver's limit of {limit}; raise it to accept"
+                )
             }
             Self::Reserved(octet) => write!(f, "the reserved octet is {octet}, not zero"),
         }
@@ -140,7 +143,7 @@ impl ObjectTransmissionInformation {
         if alignment == 0 {
             return Err(OtiError::Alignment);
         }
-        if symbol_size == 0 || symbol_size % u16::from(alignment) != 0 {
+        if symbol_size == 0 || !symbol_size.is_multiple_of(u16::from(alignment)) {
             return Err(OtiError::SymbolSize { symbol_size, alignment });
         }
         let total = transfer_length.div_ceil(u64::from(symbol_size));
@@ -190,7 +193,7 @@ impl ObjectTransmissionInformation {
             return Err(OtiError::Alignment);
         }
         let (al, t) = (u64::from(alignment), u64::from(max_payload));
-        if t == 0 || t % al != 0 {
+        if t == 0 || !t.is_multiple_of(al) {
             return Err(OtiError::SymbolSize { symbol_size: max_payload, alignment });
         }
         let total = transfer_length.div_ceil(t);
@@ -283,7 +286,12 @@ impl ObjectTransmissionInformation {
     fn blocks(&self) -> Partition {
         let total = self.transfer_length.div_ceil(u64::from(self.symbol_size));
         let z = u64::from(self.source_blocks);
-        Partition { long: total.div_ceil(z), short: total / z, long_parts: total % z, short_parts: z - total % z }
+        Partition {
+            long: total.div_ceil(z),
+            short: total / z,
+            long_parts: total % z,
+            short_parts: z - total % z,
+        }
     }
 
     /// K of source block `block`; `None` beyond the last block.
@@ -319,10 +327,7 @@ mod tests {
         assert_eq!(ObjectTransmissionInformation::from_bytes(oti.to_bytes()), Ok(oti));
         let mut bytes = oti.to_bytes();
         bytes[5] = 1;
-        assert_eq!(
-            ObjectTransmissionInformation::from_bytes(bytes),
-            Err(OtiError::Reserved(1))
-        );
+        assert_eq!(ObjectTransmissionInformation::from_bytes(bytes), Err(OtiError::Reserved(1)));
     }
 
     #[test]

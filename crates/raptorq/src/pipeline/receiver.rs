@@ -58,10 +58,14 @@ impl fmt::Display for Rejection {
         match self {
             Self::Length(octets) => write!(f, "{octets} octets are no packet of this object"),
             Self::NoSuchBlock(block) => write!(f, "the object has no block {block}"),
-            Self::Tag => f.write_str("the tag does not match; the packet was not made for this place"),
+            Self::Tag => {
+                f.write_str("the tag does not match; the packet was not made for this place")
+            }
             Self::Duplicate => f.write_str("the symbol was received before"),
             Self::Late => f.write_str("the block is complete already"),
-            Self::Window => f.write_str("the window is full; take blocks or let the sender slow down"),
+            Self::Window => {
+                f.write_str("the window is full; take blocks or let the sender slow down")
+            }
             Self::Decode(error) => error.fmt(f),
         }
     }
@@ -147,9 +151,7 @@ impl Receiver {
     #[must_use]
     pub fn memory_bound(&self) -> u64 {
         let symbols = self.context.oti.symbols_in_block(0).unwrap_or(0) + MAX_OVERHEAD;
-        self.window as u64
-            * u64::from(symbols)
-            * (u64::from(self.context.oti.symbol_size()) + 128)
+        self.window as u64 * u64::from(symbols) * (u64::from(self.context.oti.symbol_size()) + 128)
     }
 
     /// Takes a packet.
@@ -194,8 +196,9 @@ impl Receiver {
         }
         let decoder = match self.open.entry(number) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => entry
-                .insert(BlockDecoder::new(symbols, symbol_size).map_err(Rejection::Decode)?),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(BlockDecoder::new(symbols, symbol_size).map_err(Rejection::Decode)?)
+            }
         };
         match decoder.add(id.esi(), symbol.to_vec()).map_err(Rejection::Decode)? {
             Added::Stored => Ok(Accepted::Stored),

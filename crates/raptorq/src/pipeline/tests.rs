@@ -48,8 +48,8 @@ fn an_object_survives_losses_with_blocks_and_sub_blocks() {
     for (length, size, blocks, sub_blocks, alignment) in
         [(1, 1, 1, 1, 1), (10_001, 40, 7, 3, 4), (50_000, 128, 3, 1, 8), (4_096, 64, 1, 8, 8)]
     {
-        let oti =
-            ObjectTransmissionInformation::new(length, size, blocks, sub_blocks, alignment).unwrap();
+        let oti = ObjectTransmissionInformation::new(length, size, blocks, sub_blocks, alignment)
+            .unwrap();
         let lose_a_fifth = |count: usize, packet: &[u8]| {
             if count % 5 == 2 { Vec::new() } else { vec![packet.to_vec()] }
         };

@@ -99,10 +99,12 @@ impl Dense {
 
     /// `(pivot column, coefficients, combination)` of each row.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, &[u64], &[u64])> {
-        self.pivots.iter().zip(self.rows.chunks_exact(2 * self.words.max(1))).map(|(&pivot, row)| {
-            let (coefficients, combination) = row.split_at(self.words);
-            (pivot, coefficients, combination)
-        })
+        self.pivots.iter().zip(self.rows.chunks_exact(2 * self.words.max(1))).map(
+            |(&pivot, row)| {
+                let (coefficients, combination) = row.split_at(self.words);
+                (pivot, coefficients, combination)
+            },
+        )
     }
 
     /// Solves for the free columns with the HDPC rows (`h` rows of `words` planes each); `None` when

@@ -193,7 +193,8 @@ impl<'a> Peeler<'a> {
 
     /// Takes a decided column out of every row.
     fn remove(&mut self, column: u32) {
-        let range = self.starts[column as usize] as usize..self.starts[column as usize + 1] as usize;
+        let range =
+            self.starts[column as usize] as usize..self.starts[column as usize + 1] as usize;
         for index in range {
             let row = self.rows[index];
             let rest = &mut self.rest[row as usize];

@@ -1,10 +1,10 @@
 //! AVX2: 32 octets a vector, multiplied by GFNI where the machine has it and by shuffles elsewhere.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_and_si256,
+    __m128i, __m256i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_sfence, _mm256_and_si256,
     _mm256_broadcastsi128_si256, _mm256_gf2p8affine_epi64_epi8, _mm256_loadu_si256,
     _mm256_set1_epi8, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8,
-    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
+    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_stream_si256, _mm256_xor_si256,
 };
 
 use super::generic::{self, Combine, Job, Vector};
@@ -28,6 +28,16 @@ macro_rules! vector_basics {
         unsafe fn store(self, to: *mut u8) {
             // SAFETY: 32 writable octets by the caller's promise.
             unsafe { _mm256_storeu_si256(to.cast(), self.0) }
+        }
+        #[inline(always)]
+        unsafe fn stream(self, to: *mut u8) {
+            // SAFETY: 32 writable octets, aligned, by the caller's promise; `fence` follows.
+            unsafe { _mm256_stream_si256(to.cast(), self.0) }
+        }
+        #[inline(always)]
+        fn fence() {
+            // SAFETY: SSE is part of x86-64.
+            unsafe { _mm_sfence() }
         }
         #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
@@ -88,10 +98,7 @@ unsafe impl Vector for Shuffle {
             let nibble = _mm256_set1_epi8(15);
             let lows = _mm256_and_si256(self.0, nibble);
             let highs = _mm256_and_si256(_mm256_srli_epi64::<4>(self.0), nibble);
-            Self(_mm256_xor_si256(
-                _mm256_shuffle_epi8(low, lows),
-                _mm256_shuffle_epi8(high, highs),
-            ))
+            Self(_mm256_xor_si256(_mm256_shuffle_epi8(low, lows), _mm256_shuffle_epi8(high, highs)))
         }
     }
 }

@@ -1,8 +1,9 @@
 //! AVX-512 with GFNI: 64 octets a vector.
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512,
-    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_xor_si512,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm_sfence, _mm512_gf2p8affine_epi64_epi8,
+    _mm512_loadu_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_si512,
+    _mm512_stream_si512, _mm512_xor_si512,
 };
 
 use super::MATRICES;
@@ -30,6 +31,16 @@ unsafe impl Vector for Gfni {
     unsafe fn store(self, to: *mut u8) {
         // SAFETY: 64 writable octets by the caller's promise.
         unsafe { _mm512_storeu_si512(to.cast(), self.0) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut u8) {
+        // SAFETY: 64 writable octets, aligned, by the caller's promise; `fence` follows.
+        unsafe { _mm512_stream_si512(to.cast(), self.0) }
+    }
+    #[inline(always)]
+    fn fence() {
+        // SAFETY: SSE is part of x86-64.
+        unsafe { _mm_sfence() }
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {

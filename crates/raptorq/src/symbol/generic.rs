@@ -23,6 +23,13 @@ pub(super) unsafe trait Vector: Copy {
     /// # Safety
     /// As [`zero`](Self::zero); `to` is writable for `BYTES` octets, of any alignment.
     unsafe fn store(self, to: *mut u8);
+    /// Stores past the caches.
+    ///
+    /// # Safety
+    /// As [`store`](Self::store), and `to` is a multiple of `BYTES`.
+    unsafe fn stream(self, to: *mut u8);
+    /// Orders streamed stores before all later ones.
+    fn fence();
     /// # Safety
     /// As [`zero`](Self::zero).
     unsafe fn add(self, other: Self) -> Self;
@@ -118,6 +125,8 @@ pub(super) unsafe fn run<V: Vector>(job: &Job<'_>) {
 
 /// How many sums ahead the inputs are asked for: they are far apart and mostly not in the cache.
 const AHEAD: usize = 16;
+/// Octets of output that the caches are taken not to hold.
+const FAR: usize = 1 << 20;
 
 /// # Safety
 /// As [`run`], and `N * V::BYTES == 64 * job.lines`.
@@ -127,15 +136,20 @@ unsafe fn run_width<V: Vector, const N: usize>(job: &Job<'_>) {
         // SAFETY: the caller's promise.
         unsafe {
             match step {
-                Step::Sums(sums) => run_sums::<V, N>(job, sums),
+                Step::Sums(sums) => {
+                    run_sums::<V, N>(job, sums);
+                    if sums.target == Target::Outputs {
+                        V::fence();
+                    }
+                }
                 Step::Linear { to, from, factors } => {
                     run_linear::<V, N>(job.slab, to, from, factors);
                 }
-                Step::Load { slots } => run_load::<V, N>(job, slots),
-                Step::Fold { to, from, count } => {
-                    run_fold::<V, N>(job.slab, *to, *from, *count);
+                Step::Load => run_load::<V, N>(job),
+                Step::Fold { to, from } => run_fold::<V, N>(job.slab, *to, from),
+                Step::Scan { to, rows, pairs, slots } => {
+                    run_scan::<V, N>(job.slab, *to, *rows, pairs, slots);
                 }
-                Step::Scan { to, rows, pairs } => run_scan::<V, N>(job.slab, *to, *rows, pairs),
             }
         }
     }
@@ -150,7 +164,7 @@ unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
     // SAFETY: inputs listed are below `program.inputs()`, by the program's invariants.
     unsafe {
         for &input in coming.by_ref().take(AHEAD) {
-            ask::<V, N>(job, input);
+            ask::<V, N>(job, usize::from(input));
         }
     }
     for run in &step.runs {
@@ -177,9 +191,9 @@ unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
 /// # Safety
 /// `input` is below `job.program.inputs()`, and the conditions of [`Job`] hold.
 #[inline(always)]
-unsafe fn ask<V: Vector, const N: usize>(job: &Job<'_>, input: u16) {
+unsafe fn ask<V: Vector, const N: usize>(job: &Job<'_>, input: usize) {
     // SAFETY: `inputs` has that many rows.
-    let row = unsafe { *job.inputs.add(input as usize) }.as_ptr().wrapping_add(job.at);
+    let row = unsafe { *job.inputs.add(input) }.as_ptr().wrapping_add(job.at);
     for line in 0..N * V::BYTES / 64 {
         V::prefetch(row.wrapping_add(64 * line));
     }
@@ -205,17 +219,22 @@ unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
     };
     let length = if LENGTH == 0 { run.length as usize } else { LENGTH };
     let advance = run.words();
+    // Lines of a large output are not read again soon, and need not be fetched to be written whole.
+    let stream = step.target == Target::Outputs
+        && job.program.outputs() * job.stride > FAR
+        && (base as usize).is_multiple_of(64)
+        && stride.is_multiple_of(64);
     for _ in 0..run.count {
         // SAFETY: by the program's invariants the words are a target, an input if the run has them,
         // and `length` slots, all in bounds of the job's slab, inputs and output, whose sizes are the
-        // conditions of `Job`.
+        // conditions of `Job`. Streamed stores are to multiples of 64.
         unsafe {
             let to = base.add(*words as usize * stride);
             let mut sums = [V::zero(); N];
             let mut slots = words.add(1);
             if run.input {
                 if let Some(&input) = coming.next() {
-                    ask::<V, N>(job, input);
+                    ask::<V, N>(job, usize::from(input));
                 }
                 let row = (*job.inputs.add(*slots as usize)).as_ptr().add(job.at);
                 slots = slots.add(1);
@@ -229,8 +248,14 @@ unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
                     *value = value.add(V::load(slot.add(i * V::BYTES)));
                 }
             }
-            for (i, value) in sums.iter().enumerate() {
-                value.store(to.add(i * V::BYTES));
+            if stream {
+                for (i, value) in sums.iter().enumerate() {
+                    value.stream(to.add(i * V::BYTES));
+                }
+            } else {
+                for (i, value) in sums.iter().enumerate() {
+                    value.store(to.add(i * V::BYTES));
+                }
             }
             words = words.add(advance);
         }
@@ -238,19 +263,19 @@ unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
 }
 
 /// # Safety
-/// As [`run_width`]; `slots` are those of a [`Step::Load`] of the job's program.
+/// As [`run_width`]; the job's program has a [`Step::Load`].
 #[inline(always)]
-unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>, slots: &[u16]) {
+unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>) {
     let width = N * V::BYTES;
-    for (i, &slot) in slots.iter().enumerate() {
-        // SAFETY: there are at most as many slots as inputs and each is below `program.slots()`, by
-        // the program's invariants; the input asked for is one of them.
+    for i in 0..job.program.inputs() {
+        // SAFETY: there are at least as many slots as inputs, by the program's invariants; the input
+        // asked for is one of them.
         unsafe {
-            if i + AHEAD < slots.len() {
-                ask::<V, N>(job, (i + AHEAD) as u16);
+            if i + AHEAD < job.program.inputs() {
+                ask::<V, N>(job, i + AHEAD);
             }
             let row = (*job.inputs.add(i)).as_ptr().add(job.at);
-            let to = job.slab.add(usize::from(slot) * width);
+            let to = job.slab.add(i * width);
             let mut values = [V::zero(); N];
             for (v, value) in values.iter_mut().enumerate() {
                 *value = V::load(row.add(v * V::BYTES));
@@ -265,14 +290,19 @@ unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>, slots: &[u16]) {
 /// # Safety
 /// As [`run_width`]; the arguments are those of a [`Step::Fold`] of the job's program.
 #[inline(always)]
-unsafe fn run_fold<V: Vector, const N: usize>(slab: *mut u8, to: u32, from: u32, count: u32) {
+unsafe fn run_fold<V: Vector, const N: usize>(slab: *mut u8, to: u32, from: &[u16]) {
     let width = N * V::BYTES;
-    for i in 0..count as usize * N {
-        // SAFETY: both ranges of slots end within `program.slots()`, by the program's invariants.
-        unsafe {
-            let to = slab.add(to as usize * width + i * V::BYTES);
-            let from = slab.add(from as usize * width + i * V::BYTES);
-            V::load(to).add(V::load(from)).store(to);
+    // SAFETY: the slots read, and as many from `to` on, are below `program.slots()`, by the program's
+    // invariants.
+    unsafe {
+        let mut to = slab.add(to as usize * width);
+        for &from in from {
+            let from = slab.add(usize::from(from) * width);
+            for v in 0..N {
+                let offset = v * V::BYTES;
+                V::load(to.add(offset)).add(V::load(from.add(offset))).store(to.add(offset));
+            }
+            to = to.add(width);
         }
     }
 }
@@ -314,9 +344,10 @@ unsafe fn run_scan<V: Vector, const N: usize>(
     to: u32,
     rows: u32,
     pairs: &[(u8, u8)],
+    slots: &[u16],
 ) {
     let width = N * V::BYTES;
-    // SAFETY: slots `0..=pairs.len()` and `to..to + rows` are below `program.slots()` and each pair is
+    // SAFETY: `slots`, one more than there are pairs, and `to..to + rows` are below `program.slots()` and each pair is
     // below `rows`, by the program's invariants.
     unsafe {
         let alpha = V::factor(2);
@@ -325,8 +356,8 @@ unsafe fn run_scan<V: Vector, const N: usize>(
             V::zero().store(rows_at.add(i * V::BYTES));
         }
         let mut z = [V::zero(); N];
-        let mut slot = slab.cast_const();
-        for &(a, b) in pairs {
+        for (&(a, b), &slot) in pairs.iter().zip(slots) {
+            let slot = slab.add(usize::from(slot) * width).cast_const();
             let a = rows_at.add(usize::from(a) * width);
             let b = rows_at.add(usize::from(b) * width);
             for (v, z) in z.iter_mut().enumerate() {
@@ -337,8 +368,9 @@ unsafe fn run_scan<V: Vector, const N: usize>(
                 sum_a.store(a.add(offset));
                 sum_b.store(b.add(offset));
             }
-            slot = slot.add(width);
         }
+        let last = slots.last().map_or(0, |&slot| usize::from(slot));
+        let slot = slab.add(last * width).cast_const();
         for (v, z) in z.iter_mut().enumerate() {
             *z = z.mul(alpha).add(V::load(slot.add(v * V::BYTES)));
         }

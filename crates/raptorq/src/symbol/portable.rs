@@ -28,6 +28,13 @@ unsafe impl Vector for Word {
         unsafe { to.cast::<u64>().write_unaligned(self.0) }
     }
     #[inline(always)]
+    unsafe fn stream(self, to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to) }
+    }
+    #[inline(always)]
+    fn fence() {}
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         Self(self.0 ^ other.0)
     }

@@ -142,6 +142,16 @@ impl SumsBuilder {
         self.slots.push(word(slot.wrapping_sub(self.base)));
     }
 
+    /// Whether the sum begun has at most one slot, which is the one it would go to.
+    pub(crate) fn is_only(&self, to: u32) -> bool {
+        self.slots == [word(to.wrapping_sub(self.base))]
+    }
+
+    /// Drops the sum begun.
+    pub(crate) fn cancel(&mut self) {
+        self.slots.clear();
+    }
+
     /// Completes a sum. It will run after all sums of lower `level`, in any order within its own.
     pub(crate) fn end(&mut self, level: u32, to: u32, input: Option<u32>) {
         let sum = (level, self.words.len() as u32, self.slots.len() as u32, input.is_some());
@@ -215,23 +225,18 @@ pub(crate) enum Step {
         /// `to.len() * from.len()` factors.
         factors: Vec<u8>,
     },
-    /// `slots[i] = input i`, in the order of the inputs: memory is read as it lies.
-    Load {
-        /// Slots written.
-        slots: Vec<u16>,
-    },
-    /// `to + i += from + i` for `count` slots.
+    /// Slot `i` gets input `i`, for all inputs: memory is read and written as it lies.
+    Load,
+    /// Slot `to + i` gets slot `from[i]` added.
     Fold {
         /// First slot written.
         to: u32,
-        /// First slot read.
-        from: u32,
-        /// How many.
-        count: u32,
+        /// Slots read.
+        from: Vec<u16>,
     },
-    /// The HDPC rows: `z = alpha * z + slot[c]` over slots `0..=pairs.len()`; after slot `c` both
-    /// slots of `pairs[c]`, counted from `to`, get `z`; after the last, slot `to + i` gets
-    /// `alpha^i * z`.
+    /// The HDPC rows: `z = alpha * z + slots[c]` for each `c`; then both slots of `pairs[c]`, counted
+    /// from `to`, get `z` added, or after the last, which has no pair, slot `to + i` gets
+    /// `alpha^i * z` added.
     Scan {
         /// First of the `rows` slots written.
         to: u32,
@@ -239,6 +244,8 @@ pub(crate) enum Step {
         rows: u32,
         /// Row pairs, each below `rows`.
         pairs: Vec<(u8, u8)>,
+        /// Slots read: one more than there are pairs.
+        slots: Vec<u16>,
     },
 }
 
@@ -281,21 +288,19 @@ impl Program {
                         assert!(from.iter().all(below(slots)), "slot out of bounds");
                     }
                 }
-                Step::Load { slots: to } => {
-                    assert!(to.len() <= inputs as usize, "load of more than the inputs");
-                    assert!(to.iter().all(|&slot| u32::from(slot) < slots), "slot out of bounds");
-                }
-                Step::Fold { to, from, count } => {
-                    let end = to.max(from).checked_add(*count);
-                    assert!(end.is_some_and(|end| end <= slots), "fold out of bounds");
+                Step::Load => assert!(inputs <= slots, "load of more than the slots"),
+                Step::Fold { to, from } => {
+                    assert!(to.checked_add(from.len() as u32).is_some_and(|end| end <= slots));
+                    assert!(from.iter().all(|&slot| u32::from(slot) < slots), "fold from");
                 }
                 Step::Linear { to, from, factors } => {
                     assert!(to.iter().chain(from).all(|&slot| slot < slots), "slot out of bounds");
                     assert!(to.len() * from.len() == factors.len(), "factors missing");
                 }
-                Step::Scan { to, rows, pairs } => {
+                Step::Scan { to, rows, pairs, slots: from } => {
                     assert!(to.checked_add(*rows).is_some_and(|end| end <= slots), "rows");
-                    assert!(pairs.len() < *to as usize, "scan runs into its rows");
+                    assert!(from.len() == pairs.len() + 1, "scan of another length");
+                    assert!(from.iter().all(|&slot| u32::from(slot) < slots), "scan from");
                     let inside = |&(a, b): &(u8, u8)| u32::from(a) < *rows && u32::from(b) < *rows;
                     assert!(pairs.iter().all(inside), "pair out of bounds");
                 }
@@ -338,13 +343,11 @@ impl Program {
     /// Bytes of heap that the program holds.
     pub(crate) fn bytes(&self) -> usize {
         let of = |step: &Step| match step {
-            Step::Sums(sums) => {
-                12 * sums.runs.len() + 2 * (sums.words.len() + sums.inputs.len())
-            },
+            Step::Sums(sums) => 12 * sums.runs.len() + 2 * (sums.words.len() + sums.inputs.len()),
             Step::Linear { to, from, factors } => 4 * (to.len() + from.len()) + factors.len(),
-            Step::Scan { pairs, .. } => 2 * pairs.len(),
-            Step::Load { slots } => 2 * slots.len(),
-            Step::Fold { .. } => 0,
+            Step::Scan { pairs, slots, .. } => 2 * (pairs.len() + slots.len()),
+            Step::Load => 0,
+            Step::Fold { from, .. } => 2 * from.len(),
         };
         self.steps.iter().map(of).sum()
     }

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::{
     __m128i, _MM_HINT_T0, _mm_and_si128, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
-    _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi64, _mm_storeu_si128, _mm_xor_si128,
+    _mm_setzero_si128, _mm_sfence, _mm_shuffle_epi8, _mm_srli_epi64, _mm_storeu_si128,
+    _mm_stream_si128, _mm_xor_si128,
 };
 
 use super::NIBBLES;
@@ -30,6 +31,16 @@ unsafe impl Vector for Shuffle {
     unsafe fn store(self, to: *mut u8) {
         // SAFETY: 16 writable octets by the caller's promise.
         unsafe { _mm_storeu_si128(to.cast(), self.0) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut u8) {
+        // SAFETY: 16 writable octets, aligned, by the caller's promise; `fence` follows.
+        unsafe { _mm_stream_si128(to.cast(), self.0) }
+    }
+    #[inline(always)]
+    fn fence() {
+        // SAFETY: SSE is part of x86-64.
+        unsafe { _mm_sfence() }
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
