@@ -66,7 +66,7 @@
 //! - The kernel's types are at the root: [`Cx`], [`Scope`], [`Outcome`], [`Budget`],
 //!   [`CancelReason`], [`Error`].
 //! - [`channel`] (mpsc, oneshot), [`sync`] (locks, semaphores, notifications), [`combinator`] (join,
-//!   race, timeout), [`time`] (intervals).
+//!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`time`] (intervals).
 //! - [`io`] (traits and helpers), [`net`] (TCP), [`os`] (signals).
 //! - [`runtime`] and [`lab`]: the two hosts.
 //! - [`prelude`]: what most files want.

@@ -91,7 +91,8 @@ enum Backup<T, E> {
 ///
 /// # Cancel safety
 /// Awaited, both end by themselves and are told. The loser's effect may have happened all the same, so
-/// hedge operations that may be done twice. A cancel request is answered when both have ended; a wait
+/// hedge operations that may be done twice. When the enclosing scope is cancelled, what the tries answer
+/// to that counts as any answer does. A cancel request is answered when both have ended; a wait
 /// for the delay ends within one poll.
 #[track_caller]
 pub fn hedge<'a, C, T, E, P, B>(

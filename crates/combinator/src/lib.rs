@@ -10,6 +10,7 @@
 //! - [`race`], [`race_all`]: the value of the first to finish.
 //! - [`timeout`], [`timeout_at`]: one future and a time limit.
 //! - [`quorum`]: enough successes of many.
+//! - [`map_reduce`]: many to one, a few at a time. [`pipeline`]: stage after stage, with backpressure.
 //! - [`hedge`]: a backup beside a slow first try; [`Latencies`] say how slow is slow.
 //!
 //! One after the other, in the caller's own scope:
@@ -85,7 +86,9 @@ mod drive;
 mod first_ok;
 mod hedge;
 mod list;
+mod map_reduce;
 mod pause;
+mod pipeline;
 mod quorum;
 mod rate_limit;
 mod retry;
@@ -98,6 +101,8 @@ pub use crate::bulkhead::{Bulkhead, BulkheadError};
 pub use crate::circuit_breaker::{BreakerError, BreakerState, CircuitBreaker};
 pub use crate::first_ok::{FirstOkError, first_ok};
 pub use crate::hedge::{HedgeError, Latencies, hedge};
+pub use crate::map_reduce::map_reduce;
+pub use crate::pipeline::{Pipeline, pipeline};
 pub use crate::quorum::{QuorumError, quorum};
 pub use crate::rate_limit::{RateLimitError, RateLimiter};
 pub use crate::retry::{Jitter, RetryError, RetryPolicy, retry, retry_if};
@@ -215,18 +220,29 @@ where
     V: 'a,
     E: From<Cancelled> + 'a,
 {
-    let site = Location::caller();
-    let futures: Vec<F> = futures.into_iter().collect();
-    async move {
-        let list = List::new(cx, Result::is_err, futures);
-        let finish = |list: Pin<&mut List<'a, F>>, first_error| match first_error {
-            Some(index) => list.get_mut().take(index)?.err().map(Err),
-            None => Some(list.get_mut().take_all()?.into_iter().collect()),
-        };
-        match Drive::new(cx, site, CancelKind::FailFast, list, finish).await {
-            Some(result) => result,
-            None => Err(drive::cancelled(cx, "try_join_all", site).await.into()),
-        }
+    try_join_list(cx, "try_join_all", Location::caller(), futures.into_iter().collect())
+}
+
+/// [`try_join_all`] under another name and line.
+pub(crate) async fn try_join_list<'a, F, V, E>(
+    cx: &'a TaskCx,
+    label: &'static str,
+    site: &'static Location<'static>,
+    futures: Vec<F>,
+) -> Result<Vec<V>, E>
+where
+    F: Future<Output = Result<V, E>> + 'a,
+    V: 'a,
+    E: From<Cancelled> + 'a,
+{
+    let list = List::new(cx, Result::is_err, futures);
+    let finish = |list: Pin<&mut List<'a, F>>, first_error| match first_error {
+        Some(index) => list.get_mut().take(index)?.err().map(Err),
+        None => Some(list.get_mut().take_all()?.into_iter().collect()),
+    };
+    match Drive::new(cx, site, CancelKind::FailFast, list, finish).await {
+        Some(result) => result,
+        None => Err(drive::cancelled(cx, label, site).await.into()),
     }
 }
 

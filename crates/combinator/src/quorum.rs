@@ -120,7 +120,8 @@ impl Tally {
 /// # Cancel safety
 /// Awaited, every branch ends by itself and is told when it is no longer needed. Values of branches
 /// beyond the quorum, and successes when it is not reached, are dropped: give them to operations that
-/// may succeed unheard (a write to a replica). A cancel request is answered when the last branch has
+/// may succeed unheard (a write to a replica). When the enclosing scope is cancelled, what the branches
+/// answer to that counts as any answer does. A cancel request is answered when the last branch has
 /// ended; a branch that waits for nothing of the kernel's is dropped within one poll.
 #[track_caller]
 pub fn quorum<'a, F, T, E>(
