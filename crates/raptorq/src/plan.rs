@@ -33,8 +33,8 @@ pub(crate) struct Plan {
     result: usize,
 }
 
-/// From this K' on a plan reads each source symbol once only.
-const STREAMED: u32 = 3_000;
+/// Up to so many columns, tiles of 256 octets and the sources stay in the second cache.
+const SHORT: usize = 3_000;
 
 /// What one pass of a plan costs, in vector operations for each source symbol.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,7 +66,7 @@ impl Plan {
         let rank = dense.accepted.len() as u32;
         // A long block's sources are far away: they are read once, in order, to slots of their own,
         // which then serve their pivots, and the second pass gives differences to the first.
-        let streamed = k_prime >= STREAMED;
+        let streamed = l as usize > SHORT;
         let mut place: Vec<u32> = (0..l).collect();
         let mut residual_at = l;
         if streamed {
@@ -400,8 +400,8 @@ impl Tile {
 /// two of them. What is left over at both ends shares a tile where it can.
 fn tiles(columns: usize, symbol_size: usize, head: usize) -> Vec<Tile> {
     let widest = match columns {
-        0..=3_000 => 4,
-        3_001..=20_000 => 2,
+        0..=SHORT => 4,
+        ..=20_000 => 2,
         _ => 1,
     };
     let head = head.min(symbol_size);
@@ -445,8 +445,10 @@ pub(crate) fn execute(
 ) -> Option<Intermediate> {
     let (slots, columns) = (plan.program.slots(), plan.parameters.l as usize);
     let symbol_size = inputs.length();
-    // Rows that are no multiple of a line apart have no common lines.
-    let head = if symbol_size.is_multiple_of(64) { head } else { 0 };
+    // Rows that are no multiple of a line apart have no common lines, and those of a short block are
+    // near enough for it not to matter.
+    let lined = symbol_size.is_multiple_of(64) && columns > SHORT;
+    let head = if lined { head } else { 0 };
     let all = tiles(columns, symbol_size, head);
     let mut slab = zeroed(slots * all.iter().map(|tile| tile.lines).max()?);
     let mut kept = Intermediate { tiles: Vec::new(), lines: Vec::new(), columns };
