@@ -19,7 +19,8 @@ use std::sync::Arc;
 use crate::parameters::BlockParameters;
 use crate::solver::{Inverse, Solver};
 use crate::symbol::{
-    Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed,
+    Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, prefetch, word,
+    zeroed,
 };
 use crate::tuple::Tuple;
 
@@ -32,8 +33,8 @@ pub(crate) struct Plan {
     result: usize,
 }
 
-/// From this K' on a plan reads each source symbol once only.
-const STREAMED: u32 = 3_000;
+/// Up to so many columns, tiles of 256 octets and the sources stay in the second cache.
+const SHORT: usize = 3_000;
 
 /// What one pass of a plan costs, in vector operations for each source symbol.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +66,7 @@ impl Plan {
         let rank = dense.accepted.len() as u32;
         // A long block's sources are far away: they are read once, in order, to slots of their own,
         // which then serve their pivots, and the second pass gives differences to the first.
-        let streamed = k_prime >= STREAMED;
+        let streamed = l as usize > SHORT;
         let mut place: Vec<u32> = (0..l).collect();
         let mut residual_at = l;
         if streamed {
@@ -286,7 +287,8 @@ impl<'a> Tables<'a> {
 
 /// Encoding symbols to write from the slots of a [`Plan`]: programs for `ROWS` output rows each.
 pub(crate) struct Emission {
-    programs: Vec<Program>,
+    /// Each with the rows it writes, ascending.
+    programs: Vec<(Program, Vec<u16>)>,
 }
 
 impl Emission {
@@ -304,19 +306,20 @@ impl Emission {
         let mut symbols = symbols.peekable();
         while let Some(&(first, _)) = symbols.peek() {
             let mut program = SumsBuilder::new(Target::Outputs, symbols.len().min(Self::ROWS));
-            let (chunk, mut rows) = (first / Self::ROWS, 0);
+            let (chunk, mut rows) = (first / Self::ROWS, Vec::with_capacity(symbols.len().min(Self::ROWS)));
             // Chunks without symbols become empty programs.
             while programs.len() < chunk {
-                programs.push(Program::new(0, 0, 0, Vec::new()));
+                programs.push((Program::new(0, 0, 0, Vec::new()), Vec::new()));
             }
             while let Some((row, isi)) = symbols.next_if(|&(row, _)| row / Self::ROWS == chunk) {
                 let row = row % Self::ROWS;
                 Tuple::new(parameters, isi).columns(parameters, |column| program.add(column));
                 program.end((row / Self::NEAR) as u32, row as u32, None);
-                rows = row as u32 + 1;
+                rows.push(row as u16);
             }
             let steps = vec![Step::Sums(program.finish())];
-            programs.push(Program::new(parameters.l, 0, rows, steps));
+            let outputs = rows.last().map_or(0, |&row| u32::from(row) + 1);
+            programs.push((Program::new(parameters.l, 0, outputs, steps), rows));
         }
         Self { programs }
     }
@@ -332,7 +335,7 @@ impl Emission {
         staged: &mut Vec<Line>,
     ) {
         let outputs = output.chunks_mut((Self::ROWS * symbol_size).max(1));
-        for (program, output) in self.programs.iter().zip(outputs) {
+        for ((program, rows), output) in self.programs.iter().zip(outputs) {
             if tile.is_whole() {
                 let at = tile.pieces[0].at;
                 kernel.emit(program, slab, tile.lines, at, output, symbol_size);
@@ -340,8 +343,12 @@ impl Emission {
             }
             staged.resize(program.outputs(), Line([0; 64]));
             kernel.emit(program, slab, 1, 0, octets_mut(staged), 64);
-            for row in program.targets() {
+            for &row in rows {
+                let row = usize::from(row);
                 for (place, Piece { at, width }) in tile.pieces() {
+                    if let Some(next) = output.get((row + AHEAD) * symbol_size + at..) {
+                        prefetch(next);
+                    }
                     let to = &mut output[row * symbol_size + at..][..width];
                     to.copy_from_slice(&staged[row].0[place..place + width]);
                 }
@@ -393,8 +400,8 @@ impl Tile {
 /// two of them. What is left over at both ends shares a tile where it can.
 fn tiles(columns: usize, symbol_size: usize, head: usize) -> Vec<Tile> {
     let widest = match columns {
-        0..=3_000 => 4,
-        3_001..=20_000 => 2,
+        0..=SHORT => 4,
+        ..=20_000 => 2,
         _ => 1,
     };
     let head = head.min(symbol_size);
@@ -438,8 +445,10 @@ pub(crate) fn execute(
 ) -> Option<Intermediate> {
     let (slots, columns) = (plan.program.slots(), plan.parameters.l as usize);
     let symbol_size = inputs.length();
-    // Rows that are no multiple of a line apart have no common lines.
-    let head = if symbol_size.is_multiple_of(64) { head } else { 0 };
+    // Rows that are no multiple of a line apart have no common lines, and those of a short block are
+    // near enough for it not to matter.
+    let lined = symbol_size.is_multiple_of(64) && columns > SHORT;
+    let head = if lined { head } else { 0 };
     let all = tiles(columns, symbol_size, head);
     let mut slab = zeroed(slots * all.iter().map(|tile| tile.lines).max()?);
     let mut kept = Intermediate { tiles: Vec::new(), lines: Vec::new(), columns };
@@ -469,11 +478,18 @@ pub(crate) fn execute(
     keep.then_some(kept)
 }
 
+/// Rows ahead that are asked for where they are copied one by one.
+const AHEAD: usize = 16;
+
 /// A tile that is not whole, of every symbol.
 fn stage(inputs: &Inputs<'_>, tile: Tile) -> Vec<Line> {
-    let mut staged = zeroed(inputs.rows().len());
-    for (line, row) in staged.iter_mut().zip(inputs.rows()) {
+    let rows = inputs.rows();
+    let mut staged = zeroed(rows.len());
+    for (i, (line, row)) in staged.iter_mut().zip(rows).enumerate() {
         for (place, Piece { at, width }) in tile.pieces() {
+            if let Some(next) = rows.get(i + AHEAD) {
+                prefetch(&next[at..]);
+            }
             line.0[place..place + width].copy_from_slice(&row[at..at + width]);
         }
     }

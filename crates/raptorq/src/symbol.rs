@@ -32,6 +32,18 @@ pub(crate) use program::{
 use crate::octet;
 use generic::{Combine, Job};
 
+/// Asks for the cache line of the first octet, if there is one.
+pub(crate) fn prefetch(octets: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults and SSE is part of x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(octets.as_ptr().cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = octets;
+}
+
 /// An instruction set the kernels are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -126,7 +126,7 @@ pub(super) unsafe fn run<V: Vector>(job: &Job<'_>) {
 /// How many sums ahead the inputs are asked for: they are far apart and mostly not in the cache.
 const AHEAD: usize = 16;
 /// Octets of output that the caches are taken not to hold.
-const FAR: usize = 1 << 20;
+const FAR: usize = 4 << 20;
 
 /// # Safety
 /// As [`run`], and `N * V::BYTES == 64 * job.lines`.

@@ -325,15 +325,6 @@ impl Program {
         &self.steps
     }
 
-    /// The output rows written, in order.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = usize> {
-        let sums = self.steps.iter().filter_map(|step| match step {
-            Step::Sums(sums) if sums.target == Target::Outputs => Some(sums),
-            _ => None,
-        });
-        sums.flat_map(Sums::each).map(|(_, sum)| usize::from(sum[0]))
-    }
-
     pub(super) fn writes_slots(&self) -> bool {
         let reads_only =
             |step: &Step| matches!(step, Step::Sums(Sums { target: Target::Outputs, .. }));
