@@ -4,6 +4,7 @@ use asupersync::cap::IoOnly;
 use asupersync::prelude::*;
 use std::time::Duration;
 
+// snippet: context
 /// What a handler of this framework gets. It can be cancelled, wait and do I/O, but not spawn: the
 /// framework owns the structure, and the compiler keeps it so.
 struct RequestContext<'a> {
@@ -34,6 +35,7 @@ async fn handler(request: &RequestContext<'_>) -> Result<String, Error> {
     assert!(!request.is_cancelled());
     Ok(format!("request {} done, {:?} left", request.request_id, request.budget().deadline))
 }
+// end snippet
 
 /// The status a web framework would answer with.
 fn status<T>(outcome: &Outcome<T, Error>) -> u16 {

@@ -22,8 +22,11 @@ fn readable(duration: Duration) -> String {
     }
 }
 
+/// An act's title, and what plays it; its error says what went wrong.
+type Act = (&'static str, fn() -> Result<(), String>);
+
 fn main() -> ExitCode {
-    let acts: [(&str, fn() -> Result<(), String>); 3] = [
+    let acts: [Act; 3] = [
         ("a service, a thousand clients, a cancellation", production::run),
         ("the same program in the lab, 200 seeds with resets", simulation::run),
         ("a planted cancellation bug, found and replayed", bug::run),

@@ -7,6 +7,8 @@
 //! means: the production [`runtime`] (threads, sockets, the wall clock), or the [`lab`] (one thread, a
 //! seed, virtual time), where the same program runs deterministically and every failure replays.
 //!
+//! What this crate does not know: anything. It has no logic, only names.
+//!
 //! # Example
 //! ```
 //! use asupersync::prelude::*;
@@ -55,7 +57,7 @@
 //! |---|---|---|
 //! | concurrency and parallelism | a task: [`Scope::spawn`], [`Cx::spawn`] | borrowing: it owns (or shares by `Arc`) what it uses |
 //! | concurrency and borrowing | a combinator: [`combinator::join`], [`combinator::race`] | parallelism: its branches take turns on one task |
-//! | parallelism and borrowing | a region around tasks that take their input and give it back | doing something else meanwhile |
+//! | parallelism and borrowing | scoped threads inside [`Cx::spawn_blocking`] | concurrency: their thread blocks until they end |
 //!
 //! A region's *body* borrows freely, as it is part of the task that opened it. Only what is spawned
 //! must own what it uses.
@@ -68,6 +70,9 @@
 //! - [`io`] (traits and helpers), [`net`] (TCP), [`os`] (signals).
 //! - [`runtime`] and [`lab`]: the two hosts.
 //! - [`prelude`]: what most files want.
+//!
+//! What this crate does not know: anything of its own. It is names for the crates beneath; each of them
+//! can be used alone.
 //!
 //! # Questions the types answer
 //! - *May this function wait?* It takes `cx: &Cx`. There is no runtime in a thread-local.

@@ -19,7 +19,10 @@ fn main() -> ExitCode {
     }
     let Some((name, run)) = groups::ALL.iter().find(|(group, _)| *group == name) else {
         let names: Vec<&str> = groups::ALL.iter().map(|(name, _)| *name).collect();
-        eprintln!("usage: asupersync-bench GROUP [--quick] [--only TEXT]; groups: {}", names.join(", "));
+        eprintln!(
+            "usage: asupersync-bench GROUP [--quick] [--only TEXT]; groups: {}",
+            names.join(", ")
+        );
         return ExitCode::FAILURE;
     };
     let mut runner = Runner::new(name, quick, only);

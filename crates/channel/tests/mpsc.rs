@@ -265,7 +265,8 @@ impl Drop for Counted {
 
 #[test]
 fn messages_die_with_the_receiver_even_if_they_hold_a_sender() {
-    struct Holder(#[allow(dead_code)] Sender<Holder>, #[allow(dead_code)] Counted);
+    #[expect(dead_code, reason = "held for their drops")]
+    struct Holder(Sender<Holder>, Counted);
     let alive = Arc::new(AtomicUsize::new(0));
     let (tx, rx) = mpsc::unbounded();
     let message = Holder(tx.clone(), Counted::new(0, &alive));

@@ -128,7 +128,8 @@ struct Inner {
     tasks: Slab<TaskRef>,
     regions: Slab<Arc<Region>>,
     finalizers: Vec<(u32, Finalizer)>,
-    /// A finalizer has left the list and is not in the task table yet.
+    /// A step of the close is under way: a finalizer has left the list and is not in the task table yet,
+    /// or the last books are being made.
     starting: bool,
     deferred: u32,
     ledger: Slab<Arc<Record>>,
@@ -162,9 +163,10 @@ impl Inner {
 pub(crate) struct Refused(CancelReason);
 
 /// How a new region hangs in the tree.
-pub(crate) struct Place<'a> {
+pub(crate) struct Place {
     pub(crate) parent: Option<Arc<Region>>,
-    pub(crate) opener: Option<&'a TaskRef>,
+    /// The task whose future the body is part of, and the scope that is the body.
+    pub(crate) opener: Option<(TaskRef, ScopeKey)>,
     pub(crate) account: Option<Arc<Account>>,
     /// The tightest deadline above, outside of the parent region's own.
     pub(crate) budget: Budget,
@@ -174,31 +176,31 @@ impl Region {
     /// Makes a region and enters it in its parent's table. Its cancel scope is the caller's business.
     pub(crate) fn new(
         host: Arc<dyn Host>,
-        place: Place<'_>,
+        place: Place,
         options: RegionOptions,
         site: &'static Location<'static>,
     ) -> Arc<Region> {
-        let opener = place.opener.map(|task| task.header().id);
         let observing = place.parent.as_ref().map_or_else(|| host.observing(), |p| p.observing);
         let (creator, ordinal) = match (&place.opener, &place.parent) {
-            (Some(task), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
+            (Some((task, _)), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
             (None, Some(parent)) => (parent.id.to_bits(), parent.next_ordinal()),
             (None, None) => (0, 0),
         };
+        let by = place.opener.as_ref().map(|(task, _)| task.header().id);
+        // The clock is read only where the answer depends on it.
         let own = match options.budget.timeout {
-            // The clock is not free.
-            None => options.budget,
             Some(_) => options.budget.effective_at(host.now()),
+            None => options.budget,
         };
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
-        let Place { parent, account: account_above, .. } = place;
+        let account_above = place.account;
         let make = |account| Region {
             observing,
             id: RegionId::of(creator, ordinal),
-            parent,
-            opener,
+            parent: place.parent,
+            opener: by,
             name: options.name,
             site,
             policy: options.policy,
@@ -210,7 +212,7 @@ impl Region {
                 state: RegionState::Open,
                 cancel: None,
                 origin: Origin::Itself,
-                opener: None,
+                opener: place.opener,
                 tasks: Slab::new(),
                 regions: Slab::new(),
                 finalizers: Vec::new(),
@@ -245,7 +247,7 @@ impl Region {
         region.observe(&Event::RegionOpened {
             region: region.id,
             parent: region.parent.as_ref().map(|parent| parent.id),
-            by: opener,
+            by,
             name: region.name.as_deref(),
             site,
         });
@@ -274,14 +276,6 @@ impl Region {
     pub(crate) fn is_opened_by(&self, task: &TaskRef) -> bool {
         self.opener == Some(task.header().id)
             && self.inner.lock().opener.as_ref().is_some_and(|(opener, _)| opener.is_same(task))
-    }
-
-    /// Ties the region's body to a scope of the task that opened it. Answers why the region is cancelled,
-    /// if it is: that scope does not know it yet.
-    fn attach(&self, task: TaskRef, key: ScopeKey) -> Option<CancelReason> {
-        let mut inner = self.inner.lock();
-        inner.opener = Some((task, key));
-        inner.cancel.clone()
     }
 
     /// The region's reason, or one that says it is closed.
@@ -334,17 +328,17 @@ impl Region {
 
     /// Ready once closed.
     pub(crate) fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut waker = Some(context.waker().clone());
-        {
-            let mut inner = self.inner.lock();
-            if inner.state != RegionState::Closed {
-                std::mem::swap(&mut inner.waker, &mut waker);
-                drop(inner);
-                drop(waker);
-                return Poll::Pending;
-            }
+        if self.inner.lock().state == RegionState::Closed {
+            return Poll::Ready(());
         }
-        Poll::Ready(())
+        let mut waker = Some(context.waker().clone());
+        let mut inner = self.inner.lock();
+        if inner.state == RegionState::Closed {
+            return Poll::Ready(());
+        }
+        std::mem::swap(&mut inner.waker, &mut waker);
+        drop(inner);
+        Poll::Pending
     }
 
     pub(crate) fn record_straggler(&self, task: &TaskRef) {

@@ -217,9 +217,9 @@ fn dropping_a_regions_future_orphans_nothing() {
                     let mut region = std::pin::pin!(region);
                     // Poll it a few times, then let it go.
                     for _ in 0..3 {
-                        let once = std::future::poll_fn(|context| {
+                        let once = poll_fn(|context| {
                             assert!(region.as_mut().poll(context).is_pending());
-                            std::task::Poll::Ready(())
+                            Poll::Ready(())
                         });
                         once.await;
                         cx.yield_now().await?;
@@ -617,7 +617,7 @@ fn a_snapshot_shows_what_a_parked_task_waits_for() {
         let outcome = cx
             .region(async |scope| {
                 drop(scope.spawn(async |cx: &Cx| {
-                    cx.wait("test::never", |_| std::task::Poll::<()>::Pending).await?;
+                    cx.wait("test::never", |_| Poll::<()>::Pending).await?;
                     Ok(())
                 }));
                 cx.yield_now().await?;
@@ -669,6 +669,32 @@ fn a_region_dropped_between_its_close_and_the_next_poll_of_its_opener_lets_the_t
         cx.yield_now().await?;
         cx.yield_now().await?;
         drop(region);
+        Ok::<_, Error>(())
+    });
+    assert!(ran.outcome.is_ok());
+}
+
+#[test]
+fn a_very_deep_tree_closes_without_exhausting_the_stack() {
+    fn nest(cx: &Cx, depth: u32) {
+        let _ = cx.spawn(async move |cx: &Cx| {
+            let outcome: Outcome<(), Error> = cx
+                .region(async |scope| {
+                    let _ = scope.spawn(async move |cx: &Cx| {
+                        if depth > 0 {
+                            nest(cx, depth - 1);
+                        }
+                        Ok(())
+                    });
+                    Ok(())
+                })
+                .await;
+            outcome.into_result()?;
+            Ok::<_, Error>(())
+        });
+    }
+    let ran = run(async |cx: &Cx| {
+        nest(cx, 20_000);
         Ok::<_, Error>(())
     });
     assert!(ran.outcome.is_ok());

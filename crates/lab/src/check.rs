@@ -75,7 +75,8 @@ pub struct Summary {
 /// It obeys the environment: `ASUPERSYNC_LAB_SEED=n` runs that seed only,
 /// `ASUPERSYNC_LAB_CANCEL_AT=n` only with a cancellation at that step, `ASUPERSYNC_LAB_REPLAY=FILE`
 /// runs what a trace file records and compares event by event, and with `ASUPERSYNC_TRACE_DIR=DIR`
-/// each run leaves its trace there as `<test>-<seed>.trace`.
+/// each run leaves its trace there as `<package>.<target>.<test>-<seed>.trace`, with `-cancel-<step>`
+/// after the seed where a cancellation was injected.
 #[derive(Clone, Debug)]
 #[must_use = "a test does nothing until it is run"]
 pub struct LabTest {
@@ -291,8 +292,8 @@ impl LabTest {
         cancel_at: Option<u64>,
         trace: &[u8],
     ) -> Result<PathBuf, String> {
-        let name: String = self
-            .name
+        // Tests of several packages write into one folder; their names need not differ.
+        let name: String = format!("{}.{}", binary(), self.name)
             .replace("::", ".")
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' })
@@ -305,6 +306,15 @@ impl LabTest {
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         Ok(path)
     }
+}
+
+/// The running test binary, as its package and target without the build's hash.
+fn binary() -> String {
+    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
+    let exe = std::env::current_exe().unwrap_or_default();
+    let stem = exe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let target = stem.rsplit_once('-').map_or(stem.as_str(), |(target, _)| target);
+    format!("{package}.{target}")
 }
 
 fn failed<T, E>(report: &LabReport<T, E>, cancelled: bool) -> bool {

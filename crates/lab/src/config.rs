@@ -2,6 +2,7 @@
 
 use crate::host::{ServiceContext, Services};
 use crate::oracle::Invariant;
+use asupersync_net::VirtualOptions;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -130,6 +131,14 @@ impl LabConfig {
         make: impl Fn(&ServiceContext) -> Arc<T> + Send + Sync + 'static,
     ) -> LabConfig {
         self.services.add(make);
+        self
+    }
+
+    /// How the virtual network behaves, which every run has anew. With
+    /// [`VirtualOptions::default`] unless told otherwise.
+    #[must_use]
+    pub fn network(mut self, options: VirtualOptions) -> LabConfig {
+        self.services.add_network(options);
         self
     }
 

@@ -1,14 +1,15 @@
-//! The machine beneath the kernel: a list of runnables, a clock that is a number, timers in a tree.
+//! The machine beneath the kernel: a list of runnables, a clock that is a number, a timer
+//! wheel.
 
 use crate::oracle::Oracles;
 use crate::strategy::Choice;
-use asupersync_core::{
-    BlockingJob, BlockingPool, DetHashMap, Event, Host, Lane, Runnable, Time, TimerKey,
-};
+use asupersync_core::{BlockingJob, BlockingPool, Event, Host, Lane, Runnable, Time, TimerKey};
+use asupersync_net::{VirtualNetwork, VirtualOptions};
+use asupersync_time::{Key, Wheel};
 use asupersync_trace::{self as trace, Fingerprinter, Writer};
 use parking_lot::Mutex;
 use std::any::{Any, TypeId};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -44,10 +45,9 @@ pub(crate) struct Queue {
     /// Describes `runnables`, position by position.
     choices: Vec<Choice>,
     arrivals: u64,
-    timers: BTreeMap<(Time, u64), Waker>,
-    /// The time of each armed timer, by key.
-    armed: DetHashMap<u64, Time>,
-    next_timer: u64,
+    timers: Wheel<Waker>,
+    /// Timers whose time has come, in the order in which they fire.
+    due: VecDeque<(Time, Waker)>,
 }
 
 /// What happens on the run's way past the observers.
@@ -84,18 +84,18 @@ impl LabHost {
     /// Makes ready for a run.
     pub(crate) fn begin(&self, seed: u64) {
         self.seed.store(seed, Ordering::Relaxed);
-        self.now.store(0, Ordering::Relaxed);
         // Dropping a waker or a runnable runs foreign code, which may come back here.
-        let old = {
+        let (runnables, timers, due) = {
             let mut queue = self.queue.lock();
             queue.choices.clear();
             queue.arrivals = 0;
-            queue.armed.clear();
-            queue.next_timer = 0;
-            let timers = std::mem::take(&mut queue.timers);
-            (queue.runnables.drain(..).collect::<Vec<_>>(), timers)
+            let mut timers = Vec::new();
+            queue.timers.advance(Time::MAX, |_, waker| timers.push(waker));
+            queue.timers.clear();
+            (std::mem::take(&mut queue.runnables), timers, std::mem::take(&mut queue.due))
         };
-        drop(old);
+        drop((runnables, timers, due));
+        self.now.store(0, Ordering::Relaxed);
         let made = self.services.lock().take_made();
         drop(made);
     }
@@ -108,13 +108,15 @@ impl LabHost {
     /// one armed first), or else counts the runnables.
     pub(crate) fn poll(&self, now: Time) -> Ready {
         let mut queue = self.queue.lock();
-        if let Some(first) = queue.timers.first_entry().filter(|first| first.key().0 <= now) {
-            let ((at, key), waker) = first.remove_entry();
-            queue.armed.remove(&key);
+        let Queue { timers, due, .. } = &mut *queue;
+        if due.is_empty() && timers.next_deadline().is_some_and(|at| at <= now) {
+            timers.advance(now, |at, waker| due.push_back((at, waker)));
+        }
+        if let Some((at, waker)) = due.pop_front() {
             return Ready::Timer(at, waker);
         }
         match queue.runnables.len() {
-            0 => Ready::Nothing { until: queue.timers.first_key_value().map(|((at, _), _)| *at) },
+            0 => Ready::Nothing { until: queue.timers.earliest() },
             enabled => Ready::Tasks(enabled),
         }
     }
@@ -153,20 +155,11 @@ impl Host for LabHost {
     }
 
     fn arm_timer(&self, at: Time, waker: Waker) -> TimerKey {
-        let mut queue = self.queue.lock();
-        let key = queue.next_timer;
-        queue.next_timer += 1;
-        queue.armed.insert(key, at);
-        queue.timers.insert((at, key), waker);
-        TimerKey(key)
+        TimerKey(self.queue.lock().timers.insert(at, waker).to_bits())
     }
 
     fn disarm_timer(&self, key: TimerKey) {
-        let waker = {
-            let mut queue = self.queue.lock();
-            let at = queue.armed.remove(&key.0);
-            at.and_then(|at| queue.timers.remove(&(at, key.0)))
-        };
+        let waker = self.queue.lock().timers.remove(Key::from_bits(key.0));
         drop(waker);
     }
 
@@ -238,6 +231,7 @@ impl Default for Services {
     fn default() -> Services {
         let mut services = Services(Vec::new());
         services.add::<Arc<dyn BlockingPool>>(|_| Arc::new(Arc::new(InlinePool)));
+        services.add_network(VirtualOptions::default());
         services
     }
 }
@@ -254,6 +248,14 @@ impl Services {
             of,
             make: Arc::new(move |context| make(context) as Erased),
             made: None,
+        });
+    }
+
+    /// Registers a virtual network with these options, anew for each run.
+    pub(crate) fn add_network(&mut self, options: VirtualOptions) {
+        self.add::<VirtualNetwork>(move |context| {
+            let host = context.host.clone();
+            Arc::new(VirtualNetwork::for_host(options.clone(), context.seed, host))
         });
     }
 

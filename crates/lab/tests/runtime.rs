@@ -207,6 +207,32 @@ fn random_streams_follow_the_seed() {
 }
 
 #[test]
+fn programs_find_a_virtual_network_of_their_own() {
+    use asupersync_io::{AsyncReadExt, AsyncWriteExt};
+    use asupersync_net::{TcpListener, TcpStream};
+    let lab = LabRuntime::new(LabConfig::default().seed(3));
+    for _ in 0..2 {
+        let report = lab.run(async |cx: &Cx| {
+            // The port of the run before is free again: its network is gone.
+            let listener = TcpListener::bind(cx, "10.0.0.1:80").await?;
+            let mut client = cx.spawn(async |cx: &Cx| {
+                let mut stream = TcpStream::connect(cx, "10.0.0.1:80").await?;
+                stream.write_all(cx, b"ping").await?;
+                Ok::<_, Error>(())
+            });
+            let (mut stream, _) = listener.accept(cx).await?;
+            let mut bytes = [0; 4];
+            stream.read_exact(cx, &mut bytes).await?;
+            client.join(cx).await?.into_result()?;
+            Ok::<_, Error>(bytes)
+        });
+        assert!(report.is_ok(), "{report}");
+        assert!(report.virtual_time > Time::ZERO, "latency is drawn");
+        assert_eq!(report.outcome.ok(), Some(*b"ping"));
+    }
+}
+
+#[test]
 fn a_run_inside_a_run_is_refused_and_the_outer_goes_on() {
     let report = run(0, async |cx: &Cx| {
         let inner = run(1, async |_: &Cx| Ok::<_, Error>(()));

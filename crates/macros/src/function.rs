@@ -99,7 +99,10 @@ pub(crate) fn report(error: &Error, item: TokenStream) -> TokenStream {
         |mut item| {
             item.attrs.clear();
             let name = &item.sig.ident;
-            quote!(#[allow(unused)] fn #name() { #item })
+            quote! {
+                #[allow(unused, reason = "kept only so that its imports are used")]
+                fn #name() { #item }
+            }
         },
     );
     quote!(#error #item)

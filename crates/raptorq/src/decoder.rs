@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
-use crate::plan::{Plan, emission_to, execute};
-use crate::solver::Solver;
+use crate::plan::{Emission, Plan, execute};
+use crate::solver::{Inverse, Solver};
 use crate::symbol::{Inputs, Kernel};
 
 /// Symbols beyond K that a decoder stores while it cannot yet decode.
@@ -104,6 +104,8 @@ pub struct BlockDecoder {
     seen: BTreeSet<u32>,
     source: u32,
     solver: Option<Box<Solver>>,
+    /// How the dense system is solved; there once the symbols determine the block.
+    inverse: Option<Inverse>,
     runs: u32,
     /// Symbols needed before the next full run of the solver.
     next_run: u32,
@@ -152,6 +154,7 @@ impl BlockDecoder {
             seen: BTreeSet::new(),
             source: 0,
             solver: None,
+            inverse: None,
             runs: 0,
             next_run: symbols,
             started: 0,
@@ -177,9 +180,20 @@ impl BlockDecoder {
         &self.esis
     }
 
-    /// The symbols stored, in order of arrival.
-    pub(crate) fn payloads(&self) -> &[Vec<u8>] {
-        &self.symbols
+    /// Octets in a symbol.
+    #[must_use]
+    pub const fn symbol_size(&self) -> usize {
+        self.symbol_size
+    }
+
+    /// The symbols stored with their IDs, in order of arrival.
+    pub fn received(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.esis.iter().copied().zip(self.symbols.iter().map(Vec::as_slice))
+    }
+
+    /// The elimination, and how many symbols it started with; `None` if it was never needed.
+    pub(crate) fn solver(&self) -> Option<(&Solver, u32)> {
+        self.solver.as_deref().map(|solver| (solver, self.started))
     }
 
     /// Whether the symbols determine the block.
@@ -213,7 +227,7 @@ impl BlockDecoder {
         }
         let stored = self.stored();
         let is_source = esi < self.parameters.k;
-        if stored >= self.parameters.k + MAX_OVERHEAD && !is_source {
+        if stored >= self.parameters.k + MAX_OVERHEAD {
             return Err(DecodeError::Exhausted { stored });
         }
         if !self.seen.insert(esi) {
@@ -232,7 +246,10 @@ impl BlockDecoder {
     fn solve(&mut self, esi: u32) -> bool {
         let parameters = self.parameters;
         if let Some(solver) = &mut self.solver {
-            return solver.add(parameters.isi(esi)) && solver.invert().is_some();
+            if solver.add(parameters.isi(esi)) {
+                self.inverse = solver.invert();
+            }
+            return self.inverse.is_some();
         }
         if self.stored() < self.next_run || self.runs >= MAX_SOLVER_RUNS {
             return false;
@@ -244,14 +261,15 @@ impl BlockDecoder {
         let padding = parameters.k..parameters.k_prime;
         let received: Vec<u32> = self.esis.iter().map(|&esi| parameters.isi(esi)).collect();
         self.solver = Solver::new(parameters, received.into_iter().chain(padding)).map(Box::new);
-        self.solver.as_mut().is_some_and(|solver| solver.invert().is_some())
+        self.inverse = self.solver.as_mut().and_then(|solver| solver.invert());
+        self.inverse.is_some()
     }
 
     /// The K source symbols, one after the other; `None` until [`is_ready`](Self::is_ready).
     ///
     /// May be called again; each call repeats the work on the symbols, not the solver's.
     #[must_use]
-    pub fn decode(&mut self) -> Option<Vec<u8>> {
+    pub fn decode(&self) -> Option<Vec<u8>> {
         if !self.ready {
             return None;
         }
@@ -261,7 +279,7 @@ impl BlockDecoder {
 
     /// As [`decode`](Self::decode) to a buffer of K times symbol size octets; false, and nothing
     /// written, when it has another length or the block is not ready.
-    pub fn decode_into(&mut self, output: &mut [u8]) -> bool {
+    pub fn decode_into(&self, output: &mut [u8]) -> bool {
         let parameters = self.parameters;
         let k = parameters.k;
         if !self.ready || output.len() != k as usize * self.symbol_size {
@@ -279,8 +297,7 @@ impl BlockDecoder {
             return true;
         }
         let total = self.stored();
-        let Some(solver) = &mut self.solver else { return false };
-        let Some(inverse) = solver.invert() else { return false };
+        let (Some(solver), Some(inverse)) = (&self.solver, &self.inverse) else { return false };
         // LT rows of the matrix: what had arrived when the solver started, padding, what came later.
         let started = self.started;
         let padding_end = started + (parameters.k_prime - k);
@@ -289,13 +306,69 @@ impl BlockDecoder {
             row if row < padding_end => None,
             row => Some(row - (padding_end - started)),
         };
-        let plan = Plan::compile(solver, &inverse, total, input);
+        let plan = Plan::compile(solver, inverse, total, input);
         let rows = self.symbols.iter().map(Vec::as_slice).collect();
         let Some(inputs) = Inputs::new(rows, self.symbol_size) else { return false };
-        let wanted: Vec<(u32, u32)> =
-            (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi, esi)).collect();
-        let emit = emission_to(&parameters, k, wanted.into_iter());
+        let wanted: Vec<(usize, u32)> =
+            (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi as usize, esi)).collect();
+        let emit = Emission::new(&parameters, wanted.into_iter());
         execute(self.kernel, &plan, &inputs, Some(&emit), output, false);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuple::Tuple;
+    use crate::{BlockEncoder, EncodingPlan};
+
+    /// An adversary who can choose encoding symbol IDs picks rows of high degree only, on which the
+    /// sparse phase cannot start: almost all columns would go to the dense system, at cubic cost.
+    #[test]
+    fn symbols_of_high_degree_only_are_given_up_after_few_solver_runs() {
+        let mut decoder = BlockDecoder::new(2_000, 1).unwrap();
+        let parameters = *decoder.parameters();
+        let long = |&esi: &u32| Tuple::new(&parameters, parameters.isi(esi)).d >= 12;
+        let mut last = Ok(Added::Stored);
+        for esi in (2_000..).filter(long).take(2_000 + MAX_OVERHEAD as usize + 1) {
+            last = decoder.add(esi, vec![0]);
+        }
+        assert_eq!(last, Err(DecodeError::Exhausted { stored: 2_000 + MAX_OVERHEAD }));
+        assert_eq!(decoder.solver_runs(), MAX_SOLVER_RUNS);
+        assert!(decoder.decode().is_none());
+    }
+
+    #[test]
+    fn symbols_that_cannot_belong_to_the_block_change_nothing() {
+        assert!(BlockDecoder::new(0, 1).is_err());
+        assert!(BlockDecoder::new(56_404, 1).is_err());
+        assert!(BlockDecoder::new(1, 0).is_err());
+        let mut decoder = BlockDecoder::new(2, 4).unwrap();
+        assert_eq!(decoder.add(MAX_ESI + 1, vec![0; 4]), Err(DecodeError::Esi(MAX_ESI + 1)));
+        let error = DecodeError::SymbolSize { length: 5, symbol_size: 4 };
+        assert_eq!(decoder.add(0, vec![0; 5]), Err(error));
+        assert_eq!(decoder.add(0, vec![1; 4]), Ok(Added::Stored));
+        assert_eq!(decoder.add(0, vec![2; 4]), Ok(Added::Duplicate));
+        assert_eq!(decoder.stored(), 1);
+        assert_eq!(decoder.add(1, vec![3; 4]), Ok(Added::Ready));
+        assert_eq!(decoder.decode(), Some(vec![1, 1, 1, 1, 3, 3, 3, 3]));
+        assert!(!decoder.decode_into(&mut [0; 7]));
+    }
+
+    #[test]
+    fn every_kernel_decodes_the_same_block() {
+        let block: Vec<u8> = (0..90 * 333u32).map(|i| ((i * i) >> 7) as u8).collect();
+        let plan = EncodingPlan::new(90).unwrap();
+        let encoder = BlockEncoder::new(&plan, &block, 333).unwrap();
+        for kernel in crate::Isa::ALL.into_iter().filter_map(Kernel::with_isa) {
+            let mut decoder = BlockDecoder::with_kernel(kernel, 90, 333).unwrap();
+            for esi in (0..90).filter(|esi| esi % 4 != 0).chain(200..) {
+                if decoder.add(esi, encoder.symbol(esi).unwrap()) == Ok(Added::Ready) {
+                    break;
+                }
+            }
+            assert!(decoder.decode().as_deref() == Some(&block[..]), "{kernel:?}");
+        }
     }
 }

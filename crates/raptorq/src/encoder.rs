@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
-use crate::plan::{EncodingPlan, Intermediate, emission, execute};
+use crate::plan::{Emission, EncodingPlan, Intermediate, execute};
 use crate::symbol::{Inputs, Kernel};
 
 /// Why a block or a range of symbols cannot be encoded.
@@ -132,31 +132,18 @@ pub fn encode_symbols(
     if output.len() != needed {
         return Err(EncodeError::OutputLength { length: output.len(), needed });
     }
-    let emit = emission(parameters, Isis { parameters, esis });
+    let emit = emission(parameters, esis);
     let inputs = source.inputs().ok_or(EncodeError::Empty)?;
     execute(kernel, &plan.plan, &inputs, Some(&emit), output, false);
     Ok(())
 }
 
-/// Internal symbol IDs of a range of ESIs.
-struct Isis<'a> {
-    parameters: &'a BlockParameters,
-    esis: Range<u32>,
+/// The symbols of a range of ESIs, to output rows `0..`.
+fn emission(parameters: &BlockParameters, esis: Range<u32>) -> Emission {
+    let first = esis.start;
+    let symbols = (0..esis.len()).map(|row| (row, parameters.isi(first + row as u32)));
+    Emission::new(parameters, symbols)
 }
-
-impl Iterator for Isis<'_> {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        self.esis.next().map(|esi| self.parameters.isi(esi))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.esis.size_hint()
-    }
-}
-
-impl ExactSizeIterator for Isis<'_> {}
 
 /// One block, ready to give any of its 2^24 symbols.
 ///
@@ -237,7 +224,25 @@ impl BlockEncoder {
     pub fn symbols(&self, esis: Range<u32>) -> Result<Vec<u8>, EncodeError> {
         check_range(&esis)?;
         let mut output = vec![0; esis.len() * self.symbol_size];
-        let emit = emission(&self.parameters, Isis { parameters: &self.parameters, esis });
+        let emit = emission(&self.parameters, esis);
+        self.intermediate.emit(self.kernel, &emit, &mut output, self.symbol_size);
+        Ok(output)
+    }
+
+    /// The symbols with the given IDs, one after the other.
+    ///
+    /// # Errors
+    /// [`EncodeError::Esi`] above 2^24 - 1.
+    pub fn select(
+        &self,
+        esis: impl ExactSizeIterator<Item = u32> + Clone,
+    ) -> Result<Vec<u8>, EncodeError> {
+        if let Some(esi) = esis.clone().find(|&esi| esi > MAX_ESI) {
+            return Err(EncodeError::Esi(esi));
+        }
+        let mut output = vec![0; esis.len() * self.symbol_size];
+        let isis = esis.map(|esi| self.parameters.isi(esi));
+        let emit = Emission::new(&self.parameters, isis.enumerate());
         self.intermediate.emit(self.kernel, &emit, &mut output, self.symbol_size);
         Ok(output)
     }

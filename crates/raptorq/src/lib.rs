@@ -33,8 +33,11 @@ mod decoder;
 mod encoder;
 pub mod octet;
 pub mod parameters;
+pub mod pipeline;
 mod plan;
+pub mod proof;
 mod solver;
+mod sub_blocks;
 mod symbol;
 mod tuple;
 

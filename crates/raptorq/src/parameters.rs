@@ -78,7 +78,7 @@ pub(crate) fn largest_block_size(symbols: u64) -> Option<u32> {
 }
 
 fn is_prime(n: u32) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0)
+    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
 /// `Partition[I, J]` of section 4.4.1.2: `i` items in `j` nearly equal parts.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::parameters::BlockParameters;
 use crate::solver::{Inverse, Solver};
-use crate::symbol::{Inputs, Kernel, Line, Program, Step, Sums, Target, zeroed};
+use crate::symbol::{Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, zeroed};
 use crate::tuple::Tuple;
 
 /// A program that computes the intermediate symbols of a block in slots `0..L`.
@@ -27,6 +27,9 @@ pub(crate) struct Plan {
     pub parameters: BlockParameters,
     program: Program,
 }
+
+/// From this K' on a plan reads each source symbol once only.
+const STREAMED: u32 = 3_000;
 
 /// What one pass of a plan costs, in vector operations for each source symbol.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,36 +60,64 @@ impl Plan {
         let input = |row: u32| row.checked_sub(s).and_then(&input);
         let rank = dense.accepted.len() as u32;
         let (residual_at, hdpc_at) = (l, l + rank);
-        let tables_at = hdpc_at + h;
+        // A long block's sources are far away: they are read once, in order, into the slots of their
+        // pivots, and the second pass gives differences to the first, in slots of their own.
+        let streamed = k_prime >= STREAMED;
+        let differences_at = if streamed { hdpc_at + h } else { 0 };
+        let tables_at = hdpc_at + h + if streamed { l } else { 0 };
         let uses_hdpc = !inverse.free.is_empty();
         let mut steps = Vec::new();
 
-        let mut first = Sums::new(Target::Slots, l as usize, 5 * l as usize);
-        if uses_hdpc {
-            let scanned = peeling.inactive.iter().filter(|&&column| column < k_prime + s);
-            scanned.for_each(|&column| first.end(column, None));
+        let mut first = SumsBuilder::new(Target::Slots, l as usize);
+        // A pivot runs after the pivots it sums.
+        let mut levels = vec![0u32; l as usize];
+        let mut depth = 0;
+        let mut load = vec![u32::MAX; if streamed { inputs as usize } else { 0 }];
+        if uses_hdpc || streamed {
+            peeling.inactive.iter().for_each(|&column| first.end(0, column, None));
         }
+        // Starts a sum of the first pass with the row's input, and gives what `end` shall add.
+        let mut start = |first: &mut SumsBuilder, row: u32, to: u32| {
+            let given = input(row);
+            match given {
+                Some(given) if streamed => {
+                    load[given as usize] = to;
+                    first.add(to);
+                    None
+                }
+                given => given,
+            }
+        };
         for &(row, column) in &peeling.pivots {
+            let mut level = 0;
+            let given = start(&mut first, row, column);
             for &other in solver.matrix.row(row) {
                 if other != column && peeling.inactive_index(other).is_none() {
                     first.add(other);
+                    level = level.max(levels[other as usize] + 1);
                 }
             }
-            first.end(column, input(row));
+            levels[column as usize] = level;
+            depth = depth.max(level);
+            first.end(level, column, given);
         }
         for (&row, slot) in dense.accepted.iter().zip(residual_at..) {
+            let given = start(&mut first, row, slot);
             for &other in solver.matrix.row(row) {
                 if peeling.inactive_index(other).is_none() {
                     first.add(other);
                 }
             }
-            first.end(slot, input(row));
+            first.end(depth + 1, slot, given);
         }
-        steps.push(Step::Sums(first));
+        let first_at = steps.len();
+        steps.push(Step::Sums(first.finish()));
 
+        let base = if streamed { residual_at } else { 0 };
+        let solved = |index: u32| differences_at + peeling.inactive[index as usize];
         if uses_hdpc {
             steps.push(Step::Scan { to: hdpc_at, rows: h, pairs: solver.pairs.clone() });
-            let to = inverse.free.iter().map(|&index| peeling.inactive[index as usize]).collect();
+            let to = inverse.free.iter().map(|&index| solved(index)).collect();
             let from = (residual_at..hdpc_at + h).collect();
             let mut factors = Vec::new();
             for f in 0..inverse.free.len() {
@@ -99,9 +130,9 @@ impl Plan {
 
         // Terms of the binary combinations: the residual rows, then the free columns.
         let mut terms: Vec<u32> = (residual_at..hdpc_at).collect();
-        terms.extend(inverse.free.iter().map(|&index| peeling.inactive[index as usize]));
-        let tables = Tables::new(&terms, rank as usize, tables_at);
-        let mut last = Sums::new(Target::Slots, l as usize, 8 * l as usize);
+        terms.extend(inverse.free.iter().map(|&index| solved(index)));
+        let tables = Tables::new(&terms, rank as usize, base, tables_at);
+        let mut last = SumsBuilder::new(Target::Slots, l as usize).above(base);
         tables.fill(&mut last);
         for (pivot, coefficients, combination) in dense.rows() {
             let bit = |term: usize| {
@@ -112,22 +143,27 @@ impl Plan {
                 words[at / 64] >> (at % 64) & 1 != 0
             };
             tables.sum(bit, &mut last);
-            last.end(peeling.inactive[pivot as usize], None);
+            last.end(Tables::LEVELS, solved(pivot), None);
         }
         for &(row, column) in &peeling.pivots {
             for &other in solver.matrix.row(row) {
                 if other != column {
-                    last.add(other);
+                    last.add(differences_at + other);
                 }
             }
-            last.end(column, input(row));
+            let given = if streamed { None } else { input(row) };
+            let level = Tables::LEVELS + 1 + levels[column as usize];
+            last.end(level, differences_at + column, given);
         }
-        steps.push(Step::Sums(last));
-        Self { parameters, program: Program::new(tables.end(), inputs, 0, steps) }
-    }
-
-    pub(crate) fn program(&self) -> &Program {
-        &self.program
+        steps.push(Step::Sums(last.finish()));
+        if streamed {
+            steps.push(Step::Fold { to: 0, from: differences_at, count: l });
+            // Symbols that told nothing new go to a slot that nobody reads.
+            load.iter_mut().filter(|to| **to == u32::MAX).for_each(|to| *to = tables.end());
+            steps.insert(first_at, Step::Load { slots: load });
+        }
+        let program = Program::new(tables.end() + 1, inputs, 0, steps);
+        Self { parameters, program }
     }
 
     pub(crate) fn cost(&self) -> PlanCost {
@@ -142,6 +178,14 @@ impl Plan {
                     loads += to.len() * from.len();
                     stores += to.len();
                     inactive += from.len() + to.len() - self.parameters.h as usize;
+                }
+                Step::Load { slots } => {
+                    loads += slots.len();
+                    stores += slots.len();
+                }
+                Step::Fold { count, .. } => {
+                    loads += 2 * *count as usize;
+                    stores += *count as usize;
                 }
                 Step::Scan { pairs, .. } => {
                     loads += 3 * pairs.len();
@@ -167,13 +211,16 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    /// Chooses the group size that needs the fewest additions for `sums` random subsets.
-    fn new(terms: &'a [u32], sums: usize, at: u32) -> Self {
+    /// Chooses, of the group sizes whose slots can be numbered, the one that needs the fewest additions for `sums` random subsets.
+    fn new(terms: &'a [u32], sums: usize, base: u32, at: u32) -> Self {
+        let tables = |bits: usize| Self { terms, bits, at };
+        // Slots are numbered from `base` in 16 bits.
+        let fits = |bits: &usize| *bits == 1 || tables(*bits).end() - base <= 1 << 16;
         let cost = |&bits: &usize| {
             let subsets = 1usize << bits;
             terms.len().div_ceil(bits) * (subsets - 1 - bits + sums * (subsets - 1) / subsets)
         };
-        Self { terms, bits: (1..=7).min_by_key(cost).unwrap_or(1), at }
+        tables((1..=7).filter(fits).min_by_key(cost).unwrap_or(1))
     }
 
     /// Slots of a table that are not a term itself; kept dense by numbering all subsets.
@@ -191,21 +238,24 @@ impl<'a> Tables<'a> {
         self.at + (self.terms.len().div_ceil(self.bits) << self.bits) as u32
     }
 
-    fn fill(&self, sums: &mut Sums) {
+    /// Levels of sums that [`fill`](Self::fill) takes: a sum of `n` terms needs one of `n - 1`.
+    const LEVELS: u32 = 8;
+
+    fn fill(&self, sums: &mut SumsBuilder) {
         for (group, terms) in self.terms.chunks(self.bits).enumerate() {
             for subset in 3..1usize << terms.len() {
                 if !subset.is_power_of_two() {
                     let top = 1 << subset.ilog2();
                     sums.add(self.slot(group, top));
                     sums.add(self.slot(group, subset - top));
-                    sums.end(self.slot(group, subset), None);
+                    sums.end(subset.count_ones(), self.slot(group, subset), None);
                 }
             }
         }
     }
 
     /// Adds the table entries for the subset of terms where `bit` is set.
-    fn sum(&self, bit: impl Fn(usize) -> bool, sums: &mut Sums) {
+    fn sum(&self, bit: impl Fn(usize) -> bool, sums: &mut SumsBuilder) {
         for (group, terms) in self.terms.chunks(self.bits).enumerate() {
             let first = group * self.bits;
             let subset = (0..terms.len()).fold(0, |set, i| set | usize::from(bit(first + i)) << i);
@@ -216,26 +266,69 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// A program that writes encoding symbols `isis` to outputs `0..` from the slots of a [`Plan`].
-pub(crate) fn emission(
-    parameters: &BlockParameters,
-    isis: impl ExactSizeIterator<Item = u32>,
-) -> Program {
-    emission_to(parameters, isis.len() as u32, isis.enumerate().map(|(i, isi)| (i as u32, isi)))
+/// Encoding symbols to write from the slots of a [`Plan`]: programs for `ROWS` output rows each.
+pub(crate) struct Emission {
+    programs: Vec<Program>,
 }
 
-/// Like [`emission`], with the output row of each symbol given.
-pub(crate) fn emission_to(
-    parameters: &BlockParameters,
-    outputs: u32,
-    symbols: impl ExactSizeIterator<Item = (u32, u32)>,
-) -> Program {
-    let mut sums = Sums::new(Target::Outputs, symbols.len(), 8 * symbols.len());
-    for (to, isi) in symbols {
-        Tuple::new(parameters, isi).columns(parameters, |column| sums.add(column));
-        sums.end(to, None);
+impl Emission {
+    /// Rows of one program.
+    const ROWS: usize = 1 << 15;
+    /// Rows that are written in any order: few enough that their pages stay at hand.
+    const NEAR: usize = 256;
+
+    /// Symbol `isi` goes to output row `row` for each `(row, isi)`; the rows ascend.
+    pub(crate) fn new(
+        parameters: &BlockParameters,
+        symbols: impl ExactSizeIterator<Item = (usize, u32)>,
+    ) -> Self {
+        let mut programs = Vec::new();
+        let mut symbols = symbols.peekable();
+        while let Some(&(first, _)) = symbols.peek() {
+            let mut program = SumsBuilder::new(Target::Outputs, symbols.len().min(Self::ROWS));
+            let (chunk, mut rows) = (first / Self::ROWS, 0);
+            // Chunks without symbols become empty programs.
+            while programs.len() < chunk {
+                programs.push(Program::new(0, 0, 0, Vec::new()));
+            }
+            while let Some((row, isi)) = symbols.next_if(|&(row, _)| row / Self::ROWS == chunk) {
+                let row = row % Self::ROWS;
+                Tuple::new(parameters, isi).columns(parameters, |column| program.add(column));
+                program.end((row / Self::NEAR) as u32, row as u32, None);
+                rows = row as u32 + 1;
+            }
+            let steps = vec![Step::Sums(program.finish())];
+            programs.push(Program::new(parameters.l, 0, rows, steps));
+        }
+        Self { programs }
     }
-    Program::new(parameters.l, 0, outputs, vec![Step::Sums(sums)])
+
+    /// Runs on one tile; a tile narrower than its lines goes through `staged`.
+    fn run(
+        &self,
+        kernel: Kernel,
+        slab: &[Line],
+        tile: Tile,
+        output: &mut [u8],
+        symbol_size: usize,
+        staged: &mut Vec<Line>,
+    ) {
+        let width = 64 * tile.lines;
+        let outputs = output.chunks_mut((Self::ROWS * symbol_size).max(1));
+        for (program, output) in self.programs.iter().zip(outputs) {
+            if tile.width == width {
+                kernel.emit(program, slab, tile.lines, tile.at, output, symbol_size);
+                continue;
+            }
+            staged.resize(program.outputs() * tile.lines, Line([0; 64]));
+            let staged = octets_mut(staged);
+            kernel.emit(program, slab, tile.lines, 0, staged, width);
+            for row in program.targets() {
+                let to = &mut output[row * symbol_size + tile.at..][..tile.width];
+                to.copy_from_slice(&staged[row * width..][..tile.width]);
+            }
+        }
+    }
 }
 
 /// The intermediate symbols of a block: tiles of L slots each.
@@ -254,11 +347,12 @@ struct Tile {
     lines: usize,
 }
 
-/// Cuts a symbol: wide tiles amortise the decoding of the program, as long as all slots fit a cache.
-fn tiles(slots: usize, symbol_size: usize) -> impl Iterator<Item = Tile> {
-    let widest = match slots {
+/// Cuts a symbol: wide tiles amortise the reading of the program, narrow ones keep more columns in
+/// the cache.
+fn tiles(columns: usize, symbol_size: usize) -> impl Iterator<Item = Tile> {
+    let widest = match columns {
         0..=3_000 => 4,
-        3_001..=6_000 => 2,
+        3_001..=20_000 => 2,
         _ => 1,
     };
     let mut at = 0;
@@ -277,37 +371,30 @@ pub(crate) fn execute(
     kernel: Kernel,
     plan: &Plan,
     inputs: &Inputs<'_>,
-    emit: Option<&Program>,
+    emit: Option<&Emission>,
     output: &mut [u8],
     keep: bool,
 ) -> Option<Intermediate> {
     let (slots, columns) = (plan.program.slots(), plan.parameters.l as usize);
     let symbol_size = inputs.length();
-    let mut slab: Vec<Line> = Vec::new();
+    let all: Vec<Tile> = tiles(columns, symbol_size).collect();
+    let mut slab = zeroed(slots * all.iter().map(|tile| tile.lines).max()?);
     let mut kept = Intermediate { tiles: Vec::new(), lines: Vec::new(), columns };
     if keep {
-        let lines: usize = tiles(slots, symbol_size).map(|tile| tile.lines).sum();
-        kept.lines.reserve_exact(lines * columns);
+        kept.lines.reserve_exact(all.iter().map(|tile| tile.lines).sum::<usize>() * columns);
     }
-    for tile in tiles(slots, symbol_size) {
-        if slab.is_empty() {
-            slab = zeroed(slots * tile.lines);
-        }
+    let mut staged = Vec::new();
+    for tile in all {
         if tile.width == 64 * tile.lines {
             kernel.run(&plan.program, &mut slab, tile.lines, inputs, tile.at, &mut [], 0);
-            if let Some(emit) = emit {
-                kernel.emit(emit, &slab, tile.lines, tile.at, output, symbol_size);
-            }
         } else {
-            let staged = stage(inputs, tile);
-            let staged = staged.iter().map(|line| line.0.as_slice()).collect();
-            // A line always has 64 octets, so the rows are never refused.
-            if let Some(staged) = Inputs::new(staged, 64) {
-                kernel.run(&plan.program, &mut slab, 1, &staged, 0, &mut [], 0);
+            let lines = stage(inputs, tile);
+            if let Some(rows) = Inputs::of_lines(&lines) {
+                kernel.run(&plan.program, &mut slab, 1, &rows, 0, &mut [], 0);
             }
-            if let Some(emit) = emit {
-                emit_narrow(kernel, emit, &slab, tile, output, symbol_size);
-            }
+        }
+        if let Some(emit) = emit {
+            emit.run(kernel, &slab, tile, output, symbol_size, &mut staged);
         }
         if keep {
             kept.tiles.push(tile);
@@ -317,7 +404,7 @@ pub(crate) fn execute(
     keep.then_some(kept)
 }
 
-/// The end of every input that does not fill a line, padded with zeros.
+/// The end of every symbol, less than a line, padded with zeros.
 fn stage(inputs: &Inputs<'_>, tile: Tile) -> Vec<Line> {
     let mut staged = zeroed(inputs.rows().len());
     for (line, row) in staged.iter_mut().zip(inputs.rows()) {
@@ -326,42 +413,20 @@ fn stage(inputs: &Inputs<'_>, tile: Tile) -> Vec<Line> {
     staged
 }
 
-fn emit_narrow(
-    kernel: Kernel,
-    emit: &Program,
-    slab: &[Line],
-    tile: Tile,
-    output: &mut [u8],
-    symbol_size: usize,
-) {
-    let mut staged = vec![0; 64 * emit.outputs()];
-    kernel.emit(emit, slab, 1, 0, &mut staged, 64);
-    let Some(Step::Sums(sums)) = emit.steps().first() else { return };
-    for row in sums.targets() {
-        let row = row as usize;
-        let to = row * symbol_size + tile.at;
-        output[to..to + tile.width].copy_from_slice(&staged[64 * row..64 * row + tile.width]);
-    }
-}
-
 impl Intermediate {
     /// Runs an emission on every tile; output rows are `symbol_size` octets apart.
     pub(crate) fn emit(
         &self,
         kernel: Kernel,
-        emit: &Program,
+        emit: &Emission,
         output: &mut [u8],
         symbol_size: usize,
     ) {
-        let mut start = 0;
+        let (mut start, mut staged) = (0, Vec::new());
         for &tile in &self.tiles {
             let slab = &self.lines[start..start + self.columns * tile.lines];
             start += slab.len();
-            if tile.width == 64 * tile.lines {
-                kernel.emit(emit, slab, tile.lines, tile.at, output, symbol_size);
-            } else {
-                emit_narrow(kernel, emit, slab, tile, output, symbol_size);
-            }
+            emit.run(kernel, slab, tile, output, symbol_size, &mut staged);
         }
     }
 }
@@ -464,10 +529,10 @@ mod tests {
 
     #[test]
     fn tiles_cover_a_symbol_of_any_size() {
-        for slots in [100, 5_000, 50_000] {
+        for columns in [100, 5_000, 50_000] {
             for size in [1, 63, 64, 65, 256, 300, 1280, 65_535] {
                 let mut next = 0;
-                for tile in tiles(slots, size) {
+                for tile in tiles(columns, size) {
                     assert_eq!(tile.at, next);
                     assert!(tile.width <= 64 * tile.lines);
                     next += tile.width;

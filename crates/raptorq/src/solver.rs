@@ -157,10 +157,4 @@ impl Solver {
         }
         self.hdpc = hdpc;
     }
-
-    /// Whether the symbols determine the block.
-    #[cfg(test)]
-    pub(crate) fn is_solved(&mut self) -> bool {
-        self.invert().is_some()
-    }
 }

@@ -25,7 +25,7 @@ mod program;
 #[cfg(target_arch = "x86_64")]
 mod ssse3;
 
-pub(crate) use program::{Inputs, Line, Program, Step, Sums, Target, zeroed};
+pub(crate) use program::{Inputs, Line, Program, Step, SumsBuilder, Target, octets_mut, zeroed};
 
 use crate::octet;
 use generic::{Combine, Job};

@@ -41,12 +41,12 @@ impl TraceError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            TraceError::NotATrace => "ASY-0501",
-            TraceError::Version { .. } => "ASY-0502",
-            TraceError::Truncated { .. } => "ASY-0503",
-            TraceError::Corrupt { .. } => "ASY-0504",
-            TraceError::Limit { .. } => "ASY-0505",
-            TraceError::Checksum => "ASY-0506",
+            TraceError::NotATrace => "ASY-0610",
+            TraceError::Version { .. } => "ASY-0611",
+            TraceError::Truncated { .. } => "ASY-0612",
+            TraceError::Corrupt { .. } => "ASY-0613",
+            TraceError::Limit { .. } => "ASY-0614",
+            TraceError::Checksum => "ASY-0615",
         }
     }
 }

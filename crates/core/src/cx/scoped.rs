@@ -10,7 +10,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 impl TaskCx {
     /// Cancels a scope inside this task.
@@ -27,46 +27,42 @@ impl TaskCx {
         mut slot: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
     ) -> Poll<BodyEnd<F::Output>> {
-        if let Some(reason) = self.escalated_scope(key) {
-            return Poll::Ready(self.drop_scoped(key, slot, reason));
+        let inside = Inside::enter(self.header(), key);
+        if inside.escalated {
+            return Poll::Ready(self.drop_scoped(inside, slot));
         }
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            self.enter(key, || {
-                let Some(future) = slot.as_mut().as_pin_mut() else {
-                    unreachable!("a scoped future is not polled after its end")
-                };
-                let output = ready!(future.poll(context));
-                Poll::Ready((output, catch_unwind(AssertUnwindSafe(|| slot.set(None)))))
-            })
-        }));
-        match polled {
-            Ok(Poll::Ready((output, Ok(())))) => Poll::Ready(BodyEnd::Returned(output)),
-            Ok(Poll::Ready((_, Err(panic)))) => Poll::Ready(BodyEnd::Panicked(panic)),
+        let Some(future) = slot.as_mut().as_pin_mut() else {
+            unreachable!("a scoped future is not polled after its end")
+        };
+        match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+            Ok(Poll::Ready(output)) => {
+                Poll::Ready(match catch_unwind(AssertUnwindSafe(|| slot.set(None))) {
+                    Ok(()) => BodyEnd::Returned(output),
+                    Err(panic) => BodyEnd::Panicked(panic),
+                })
+            }
             Err(panic) => {
-                let _ = self.drop_scoped(key, slot, CancelReason::user("panicked"));
+                let _ = catch_unwind(AssertUnwindSafe(|| slot.set(None)));
                 Poll::Ready(BodyEnd::Panicked(panic))
             }
             Ok(Poll::Pending) => {
                 // Kept for cancellations that no wait inside hears.
                 let mut waker = Some(context.waker().clone());
-                let (stuck, cancelled) = {
+                let (stuck, unbounded) = {
                     let mut inner = self.header().inner.lock();
-                    if inner.scopes.is_stuck(key) {
-                        (inner.scopes.effective(key).cloned(), false)
-                    } else {
-                        let child = inner.scopes.child_mut(key);
-                        let cancelled = child.is_some_and(|child| {
-                            std::mem::swap(&mut child.waker, &mut waker);
-                            child.node.cancel.is_some()
-                        });
-                        (None, cancelled)
+                    let stuck = inner.scopes.is_stuck(key);
+                    let mut unbounded = false;
+                    if let Some(child) = inner.scopes.child_mut(key).filter(|_| !stuck) {
+                        std::mem::swap(&mut child.waker, &mut waker);
+                        unbounded = child.node.cancel.is_some() && child.cleanup_timer.is_none();
                     }
+                    (stuck, unbounded)
                 };
-                drop(waker);
-                if let Some(reason) = stuck {
-                    return Poll::Ready(self.drop_scoped(key, slot, reason));
+                if stuck {
+                    return Poll::Ready(self.drop_scoped(inside, slot));
                 }
-                if cancelled {
+                drop(inside);
+                if unbounded {
                     self.bound_cleanup(key);
                 }
                 Poll::Pending
@@ -74,25 +70,21 @@ impl TaskCx {
         }
     }
 
+    /// Drops the future inside its scope, which is cancelled.
     fn drop_scoped<F: Future>(
         &self,
-        key: ScopeKey,
+        inside: Inside<'_>,
         mut slot: Pin<&mut Option<F>>,
-        reason: CancelReason,
     ) -> BodyEnd<F::Output> {
-        match catch_unwind(AssertUnwindSafe(|| self.enter(key, || slot.set(None)))) {
-            Ok(()) => BodyEnd::Dropped(reason),
+        let reason = self.header().inner.lock().scopes.reason_behind_masks(inside.key);
+        let dropped = catch_unwind(AssertUnwindSafe(|| slot.set(None)));
+        drop(inside);
+        match dropped {
+            Ok(()) => BodyEnd::Dropped(
+                reason.unwrap_or_else(|| CancelReason::user("cleanup time is over")),
+            ),
             Err(panic) => BodyEnd::Panicked(panic),
         }
-    }
-
-    fn escalated_scope(&self, key: ScopeKey) -> Option<CancelReason> {
-        let inner = self.header().inner.lock();
-        let child = inner.scopes.child(key)?;
-        child.escalated.then(|| {
-            let reason = inner.scopes.reason_behind_masks(key);
-            reason.unwrap_or_else(|| CancelReason::user("cleanup time is over"))
-        })
     }
 
     /// Arms the cleanup timer of a cancelled scope, once. Regions arm their own.
@@ -122,39 +114,9 @@ impl TaskCx {
     /// Runs `poll` with `key` as the innermost scope. Restores the scope that was there, also when `poll`
     /// panics.
     pub(crate) fn enter<R>(&self, key: ScopeKey, poll: impl FnOnce() -> R) -> R {
-        struct Leave<'a> {
-            header: &'a Header,
-            before: ScopeKey,
-        }
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                let mut inner = self.header.inner.lock();
-                inner.scopes.current = self.before;
-                inner.scopes.publish(self.header);
-            }
-        }
-        let header = self.header();
-        let mut effects = Effects::default();
-        let before = {
-            let mut inner = header.inner.lock();
-            let before = inner.scopes.current;
-            if let Some(child) = inner.scopes.child_mut(key) {
-                // A future may be moved from one scope's poll to another's; it belongs to the present one.
-                let moved = child.parent != before;
-                child.parent = before;
-                inner.scopes.current = key;
-                if moved {
-                    inner.scopes.propagate(header, &mut effects);
-                } else {
-                    inner.scopes.publish(header);
-                }
-            }
-            before
-        };
-        effects.run();
-        let leave = Leave { header, before };
+        let inside = Inside::enter(self.header(), key);
         let result = poll();
-        drop(leave);
+        drop(inside);
         result
     }
 
@@ -180,6 +142,49 @@ impl TaskCx {
                 header.region.host.disarm_timer(timer);
             }
         }
+    }
+}
+
+/// While it lives, `key` is its task's innermost scope.
+struct Inside<'a> {
+    header: &'a Header,
+    key: ScopeKey,
+    before: ScopeKey,
+    /// The scope's cleanup time is over.
+    escalated: bool,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(header: &'a Header, key: ScopeKey) -> Inside<'a> {
+        let mut effects = Effects::default();
+        let inside = {
+            let mut inner = header.inner.lock();
+            let before = inner.scopes.current;
+            let mut inside = Inside { header, key, before, escalated: false };
+            if let Some(child) = inner.scopes.child_mut(key) {
+                inside.escalated = child.escalated;
+                // A future may be moved from one scope's poll to another's; it belongs to the present one.
+                let moved = child.parent != before;
+                child.parent = before;
+                inner.scopes.current = key;
+                if moved {
+                    inner.scopes.propagate(header, &mut effects);
+                } else {
+                    inner.scopes.publish(header);
+                }
+            }
+            inside
+        };
+        effects.run();
+        inside
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.header.inner.lock();
+        inner.scopes.current = self.before;
+        inner.scopes.publish(self.header);
     }
 }
 

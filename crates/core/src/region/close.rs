@@ -69,9 +69,18 @@ impl Region {
         }
     }
 
-    /// Takes the close as far as it will go: finalizers when no child is left, then closed. Called after
-    /// every change that could be the last one.
+    /// Takes the close as far as it will go: finalizers when no child is left, then closed, then the same
+    /// for the parent. Called after every change that could be the last one.
     pub(super) fn advance(self: &Arc<Self>) {
+        // A loop and not a recursion: the tree may be deep.
+        let mut next = self.advance_one();
+        while let Some(parent) = next {
+            next = parent.advance_one();
+        }
+    }
+
+    /// One region's part; answers its parent when the region has closed.
+    fn advance_one(self: &Arc<Self>) -> Option<Arc<Region>> {
         enum Step {
             Finalize(u32, Finalizer),
             Close,
@@ -79,7 +88,7 @@ impl Region {
         let (step, entered, stale) = {
             let mut inner = self.inner.lock();
             if !inner.may_advance() {
-                return;
+                return None;
             }
             let entered = inner.state != RegionState::Finalizing;
             if entered {
@@ -101,7 +110,8 @@ impl Region {
                     (Step::Finalize(ordinal, finalizer), entered, stale)
                 }
                 None => {
-                    inner.state = inner.state.finalized();
+                    // Keeps everybody else from going on with this until it is `Closed`.
+                    inner.starting = true;
                     (Step::Close, false, None)
                 }
             }
@@ -110,7 +120,7 @@ impl Region {
             self.host.disarm_timer(stale);
         }
         match step {
-            Step::Close => self.closed(),
+            Step::Close => return self.closed(),
             Step::Finalize(ordinal, finalizer) => {
                 if entered {
                     self.observe(&Event::RegionFinalizing { region: self.id });
@@ -119,6 +129,7 @@ impl Region {
                 self.finalize(ordinal, finalizer);
             }
         }
+        None
     }
 
     /// Runs one finalizer as an ordinary task: masked, within the cleanup budget, outside every lock.
@@ -148,65 +159,68 @@ impl Region {
         task.submit();
     }
 
-    /// Everything after the last child and finalizer.
-    fn closed(self: &Arc<Self>) {
-        let (ledger, holders, timers, waker, opener, live) = {
+    /// Everything after the last child and finalizer. Answers the parent, which may be next.
+    fn closed(self: &Arc<Self>) -> Option<Arc<Region>> {
+        let (ledger, holders, opener) = {
             let mut inner = self.inner.lock();
-            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
-            (
-                std::mem::take(&mut inner.ledger),
-                std::mem::take(&mut inner.holders),
-                timers,
-                inner.waker.take(),
-                inner.opener.take(),
-                inner.live() as u32,
-            )
+            let ledger = std::mem::take(&mut inner.ledger);
+            (ledger, std::mem::take(&mut inner.holders), inner.opener.take())
         };
-        for timer in timers.into_iter().flatten() {
-            self.host.disarm_timer(timer);
-        }
         let mut leaks: Vec<LeakReport> =
             ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();
-        let holders: Vec<TaskRef> =
-            holders.into_iter().filter(|task| !unsettled(task).is_empty()).collect();
-        if self.parent.is_none() {
-            leaks.extend(holders.iter().flat_map(|task| {
-                let id = task.header().id;
-                unsettled(task).into_iter().map(move |(kind, site)| LeakReport {
-                    kind: kind.name(),
-                    task: id,
-                    site,
-                    age: None,
-                })
-            }));
+        if !holders.is_empty() {
+            self.rehome(holders, &mut leaks);
         }
         if mutant!(LeakNotReported) {
             leaks.clear();
         }
-        if !leaks.is_empty() {
-            self.inner.lock().leaks.extend(leaks.iter().cloned());
+        let unresolved = leaks.len() as u32;
+        let (live, timers, waker) = {
+            let mut inner = self.inner.lock();
+            inner.starting = false;
+            inner.leaks.append(&mut leaks);
+            inner.state = inner.state.finalized();
+            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
+            (inner.live() as u32, timers, inner.waker.take())
+        };
+        for timer in timers.into_iter().flatten() {
+            self.host.disarm_timer(timer);
         }
-        self.observe(&Event::RegionClosed {
-            region: self.id,
-            live,
-            unresolved: leaks.len() as u32,
-        });
+        self.observe(&Event::RegionClosed { region: self.id, live, unresolved });
         drop(opener);
-        if let Some(waker) = waker {
-            crate::wake::wake(waker);
-        }
-        if let Some(parent) = &self.parent {
+        let next = self.parent.as_ref().and_then(|parent| {
             let (removed, last) = {
                 let mut inner = parent.inner.lock();
                 inner.ended += 1;
-                inner.holders.extend(holders);
                 let removed = inner.regions.try_remove(self.place.load(StdOrdering::Relaxed));
                 (removed, inner.may_advance())
             };
             drop(removed);
-            if last {
-                parent.advance();
-            }
+            last.then(|| Arc::clone(parent))
+        });
+        if let Some(waker) = waker {
+            crate::wake::wake(waker);
+        }
+        next
+    }
+
+    /// Abort-class obligations that are still open belong to the parent from now on; without one they are
+    /// leaks.
+    fn rehome(&self, holders: Vec<TaskRef>, leaks: &mut Vec<LeakReport>) {
+        let holders = holders.into_iter().filter(|task| !unsettled(task).is_empty());
+        if let Some(parent) = &self.parent {
+            let holders: Vec<TaskRef> = holders.collect();
+            parent.inner.lock().holders.extend(holders);
+            return;
+        }
+        for task in holders {
+            let id = task.header().id;
+            leaks.extend(unsettled(&task).into_iter().map(|(kind, site)| LeakReport {
+                kind: kind.name(),
+                task: id,
+                site,
+                age: None,
+            }));
         }
     }
 }

@@ -213,26 +213,22 @@ fn open(
     };
     // Cost is shared through accounts; the field says only what was set here.
     above.cost_quota = None;
-    let place = Place { parent: Some(parent), opener: Some(cx.task()), account, budget: above };
+    // The scope first: the region knows it from the start, so that a deadline that passes at once finds it.
+    let key = cx.open_scope(Child::new());
+    let opener = Some((cx.task().clone(), key));
+    let place = Place { parent: Some(parent), opener, account, budget: above };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
     let mut effects = Effects::default();
-    let key = {
+    {
         let mut inner = header.inner.lock();
-        let parent = inner.scopes.current;
-        let child = Child { parent, region: Some(Arc::clone(&region)), ..Child::new() };
-        let key = inner.scopes.insert(child);
-        // Its deadline may have passed already, when nothing tied it to this scope yet.
-        if let Some(reason) = region.attach(cx.task().clone(), key) {
-            if let Some(node) = inner.scopes.node_mut(key) {
-                node.cancel = Some(reason);
-            }
+        if let Some(child) = inner.scopes.child_mut(key) {
+            child.region = Some(Arc::clone(&region));
         }
         // Opened in a cancelled scope: the region is cancelled from the start.
         if inner.scopes.effective(key).is_some() {
             inner.scopes.propagate(header, &mut effects);
         }
-        key
-    };
+    }
     effects.run();
     (region, key)
 }

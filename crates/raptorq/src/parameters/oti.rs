@@ -143,7 +143,7 @@ impl ObjectTransmissionInformation {
         if alignment == 0 {
             return Err(OtiError::Alignment);
         }
-        if symbol_size == 0 || symbol_size % u16::from(alignment) != 0 {
+        if symbol_size == 0 || !symbol_size.is_multiple_of(u16::from(alignment)) {
             return Err(OtiError::SymbolSize { symbol_size, alignment });
         }
         let total = transfer_length.div_ceil(u64::from(symbol_size));
@@ -193,7 +193,7 @@ impl ObjectTransmissionInformation {
             return Err(OtiError::Alignment);
         }
         let (al, t) = (u64::from(alignment), u64::from(max_payload));
-        if t == 0 || t % al != 0 {
+        if t == 0 || !t.is_multiple_of(al) {
             return Err(OtiError::SymbolSize { symbol_size: max_payload, alignment });
         }
         let total = transfer_length.div_ceil(t);

@@ -3,7 +3,7 @@
 //! Everything here is `#[inline(always)]`: it becomes part of the `#[target_feature]` functions of
 //! the instruction set files, which is what makes the vector instructions inline in turn.
 
-use super::program::{NO_INPUT, Program, Step, Sums, Target};
+use super::program::{Program, Run, Step, Sums, Target};
 
 /// A vector of octets of one instruction set.
 ///
@@ -117,7 +117,7 @@ pub(super) unsafe fn run<V: Vector>(job: &Job<'_>) {
 }
 
 /// How many sums ahead the inputs are asked for: they are far apart and mostly not in the cache.
-const AHEAD: usize = 12;
+const AHEAD: usize = 16;
 
 /// # Safety
 /// As [`run`], and `N * V::BYTES == 64 * job.lines`.
@@ -131,6 +131,10 @@ unsafe fn run_width<V: Vector, const N: usize>(job: &Job<'_>) {
                 Step::Linear { to, from, factors } => {
                     run_linear::<V, N>(job.slab, to, from, factors);
                 }
+                Step::Load { slots } => run_load::<V, N>(job, slots),
+                Step::Fold { to, from, count } => {
+                    run_fold::<V, N>(job.slab, *to, *from, *count);
+                }
                 Step::Scan { to, rows, pairs } => run_scan::<V, N>(job.slab, *to, *rows, pairs),
             }
         }
@@ -141,45 +145,134 @@ unsafe fn run_width<V: Vector, const N: usize>(job: &Job<'_>) {
 /// As [`run_width`]; `sums` is a step of the job's program.
 #[inline(always)]
 unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
+    let mut words = step.words.as_ptr();
+    let mut coming = step.inputs.iter();
+    // SAFETY: inputs listed are below `program.inputs()`, by the program's invariants.
+    unsafe {
+        for &input in coming.by_ref().take(AHEAD) {
+            ask::<V, N>(job, usize::from(input));
+        }
+    }
+    for run in &step.runs {
+        // SAFETY: by the program's invariants there are `count * words()` words for each run.
+        unsafe {
+            // The common lengths are unrolled.
+            match run.length {
+                1 => run_fixed::<V, N, 1>(job, step, run, words, &mut coming),
+                2 => run_fixed::<V, N, 2>(job, step, run, words, &mut coming),
+                3 => run_fixed::<V, N, 3>(job, step, run, words, &mut coming),
+                4 => run_fixed::<V, N, 4>(job, step, run, words, &mut coming),
+                5 => run_fixed::<V, N, 5>(job, step, run, words, &mut coming),
+                6 => run_fixed::<V, N, 6>(job, step, run, words, &mut coming),
+                7 => run_fixed::<V, N, 7>(job, step, run, words, &mut coming),
+                _ => run_fixed::<V, N, 0>(job, step, run, words, &mut coming),
+            }
+            words = words.add(run.count as usize * run.words());
+        }
+    }
+}
+
+/// Asks for the lines of an input.
+///
+/// # Safety
+/// `input` is below `job.program.inputs()`, and the conditions of [`Job`] hold.
+#[inline(always)]
+unsafe fn ask<V: Vector, const N: usize>(job: &Job<'_>, input: usize) {
+    // SAFETY: `inputs` has that many rows.
+    let row = unsafe { *job.inputs.add(input) }.as_ptr().wrapping_add(job.at);
+    for line in 0..N * V::BYTES / 64 {
+        V::prefetch(row.wrapping_add(64 * line));
+    }
+}
+
+/// The sums of one run; `LENGTH` is that of the run, or 0 if it is not known when compiling.
+///
+/// # Safety
+/// As [`run_sums`]; `words` are those of `run`.
+#[inline(always)]
+unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
+    job: &Job<'_>,
+    step: &Sums,
+    run: &Run,
+    mut words: *const u16,
+    coming: &mut std::slice::Iter<'_, u16>,
+) {
     let width = N * V::BYTES;
+    let slab = job.slab.wrapping_add(step.base as usize * width);
     let (base, stride) = match step.target {
-        Target::Slots => (job.slab, width),
+        Target::Slots => (slab, width),
         Target::Outputs => (job.output.wrapping_add(job.at), job.stride),
     };
-    let mut slots = step.slots.as_ptr();
-    let mut start = 0;
-    for (index, sum) in step.sums.iter().enumerate() {
-        // SAFETY: by the program's invariants `sum.to`, `sum.input` and the slots are in bounds of
-        // the job's slab, inputs and output, whose sizes are the conditions of `Job`; `slots` has
-        // advanced by `start` and is read `sum.end - start` times.
+    let length = if LENGTH == 0 { run.length as usize } else { LENGTH };
+    let advance = run.words();
+    for _ in 0..run.count {
+        // SAFETY: by the program's invariants the words are a target, an input if the run has them,
+        // and `length` slots, all in bounds of the job's slab, inputs and output, whose sizes are the
+        // conditions of `Job`.
         unsafe {
-            if let Some(next) = step.sums.get(index + AHEAD) {
-                if next.input != NO_INPUT {
-                    let row = (*job.inputs.add(next.input as usize)).as_ptr().add(job.at);
-                    for line in 0..(width / 64) {
-                        V::prefetch(row.wrapping_add(64 * line));
-                    }
-                }
-            }
+            let to = base.add(*words as usize * stride);
             let mut sums = [V::zero(); N];
-            if sum.input != NO_INPUT {
-                let row = (*job.inputs.add(sum.input as usize)).as_ptr().add(job.at);
+            let mut slots = words.add(1);
+            if run.input {
+                if let Some(&input) = coming.next() {
+                    ask::<V, N>(job, usize::from(input));
+                }
+                let row = (*job.inputs.add(*slots as usize)).as_ptr().add(job.at);
+                slots = slots.add(1);
                 for (i, value) in sums.iter_mut().enumerate() {
                     *value = V::load(row.add(i * V::BYTES));
                 }
             }
-            for _ in start..sum.end {
-                let slot = job.slab.add(*slots as usize * width);
-                slots = slots.add(1);
+            for j in 0..length {
+                let slot = slab.add(*slots.add(j) as usize * width);
                 for (i, value) in sums.iter_mut().enumerate() {
                     *value = value.add(V::load(slot.add(i * V::BYTES)));
                 }
             }
-            start = sum.end;
-            let to = base.add(sum.to as usize * stride);
             for (i, value) in sums.iter().enumerate() {
                 value.store(to.add(i * V::BYTES));
             }
+            words = words.add(advance);
+        }
+    }
+}
+
+/// # Safety
+/// As [`run_width`]; `slots` are those of a [`Step::Load`] of the job's program.
+#[inline(always)]
+unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>, slots: &[u32]) {
+    let width = N * V::BYTES;
+    for (i, &slot) in slots.iter().enumerate() {
+        // SAFETY: there are at most as many slots as inputs and each is below `program.slots()`, by
+        // the program's invariants; the input asked for is one of them.
+        unsafe {
+            if i + AHEAD < slots.len() {
+                ask::<V, N>(job, i + AHEAD);
+            }
+            let row = (*job.inputs.add(i)).as_ptr().add(job.at);
+            let to = job.slab.add(slot as usize * width);
+            let mut values = [V::zero(); N];
+            for (v, value) in values.iter_mut().enumerate() {
+                *value = V::load(row.add(v * V::BYTES));
+            }
+            for (v, value) in values.iter().enumerate() {
+                value.store(to.add(v * V::BYTES));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`run_width`]; the arguments are those of a [`Step::Fold`] of the job's program.
+#[inline(always)]
+unsafe fn run_fold<V: Vector, const N: usize>(slab: *mut u8, to: u32, from: u32, count: u32) {
+    let width = N * V::BYTES;
+    for i in 0..count as usize * N {
+        // SAFETY: both ranges of slots end within `program.slots()`, by the program's invariants.
+        unsafe {
+            let to = slab.add(to as usize * width + i * V::BYTES);
+            let from = slab.add(from as usize * width + i * V::BYTES);
+            V::load(to).add(V::load(from)).store(to);
         }
     }
 }

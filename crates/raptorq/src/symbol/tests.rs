@@ -43,7 +43,7 @@ fn the_field_tables_agree_with_the_oracle() {
 
 #[test]
 fn detection_takes_the_widest_available_set() {
-    let widest = Isa::ALL.into_iter().filter(|isa| isa.is_available()).next_back();
+    let widest = Isa::ALL.into_iter().rfind(|isa| isa.is_available());
     assert_eq!(Some(Kernel::detect().isa()), widest);
     assert!(Kernel::with_isa(Isa::Portable).is_some());
 }
@@ -105,26 +105,41 @@ fn the_common_length_is_what_is_combined() {
 fn every_step_of_a_program_computes_what_it_says() {
     const ROWS: usize = 5;
     let inputs: Vec<Vec<u8>> = (0..ROWS).map(|i| bytes(300, 10 + i as u64)).collect();
-    let mut load = Sums::new(Target::Slots, ROWS, 0);
-    for i in 0..ROWS as u32 {
-        load.end(i, Some(i));
+    // Slots 0 to 4 get the inputs in reverse by a load, input 1 more by a sum, and their own fold.
+    let load = Step::Load { slots: vec![14, 13, 12, 11, 10] };
+    let mut sum = SumsBuilder::new(Target::Slots, ROWS).above(10);
+    for i in 10..15 {
+        sum.add(i);
+        sum.end(i % 3, i, Some(1));
     }
+    let mut clear = SumsBuilder::new(Target::Slots, ROWS);
+    (0..5).for_each(|slot| clear.end(0, slot, None));
+    let fold = Step::Fold { to: 0, from: 10, count: 5 };
     let pairs = vec![(0, 2), (1, 0), (2, 1), (0, 1)];
     let scan = Step::Scan { to: 5, rows: 3, pairs: pairs.clone() };
     let factors: Vec<u8> = (0..10).map(|i| i * 25 + 3).collect();
     let linear =
         Step::Linear { to: vec![8, 9], from: vec![0, 3, 5, 6, 7], factors: factors.clone() };
-    let mut emit = Sums::new(Target::Outputs, 2, 3);
+    let mut emit = SumsBuilder::new(Target::Outputs, 2);
     emit.add(8);
     emit.add(9);
-    emit.end(1, None);
+    emit.end(0, 1, None);
     emit.add(9);
-    emit.end(0, Some(2));
-    let steps = vec![Step::Sums(load), scan, linear, Step::Sums(emit)];
-    let program = Program::new(10, ROWS as u32, 2, steps);
+    emit.end(0, 0, Some(2));
+    let steps = vec![
+        load,
+        Step::Sums(clear.finish()),
+        Step::Sums(sum.finish()),
+        fold,
+        scan,
+        linear,
+        Step::Sums(emit.finish()),
+    ];
+    let program = Program::new(15, ROWS as u32, 2, steps);
 
     let expected = |column: usize| {
-        let mut slot: Vec<u8> = inputs.iter().map(|row| row[column]).collect();
+        let mut slot: Vec<u8> =
+            inputs.iter().rev().map(|row| row[column] ^ inputs[1][column]).collect();
         let mut rows = [0u8; 3];
         let mut z = 0;
         for (c, &value) in slot.iter().enumerate() {
@@ -146,12 +161,12 @@ fn every_step_of_a_program_computes_what_it_says() {
                 .fold(0, |sum, (j, &f)| sum ^ oracle_mul(factors[5 * i + j], slot[f]))
         };
         let (a, b) = (linear(0), linear(1));
-        [slot[2] ^ b, a ^ b]
+        [inputs[2][column] ^ b, a ^ b]
     };
     for kernel in kernels() {
         for (lines, at) in [(1, 0), (1, 7), (2, 64), (4, 44)] {
             let rows = Inputs::new(inputs.iter().map(Vec::as_slice).collect(), 300).unwrap();
-            let mut slab = zeroed(10 * lines);
+            let mut slab = zeroed(15 * lines);
             let mut output = vec![0xEE; 600];
             kernel.run(&program, &mut slab, lines, &rows, at, &mut output, 300);
             for column in 0..300 {

@@ -28,11 +28,11 @@ proptest! {
             }
         }
         let causality = Causality::of(&steps);
-        for first in 0..n {
-            for second in 0..n {
+        for (first, row) in before.iter().enumerate() {
+            for (second, expected) in row.iter().enumerate() {
                 prop_assert_eq!(
                     causality.happens_before(first, second),
-                    before[first][second],
+                    *expected,
                     "{} before {}", first, second
                 );
             }
