@@ -55,10 +55,8 @@ struct State<T> {
 }
 
 fn wake(waker: Option<Waker>) {
-    if waker.is_some() {
-        let mut wakes = WakeList::new();
-        wakes.extend(waker);
-        wakes.wake();
+    if let Some(waker) = waker {
+        WakeList::wake_one(waker);
     }
 }
 
@@ -318,8 +316,16 @@ impl<T> Park<'_, T> {
     fn poll<R>(
         &mut self,
         context: &Context<'_>,
-        answer: impl FnOnce(&mut State<T>) -> Option<R>,
+        answer: impl Fn(&mut State<T>) -> Option<R>,
     ) -> Poll<R> {
+        // Most polls after the first come from the other end's wake, and need no second waker.
+        if self.parked {
+            self.shared.object.write();
+            if let Some(answer) = answer(&mut self.shared.state.lock()) {
+                self.parked = false;
+                return Poll::Ready(answer);
+            }
+        }
         let poll = self.shared.poll(self.side, context, answer);
         self.parked = poll.is_pending();
         poll

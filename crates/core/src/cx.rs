@@ -321,7 +321,8 @@ impl<C: Capabilities> Cx<C> {
     where
         C: HasTime,
     {
-        Sleep::new(self, self.now() + duration, Location::caller())
+        let ahead = !duration.is_zero();
+        Sleep::new(self, self.now() + duration, ahead, Location::caller())
     }
 
     /// Waits until `deadline`; a moment in the past is due at once.
@@ -333,7 +334,7 @@ impl<C: Capabilities> Cx<C> {
     where
         C: HasTime,
     {
-        Sleep::new(self, deadline, Location::caller())
+        Sleep::new(self, deadline, false, Location::caller())
     }
 
     /// The next number of this task's own random stream.

@@ -226,10 +226,11 @@ impl<'a> Sleep<'a> {
     pub(crate) fn new(
         cx: &'a TaskCx,
         deadline: Time,
+        ahead: bool,
         site: &'static Location<'static>,
     ) -> Sleep<'a> {
         let door = Door { cx, label: "sleep", site, parked: Parked::No };
-        Sleep { door, deadline, alarm: Alarm { cx, timer: None } }
+        Sleep { door, deadline, alarm: Alarm { cx, ahead, timer: None } }
     }
 }
 
@@ -247,6 +248,9 @@ impl Future for Sleep<'_> {
 #[derive(Debug)]
 struct Alarm<'a> {
     cx: &'a TaskCx,
+    /// The deadline was ahead when it was made, a moment ago: the first look needs no clock, and a timer
+    /// whose time has come meanwhile is due at once.
+    ahead: bool,
     timer: Option<(TimerKey, Whose)>,
 }
 
@@ -261,7 +265,7 @@ enum Whose {
 impl Alarm<'_> {
     fn poll(&mut self, deadline: Time, context: &mut Context<'_>) -> Poll<()> {
         let region = &self.cx.header().region;
-        if region.host.now() >= deadline {
+        if !std::mem::take(&mut self.ahead) && region.host.now() >= deadline {
             self.disarm();
             return Poll::Ready(());
         }

@@ -29,6 +29,11 @@ impl WakeList {
         self.0.is_empty()
     }
 
+    /// Wakes one waker, without a list: its panic is swallowed too.
+    pub fn wake_one(waker: Waker) {
+        wake(waker);
+    }
+
     /// Wakes them all, in the order in which they were added.
     pub fn wake(self) {
         for waker in self.0 {

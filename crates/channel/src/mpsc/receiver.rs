@@ -106,10 +106,13 @@ impl<T> Receiver<T> {
         cx: &TaskCx,
         site: &'static Location<'static>,
     ) -> Result<(), RecvError> {
-        match self.look(None) {
-            Look::Message => return Ok(()),
-            Look::Finished => return Err(RecvError::Closed),
-            Look::Nothing => {}
+        // All slots at home: nothing is there, so the first look may leave the waker at once.
+        if self.shared.slots.free() < self.shared.capacity {
+            match self.look(None) {
+                Look::Message => return Ok(()),
+                Look::Finished => return Err(RecvError::Closed),
+                Look::Nothing => {}
+            }
         }
         let mut park = Park { receiver: self, parked: false };
         cx.wait_at("mpsc::recv", site, |context| park.poll(context)).await?
@@ -246,7 +249,11 @@ struct Park<'a, T> {
 
 impl<T> Park<'_, T> {
     fn poll(&mut self, context: &Context<'_>) -> Poll<Result<(), RecvError>> {
-        let look = self.receiver.look(Some(context));
+        // Most polls after the first come from a message's wake, and need no second waker.
+        let mut look = if self.parked { self.receiver.look(None) } else { Look::Nothing };
+        if let Look::Nothing = look {
+            look = self.receiver.look(Some(context));
+        }
         self.parked = matches!(look, Look::Nothing);
         match look {
             Look::Message => Poll::Ready(Ok(())),

@@ -85,9 +85,7 @@ impl<T> Shared<T> {
 }
 
 fn wake(waker: Option<Waker>) {
-    if waker.is_some() {
-        let mut wakes = WakeList::new();
-        wakes.extend(waker);
-        wakes.wake();
+    if let Some(waker) = waker {
+        WakeList::wake_one(waker);
     }
 }
