@@ -199,8 +199,8 @@ impl Region {
         let make = |account| Region {
             observing,
             id: RegionId::of(creator, ordinal),
-            parent: place.parent,
-            opener: by,
+            parent,
+            opener,
             name: options.name,
             site,
             policy: options.policy,

@@ -400,8 +400,8 @@ impl Tile {
 /// two of them. What is left over at both ends shares a tile where it can.
 fn tiles(columns: usize, symbol_size: usize, head: usize) -> Vec<Tile> {
     let widest = match columns {
-        0..=SHORT => 4,
-        ..=20_000 => 2,
+        _ if columns <= SHORT => 4,
+        _ if columns <= 20_000 => 2,
         _ => 1,
     };
     let head = head.min(symbol_size);
