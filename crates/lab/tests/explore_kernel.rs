@@ -17,8 +17,7 @@ where
 {
     let by = |method, order| {
         let options = ExploreOptions::default().method(method).order(order);
-        let found = explore(options.stop_at_first_failure(false), body.clone());
-        found
+        explore(options.stop_at_first_failure(false), body.clone())
     };
     let all = by(Method::Naive, 0);
     let audit = by(Method::SleepSets, 0);

@@ -8,7 +8,7 @@ const BUDGET: &[(&str, usize, &str)] = &[
     ("crates/reactor/", 40, "completions own their buffers"),
     (
         "crates/raptorq/",
-        110,
+        130,
         "vector instructions of the field's kernels, one small block an intrinsic",
     ),
     ("crates/os/", 40, "processes and signals are system calls"),
