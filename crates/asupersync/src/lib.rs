@@ -66,7 +66,8 @@
 //! - The kernel's types are at the root: [`Cx`], [`Scope`], [`Outcome`], [`Budget`],
 //!   [`CancelReason`], [`Error`].
 //! - [`channel`] (mpsc, oneshot), [`sync`] (locks, semaphores, notifications), [`combinator`] (join,
-//!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`time`] (intervals).
+//!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`stream`] (adaptors, bridges to
+//!   channels), [`time`] (intervals).
 //! - [`io`] (traits and helpers), [`net`] (TCP), [`os`] (signals).
 //! - [`runtime`] and [`lab`]: the two hosts.
 //! - [`prelude`]: what most files want.
@@ -106,6 +107,7 @@ pub use asupersync_lab as lab;
 pub use asupersync_net as net;
 pub use asupersync_os as os;
 pub use asupersync_runtime as runtime;
+pub use asupersync_stream as stream;
 pub use asupersync_sync as sync;
 pub use asupersync_time as time;
 
@@ -124,6 +126,7 @@ pub mod prelude {
     pub use crate::channel::{mpsc, oneshot};
     pub use crate::combinator::{join, join_all, race, race_all, timeout, try_join, try_join_all};
     pub use crate::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+    pub use crate::stream::{StreamExt, TryStreamExt};
     pub use crate::{
         Budget, CancelKind, CancelReason, Cx, Error, Outcome, Policy, Scope, TaskCx, TaskHandle,
         Time,
