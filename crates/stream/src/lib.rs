@@ -105,7 +105,7 @@ mod try_ext;
 pub use crate::ext::StreamExt;
 pub use crate::merge::{MergeAll, merge_all};
 pub use crate::sequence::Peekable;
-pub use crate::source::{Iter, PollFn, Unfold, iter, poll_fn, unfold};
+pub use crate::source::{Iter, PollFn, iter, poll_fn, unfold};
 pub use crate::timed::Elapsed;
 pub use crate::try_ext::TryStreamExt;
 pub use futures_core::Stream;

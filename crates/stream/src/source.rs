@@ -64,26 +64,23 @@ impl<T, F: FnMut(&mut Context<'_>) -> Poll<Option<T>>> Stream for PollFn<F> {
 ///
 /// ```
 /// use asupersync_core::{Cx, Error};
-/// use asupersync_stream::{Stream, StreamExt, unfold};
-/// use std::time::Duration;
+/// use asupersync_stream::{StreamExt, unfold};
 ///
-/// fn ticks(cx: &Cx, every: Duration) -> impl Stream<Item = u32> {
-///     unfold(0, move |n| async move { cx.sleep(every).await.ok().map(|()| (n, n + 1)) })
-/// }
-///
-/// async fn three(cx: &Cx) -> Result<(), Error> {
-///     let ticks = ticks(cx, Duration::from_secs(1));
+/// async fn ticks(cx: &Cx) -> Result<(), Error> {
+///     let second = std::time::Duration::from_secs(1);
+///     let ticks = unfold(0, async |n| cx.sleep(second).await.ok().map(|()| (n, n + 1)));
 ///     assert_eq!(ticks.take(3).collect::<Vec<_>>(cx).await?, [0, 1, 2]);
 ///     Ok(())
 /// }
 /// # let lab = asupersync_lab::LabRuntime::new(asupersync_lab::LabConfig::default());
-/// # assert!(lab.run(three).is_ok());
+/// # assert!(lab.run(ticks).is_ok());
 /// ```
 ///
 /// # Cancel safety
 /// The future that is under way is kept between polls, so nothing is lost by leaving a `next` early. When
 /// the stream is dropped, it is dropped with the state.
-pub fn unfold<T, I, F, Fut>(state: T, next: F) -> Unfold<T, F, Fut>
+// Not by its name: with closures that borrow, the compiler would not find it `Send`.
+pub fn unfold<T, I, F, Fut>(state: T, next: F) -> impl Stream<Item = I>
 where
     F: FnMut(T) -> Fut,
     Fut: Future<Output = Option<(I, T)>>,
@@ -92,19 +89,11 @@ where
 }
 
 pin_project! {
-    /// The stream of [`unfold`].
-    #[must_use = "streams do nothing unless polled"]
-    pub struct Unfold<T, F, Fut> {
+    struct Unfold<T, F, Fut> {
         state: Option<T>,
         next: F,
         #[pin]
         future: Option<Fut>,
-    }
-}
-
-impl<T, F, Fut> fmt::Debug for Unfold<T, F, Fut> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unfold").finish_non_exhaustive()
     }
 }
 
