@@ -66,7 +66,8 @@
 //! - The kernel's types are at the root: [`Cx`], [`Scope`], [`Outcome`], [`Budget`],
 //!   [`CancelReason`], [`Error`].
 //! - [`channel`] (mpsc, oneshot), [`sync`] (locks, semaphores, notifications), [`combinator`] (join,
-//!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`time`] (intervals).
+//!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`time`] (intervals), [`plan`]
+//!   (combinators as data).
 //! - [`io`] (traits and helpers), [`net`] (TCP), [`os`] (signals).
 //! - [`runtime`] and [`lab`]: the two hosts.
 //! - [`prelude`]: what most files want.
@@ -99,6 +100,7 @@ pub use asupersync_io as io;
 pub use asupersync_lab as lab;
 pub use asupersync_net as net;
 pub use asupersync_os as os;
+pub use asupersync_plan as plan;
 pub use asupersync_runtime as runtime;
 pub use asupersync_sync as sync;
 pub use asupersync_time as time;
