@@ -56,7 +56,7 @@
 //! | you want | use | you give up |
 //! |---|---|---|
 //! | concurrency and parallelism | a task: [`Scope::spawn`], [`Cx::spawn`] | borrowing: it owns (or shares by `Arc`) what it uses |
-//! | concurrency and borrowing | a combinator: [`combinator::join`], [`combinator::race`] | parallelism: its branches take turns on one task |
+//! | concurrency and borrowing | a combinator: [`combinator::join()`], [`combinator::race()`] | parallelism: its branches take turns on one task |
 //! | parallelism and borrowing | scoped threads inside [`Cx::spawn_blocking`] | concurrency: their thread blocks until they end |
 //!
 //! A region's *body* borrows freely, as it is part of the task that opened it. Only what is spawned
@@ -83,7 +83,8 @@
 //! - *What may it do?* `Cx<C>` carries capabilities; [`Cx::narrow`] gives fewer.
 //!
 //! # Features
-//! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`.
+//! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`, and
+//!   `scope!`, `spawn!`, `join!`, `try_join!`, `race!` and `select!`.
 //!
 //! # Limitations
 //! Linux is the platform this is built and tested on. Code that never waits cannot be stopped, only
@@ -92,7 +93,12 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "proc-macros")]
+pub use asupersync_combinator::{scope, select, spawn};
+#[cfg(feature = "proc-macros")]
 pub use asupersync_macros::{main, test};
+
+// Each a function and, with the feature, the macro that awaits it.
+pub use asupersync_combinator::{join, race, try_join};
 
 pub use asupersync_channel as channel;
 pub use asupersync_combinator as combinator;
@@ -124,4 +130,6 @@ pub mod prelude {
         Budget, CancelKind, CancelReason, Cx, Error, Outcome, Policy, Scope, TaskCx, TaskHandle,
         Time,
     };
+    #[cfg(feature = "proc-macros")]
+    pub use crate::{scope, select, spawn};
 }
