@@ -91,9 +91,10 @@ fn region_close_timeout() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test's own thread, while the runtime's go on")]
 fn futurelock_violation() {
     // snippet: futurelock_wrong
-    async fn wrong(cx: &Cx, table: Arc<Mutex<u32>>) -> Result<(), Error> {
+    async fn wrong(cx: &Cx, table: Arc<Mutex<u32>>) -> Result<u32, Error> {
         let guard = table.lock(cx).await?;
         let answer = ask(cx).await?; // whoever could answer waits for the table
         drop(guard);
@@ -101,14 +102,15 @@ fn futurelock_violation() {
     }
     // end snippet
     // snippet: futurelock_right
-    async fn right(cx: &Cx, table: Arc<Mutex<u32>>) -> Result<(), Error> {
+    async fn right(cx: &Cx, table: Arc<Mutex<u32>>) -> Result<u32, Error> {
         let answer = ask(cx).await?; // ask first, hold for a few lines
-        *table.lock(cx).await? += 1;
+        *table.lock(cx).await? += answer;
         Ok(answer)
     }
     // end snippet
-    async fn ask(cx: &Cx) -> Result<(), Error> {
-        Ok(cx.sleep(Duration::from_secs(3600)).await?)
+    async fn ask(cx: &Cx) -> Result<u32, Error> {
+        cx.sleep(Duration::from_secs(3600)).await?;
+        Ok(1)
     }
     let runtime = Runtime::multi_thread().unwrap();
     let handle = runtime.handle();
