@@ -114,10 +114,10 @@ pub use asupersync_time as time;
 pub use asupersync_core::cap;
 pub use asupersync_core::{
     Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed, Cx, DetHashMap, DetHashSet,
-    Error, ErrorKind, FailureCause, JoinError, LeakReport, MaskGuard, ObligationId, Outcome,
-    OutcomeError, PanicPayload, Policy, Recoverability, RegionId, RegionOptions, RegionReport,
-    RegionSnapshot, Scope, Severity, Straggler, TaskCx, TaskHandle, TaskId, TaskOptions,
-    TaskSnapshot, Time, WaitSnapshot, join_outcomes,
+    Error, ErrorKind, FailureCause, Futurelock, JoinError, LeakReport, MaskGuard, ObligationId,
+    Outcome, OutcomeError, PanicPayload, Policy, Recoverability, RegionId, RegionOptions,
+    RegionReport, RegionSnapshot, Scope, Severity, Straggler, TaskCx, TaskHandle, TaskId,
+    TaskOptions, TaskSnapshot, Time, WaitSnapshot, join_outcomes,
 };
 pub use asupersync_lab::{LabConfig, LabRuntime};
 

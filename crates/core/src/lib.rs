@@ -56,6 +56,7 @@ mod cx;
 mod det;
 mod error;
 pub mod event;
+mod futurelock;
 mod host;
 mod id;
 pub mod mutant;
@@ -83,6 +84,7 @@ pub use cx::{Cx, MaskGuard, Masked, TaskCx};
 pub use det::{DetHashMap, DetHashSet};
 pub use error::{Error, ErrorKind, Recoverability};
 pub use event::{Access, Event, Resolution};
+pub use futurelock::Futurelock;
 pub use host::{BlockingJob, BlockingPool, Host, Lane, TimerKey};
 pub use id::{ObjectId, ObligationId, RegionId, TaskId};
 pub use obligation::{

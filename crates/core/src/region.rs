@@ -17,6 +17,7 @@ mod state;
 
 pub(crate) use cancel::cancel_all;
 pub use open::Scope;
+use report::Books;
 pub use report::{ChildFailure, Closed, FailureCause, RegionReport, Straggler};
 pub use root::{Root, UnclaimedFailure};
 pub use state::RegionState;
@@ -33,6 +34,7 @@ use crate::primitive::{Mutex, Ordering};
 use crate::snapshot::waits_of;
 use crate::task::TaskRef;
 use crate::task::scopes::ScopeKey;
+use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
 use std::panic::Location;
@@ -133,15 +135,17 @@ struct Inner {
     starting: bool,
     deferred: u32,
     ledger: Slab<Arc<Record>>,
-    /// Ended tasks with abort-class obligations that are still open.
-    holders: Vec<TaskRef>,
+    /// Ended tasks with abort-class obligations that are still open, and since when they have ended.
+    holders: Vec<(TaskRef, Time)>,
     /// Ended children with an error or a panic, in order.
     failed: Vec<TaskRef>,
     /// Why a child ended as cancelled, where that counts for this region's outcome.
     child_cancelled: Option<CancelReason>,
     ended: u64,
-    stragglers: Vec<Straggler>,
-    leaks: Vec<LeakReport>,
+    /// Stragglers and leaks, here and beneath.
+    books: Option<Box<Books>>,
+    /// The region's future was dropped: nobody will ask for its children's failures.
+    abandoned: bool,
     deadline_timer: Option<TimerKey>,
     cleanup_timer: Option<TimerKey>,
     escalated: bool,
@@ -223,8 +227,8 @@ impl Region {
                 failed: Vec::new(),
                 child_cancelled: None,
                 ended: 0,
-                stragglers: Vec::new(),
-                leaks: Vec::new(),
+                books: None,
+                abandoned: false,
                 deadline_timer: None,
                 cleanup_timer: None,
                 escalated: false,
@@ -347,12 +351,10 @@ impl Region {
             task: header.id,
             name: header.name(),
             spawned_at: header.spawned_at,
+            region: self.id,
             waits: waits_of(task),
         };
-        let mut inner = self.inner.lock();
-        if !inner.stragglers.iter().any(|known| known.task == straggler.task) {
-            inner.stragglers.push(straggler);
-        }
+        self.inner.lock().books.get_or_insert_default().straggler(straggler);
     }
 
     pub(crate) fn record_leak(&self, leak: LeakReport) {
@@ -366,7 +368,7 @@ impl Region {
                     region = parent;
                 }
                 _ => {
-                    inner.leaks.push(leak);
+                    inner.books.get_or_insert_default().leak(leak);
                     return;
                 }
             }
@@ -387,12 +389,14 @@ impl Region {
     /// The books, complete once the region is closed.
     fn report(&self) -> RegionReport {
         let mut inner = self.inner.lock();
+        let Books { stragglers, leaks, omitted } = *inner.books.take().unwrap_or_default();
         RegionReport {
             region: self.id,
             ended: inner.ended,
             cancelled: inner.cancel.clone(),
-            stragglers: std::mem::take(&mut inner.stragglers),
-            leaks: std::mem::take(&mut inner.leaks),
+            stragglers,
+            leaks,
+            omitted,
         }
     }
 
@@ -406,6 +410,17 @@ impl Region {
     /// The reason in force, if any.
     pub(crate) fn cancelled_for(&self) -> Option<CancelReason> {
         self.inner.lock().cancel.clone()
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // A loop and not a recursion: the last reference to a deep chain lets go of all of it.
+        let mut above = self.parent.take();
+        while let Some(region) = above.and_then(Arc::into_inner) {
+            let mut region = region;
+            above = region.parent.take();
+        }
     }
 }
 

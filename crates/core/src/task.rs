@@ -95,6 +95,8 @@ pub(crate) struct Header {
     pub(crate) wait: PlainWait,
     /// Whether the innermost scope is another than the task's own. Written under `inner`'s lock.
     pub(crate) nested: AtomicBool,
+    /// Counts the waits that were entered into and taken out of the list under the lock.
+    pub(crate) listed: AtomicU32,
     pub(crate) spawned_at: &'static Location<'static>,
     /// What `&Cx` points at: a reference to this very header with the whole allocation's provenance.
     pub(crate) cx: TaskCx,
@@ -130,6 +132,14 @@ impl Inner {
 impl Header {
     pub(crate) fn next_ordinal(&self) -> u32 {
         self.ordinals.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A wait was entered into the list, or taken out.
+    pub(crate) fn count_listed(&self) {
+        // Not a read-modify-write: a count lost to another thread's would only make two snapshots look
+        // alike, and there is one step of a task at a time.
+        let count = self.listed.load(Ordering::Relaxed);
+        self.listed.store(count.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The innermost scope's cancellation, if any: one load.

@@ -130,10 +130,14 @@ impl Region {
 
     /// The region's future is gone before the region closed: cancel, and close without it.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (opener, escalated) = {
+        let (opener, escalated, unclaimed) = {
             let mut inner = self.inner.lock();
-            (inner.opener.take(), inner.escalated)
+            inner.abandoned = true;
+            let closed = inner.state == RegionState::Closed;
+            let unclaimed = if closed { std::mem::take(&mut inner.failed) } else { Vec::new() };
+            (inner.opener.take(), inner.escalated, unclaimed)
         };
+        drop(unclaimed);
         let Some((task, key)) = opener else { return };
         let removed = {
             let header = task.header();

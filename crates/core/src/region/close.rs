@@ -9,6 +9,7 @@ use crate::outcome::Severity;
 use crate::primitive::Ordering;
 use crate::task::TaskRef;
 use crate::task::run::Ended;
+use crate::time::Time;
 use std::sync::Arc;
 use std::sync::atomic::Ordering as StdOrdering;
 
@@ -23,7 +24,7 @@ impl Region {
             let slot = header.slot.load(Ordering::Relaxed) as usize;
             let removed = inner.tasks.try_remove(slot);
             if ended.holds {
-                inner.holders.push(task.clone());
+                inner.holders.push((task.clone(), self.host.now()));
             }
             if failed {
                 inner.failed.push(task.clone());
@@ -176,14 +177,23 @@ impl Region {
             leaks.clear();
         }
         let unresolved = leaks.len() as u32;
-        let (live, timers, waker) = {
+        let (live, timers, waker, books, unclaimed) = {
             let mut inner = self.inner.lock();
             inner.starting = false;
-            inner.leaks.append(&mut leaks);
+            for leak in leaks {
+                inner.books.get_or_insert_default().leak(leak);
+            }
+            // The root answers for everything beneath it: each region hands its books up as it closes.
+            let books = inner.books.as_ref().filter(|_| self.parent.is_some());
+            let books = books.map(|b| (b.stragglers.clone(), b.leaks.clone(), b.omitted));
             inner.state = inner.state.finalized();
             let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
-            (inner.live() as u32, timers, inner.waker.take())
+            // They refer to this region, which refers to them.
+            let unclaimed =
+                if inner.abandoned { std::mem::take(&mut inner.failed) } else { Vec::new() };
+            (inner.live() as u32, timers, inner.waker.take(), books, unclaimed)
         };
+        drop(unclaimed);
         for timer in timers.into_iter().flatten() {
             self.host.disarm_timer(timer);
         }
@@ -193,6 +203,10 @@ impl Region {
             let (removed, last) = {
                 let mut inner = parent.inner.lock();
                 inner.ended += 1;
+                if let Some((stragglers, leaks, omitted)) = &books {
+                    let own = inner.books.get_or_insert_default();
+                    own.absorb(stragglers, leaks, *omitted);
+                }
                 let removed = inner.regions.try_remove(self.place.load(StdOrdering::Relaxed));
                 (removed, inner.may_advance())
             };
@@ -207,20 +221,22 @@ impl Region {
 
     /// Abort-class obligations that are still open belong to the parent from now on; without one they are
     /// leaks.
-    fn rehome(&self, holders: Vec<TaskRef>, leaks: &mut Vec<LeakReport>) {
-        let holders = holders.into_iter().filter(|task| !unsettled(task).is_empty());
+    fn rehome(&self, holders: Vec<(TaskRef, Time)>, leaks: &mut Vec<LeakReport>) {
+        let holders = holders.into_iter().filter(|(task, _)| !unsettled(task).is_empty());
         if let Some(parent) = &self.parent {
-            let holders: Vec<TaskRef> = holders.collect();
+            let holders: Vec<_> = holders.collect();
             parent.inner.lock().holders.extend(holders);
             return;
         }
-        for task in holders {
-            let id = task.header().id;
+        let now = self.host.now();
+        for (task, since) in holders {
+            let header = task.header();
             leaks.extend(unsettled(&task).into_iter().map(|(kind, site)| LeakReport {
                 kind: kind.name(),
-                task: id,
+                task: header.id,
+                region: header.region.id,
                 site,
-                age: None,
+                age: now.saturating_since(since),
             }));
         }
     }

@@ -128,6 +128,7 @@ where
             obligation: Slot::empty(),
             wait: PlainWait::none(),
             nested: AtomicBool::new(false),
+            listed: AtomicU32::new(0),
             spawned_at: site,
             cx: TaskCx::dangling(),
             inner: Mutex::new(Inner { scopes: Scopes::new(), joiner: None, extra }),
