@@ -190,7 +190,8 @@ impl BlockEncoder {
         let source = Source::new(&parameters, block, symbol_size)?;
         let inputs = source.inputs().ok_or(EncodeError::Empty)?;
         let intermediate =
-            execute(kernel, &plan.plan, &inputs, until_line(block), None, &mut [], true).ok_or(EncodeError::Empty)?;
+            execute(kernel, &plan.plan, &inputs, until_line(block), None, &mut [], true)
+                .ok_or(EncodeError::Empty)?;
         Ok(Self { kernel, parameters, symbol_size, intermediate })
     }
 

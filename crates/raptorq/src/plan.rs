@@ -19,8 +19,7 @@ use std::sync::Arc;
 use crate::parameters::BlockParameters;
 use crate::solver::{Inverse, Solver};
 use crate::symbol::{
-    Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, prefetch, word,
-    zeroed,
+    Inputs, Kernel, Line, Program, Step, SumsBuilder, Target, octets_mut, prefetch, word, zeroed,
 };
 use crate::tuple::Tuple;
 
@@ -306,7 +305,8 @@ impl Emission {
         let mut symbols = symbols.peekable();
         while let Some(&(first, _)) = symbols.peek() {
             let mut program = SumsBuilder::new(Target::Outputs, symbols.len().min(Self::ROWS));
-            let (chunk, mut rows) = (first / Self::ROWS, Vec::with_capacity(symbols.len().min(Self::ROWS)));
+            let (chunk, mut rows) =
+                (first / Self::ROWS, Vec::with_capacity(symbols.len().min(Self::ROWS)));
             // Chunks without symbols become empty programs.
             while programs.len() < chunk {
                 programs.push((Program::new(0, 0, 0, Vec::new()), Vec::new()));

@@ -25,7 +25,9 @@ mod program;
 #[cfg(target_arch = "x86_64")]
 mod ssse3;
 
-pub(crate) use program::{Inputs, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed};
+pub(crate) use program::{
+    Inputs, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed,
+};
 
 use crate::octet;
 use generic::{Combine, Job};

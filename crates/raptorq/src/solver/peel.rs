@@ -116,12 +116,11 @@ impl<'a> Peeler<'a> {
         let mut rest = vec![Rest::default(); rows as usize];
         let mut starts = vec![0u32; w + 1];
         for (row, rest) in (0..rows).zip(&mut rest) {
-            for &column in matrix.row(row) {
-                if (column as usize) < w {
-                    rest.count += 1;
-                    rest.xor ^= column;
-                    starts[column as usize] += 1;
-                }
+            let columns = matrix.lt(row);
+            rest.count = columns.len() as u32;
+            for &column in columns {
+                rest.xor ^= column;
+                starts[column as usize] += 1;
             }
         }
         let mut end = 0;
@@ -131,11 +130,10 @@ impl<'a> Peeler<'a> {
         }
         let mut by_column = vec![0u32; end as usize];
         for row in (0..rows).rev() {
-            for &column in matrix.row(row) {
-                if (column as usize) < w {
-                    starts[column as usize] -= 1;
-                    by_column[starts[column as usize] as usize] = row;
-                }
+            for &column in matrix.lt(row) {
+                let start = &mut starts[column as usize];
+                *start -= 1;
+                by_column[*start as usize] = row;
             }
         }
         let mut state = vec![ACTIVE; l];
@@ -160,7 +158,12 @@ impl<'a> Peeler<'a> {
 
     fn run(mut self) -> Result<Peeling, TooManyInactive> {
         for row in (0..self.matrix.rows()).rev() {
-            self.note(row);
+            match self.rest[row as usize].count {
+                // LDPC rows have many columns.
+                1 => self.ready.push(row),
+                2 => self.pairs.push(row),
+                _ => {}
+            }
         }
         let columns = self.matrix.parameters.w as usize;
         let mut pivot_rows = vec![false; self.matrix.rows() as usize];
@@ -195,24 +198,17 @@ impl<'a> Peeler<'a> {
     fn remove(&mut self, column: u32) {
         let range =
             self.starts[column as usize] as usize..self.starts[column as usize + 1] as usize;
-        for index in range {
-            let row = self.rows[index];
+        let s = self.matrix.parameters.s;
+        for &row in &self.rows[range] {
             let rest = &mut self.rest[row as usize];
             rest.count -= 1;
             rest.xor ^= column;
-            if rest.count <= 2 {
-                self.note(row);
+            match rest.count {
+                1 if row < s => self.ready_ldpc.push(row),
+                1 => self.ready.push(row),
+                2 => self.pairs.push(row),
+                _ => {}
             }
-        }
-    }
-
-    /// Files a row under its number of active columns.
-    fn note(&mut self, row: u32) {
-        match self.rest[row as usize].count {
-            1 if row < self.matrix.parameters.s => self.ready_ldpc.push(row),
-            1 => self.ready.push(row),
-            2 => self.pairs.push(row),
-            _ => {}
         }
     }
 
@@ -222,7 +218,7 @@ impl<'a> Peeler<'a> {
         while let Some(row) = self.pairs.pop() {
             let Rest { count: 2, xor } = self.rest[row as usize] else { continue };
             let active = |&&c: &&u32| self.state[c as usize] == ACTIVE;
-            if let Some(&column) = self.matrix.row(row).iter().find(active) {
+            if let Some(&column) = self.matrix.lt(row).iter().find(active) {
                 self.components.join(column, xor ^ column);
             }
         }

@@ -90,18 +90,18 @@ pub(crate) struct Sums {
     pub(super) words: Vec<u16>,
     /// The inputs of all sums that have one, in order: what to ask for ahead of its use.
     pub(super) inputs: Vec<u16>,
+    /// One more than the highest of each kind of word.
+    bounds: Bounds,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bounds {
+    to: u32,
+    input: u32,
+    slot: u32,
 }
 
 impl Sums {
-    fn each(&self) -> impl Iterator<Item = (&Run, &[u16])> {
-        let mut rest = &self.words[..];
-        self.runs.iter().flat_map(|run| (0..run.count).map(move |_| run)).map(move |run| {
-            let (sum, others) = rest.split_at(run.words());
-            rest = others;
-            (run, sum)
-        })
-    }
-
     /// Vector loads that one pass costs.
     pub(crate) fn loads(&self) -> usize {
         self.runs.iter().map(|run| run.count as usize * (run.words() - 1)).sum()
@@ -117,10 +117,21 @@ impl Sums {
 pub(crate) struct SumsBuilder {
     target: Target,
     base: u32,
-    /// Level, start in `words`, length, input.
-    sums: Vec<(u32, u32, u32, bool)>,
-    words: Vec<u16>,
+    sums: Vec<Sum>,
+    /// The slots of all sums.
     slots: Vec<u16>,
+    /// Where those of the sum begun start.
+    start: usize,
+    bounds: Bounds,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    level: u32,
+    start: u32,
+    length: u32,
+    to: u16,
+    input: Option<u16>,
 }
 
 /// Sums longer than this are kept apart by length no more.
@@ -128,8 +139,8 @@ const LONGEST: usize = 63;
 
 impl SumsBuilder {
     pub(crate) fn new(target: Target, sums: usize) -> Self {
-        let (slots, words) = (Vec::with_capacity(32), Vec::with_capacity(8 * sums));
-        Self { target, base: 0, sums: Vec::with_capacity(sums), words, slots }
+        let (sums, slots) = (Vec::with_capacity(sums), Vec::with_capacity(8 * sums));
+        Self { target, base: 0, sums, slots, start: 0, bounds: Bounds::default() }
     }
 
     /// Sums over slots from `base` on only, so that a word reaches them.
@@ -139,52 +150,63 @@ impl SumsBuilder {
 
     /// One more slot for the sum that the next [`end`](Self::end) completes.
     pub(crate) fn add(&mut self, slot: u32) {
-        self.slots.push(word(slot.wrapping_sub(self.base)));
+        let slot = slot.wrapping_sub(self.base);
+        self.bounds.slot = self.bounds.slot.max(slot.saturating_add(1));
+        self.slots.push(word(slot));
     }
 
-    /// Whether the sum begun has at most one slot, which is the one it would go to.
+    /// Whether the sum begun has one slot only, the one it would go to.
     pub(crate) fn is_only(&self, to: u32) -> bool {
-        self.slots == [word(to.wrapping_sub(self.base))]
+        self.slots[self.start..] == [word(to.wrapping_sub(self.base))]
     }
 
     /// Drops the sum begun.
     pub(crate) fn cancel(&mut self) {
-        self.slots.clear();
+        self.slots.truncate(self.start);
     }
 
     /// Completes a sum. It will run after all sums of lower `level`, in any order within its own.
     pub(crate) fn end(&mut self, level: u32, to: u32, input: Option<u32>) {
-        let sum = (level, self.words.len() as u32, self.slots.len() as u32, input.is_some());
-        self.sums.push(sum);
         let base = if self.target == Target::Slots { self.base } else { 0 };
-        self.words.push(word(to.wrapping_sub(base)));
-        self.words.extend(input.map(word));
-        self.words.append(&mut self.slots);
+        let (start, length) = (self.start as u32, (self.slots.len() - self.start) as u32);
+        let (to, input) = (word(to.wrapping_sub(base)), input.map(word));
+        self.bounds.to = self.bounds.to.max(u32::from(to) + 1);
+        self.bounds.input = self.bounds.input.max(input.map_or(0, |input| u32::from(input) + 1));
+        self.sums.push(Sum { level, start, length, to, input });
+        self.start = self.slots.len();
     }
 
     /// Orders by level, then by shape: two counting sorts.
     pub(crate) fn finish(self) -> Sums {
-        let shape = |&(_, _, length, input): &(u32, u32, u32, bool)| {
-            2 * (length as usize).min(LONGEST) + usize::from(input)
-        };
-        let sums = counting_sort(&self.sums, 2 * (LONGEST + 1), shape);
-        let levels = sums.iter().map(|sum| sum.0 as usize + 1).max().unwrap_or(0);
-        let sums = counting_sort(&sums, levels, |sum| sum.0 as usize);
-        let mut words = Vec::with_capacity(self.words.len());
+        let Self { target, base, sums, slots, bounds, .. } = self;
+        let shape =
+            |sum: &Sum| 2 * (sum.length as usize).min(LONGEST) + usize::from(sum.input.is_some());
+        let sums = counting_sort(&sums, 2 * (LONGEST + 1), shape);
+        let levels = sums.iter().map(|sum| sum.level as usize + 1).max().unwrap_or(0);
+        let sums =
+            if levels > 1 { counting_sort(&sums, levels, |sum| sum.level as usize) } else { sums };
+        let mut words = Vec::with_capacity(slots.len() + 2 * sums.len());
+        let mut inputs = Vec::new();
         let mut runs: Vec<Run> = Vec::new();
-        for (_, start, length, input) in sums {
-            let run = Run { count: 1, length, input };
-            words.extend_from_slice(&self.words[start as usize..start as usize + run.words()]);
+        for Sum { start, length, to, input, .. } in sums {
+            words.push(to);
+            if let Some(input) = input {
+                words.push(input);
+                inputs.push(input);
+            }
+            // Mostly a handful: a loop, where a call to copy would cost more than it copies.
+            for &slot in &slots[start as usize..(start + length) as usize] {
+                words.push(slot);
+            }
+            let run = Run { count: 1, length, input: input.is_some() };
             match runs.last_mut() {
-                Some(last) if (last.length, last.input) == (length, input) => last.count += 1,
+                Some(last) if (last.length, last.input) == (run.length, run.input) => {
+                    last.count += 1;
+                }
                 _ => runs.push(run),
             }
         }
-        let Self { target, base, .. } = self;
-        let mut sums = Sums { target, base, runs, words, inputs: Vec::new() };
-        let inputs = sums.each().filter(|(run, _)| run.input).map(|(_, sum)| sum[1]).collect();
-        sums.inputs = inputs;
-        sums
+        Sums { target, base, runs, words, inputs, bounds }
     }
 }
 
@@ -253,7 +275,7 @@ pub(crate) enum Step {
 ///
 /// # Invariants
 /// Every slot is below `slots`, every input below `inputs`, every output below `outputs`; the runs of
-/// [`Sums`] use exactly its words; the lengths of the parts of a step are as documented there.
+/// [`Sums`] use exactly its words and inputs; the lengths of the parts of a step are as documented there.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     slots: u32,
@@ -270,23 +292,13 @@ impl Program {
     pub(crate) fn new(slots: u32, inputs: u32, outputs: u32, steps: Vec<Step>) -> Self {
         for step in &steps {
             match step {
-                Step::Sums(sums) => {
-                    let slots = slots.saturating_sub(sums.base);
-                    let limit = if sums.target == Target::Slots { slots } else { outputs };
-                    let words = |run: &Run| run.count as usize * run.words();
-                    let total: usize = sums.runs.iter().map(words).sum();
-                    assert!(total == sums.words.len(), "runs do not use all words");
-                    let with_input = |run: &&Run| run.input;
-                    let counts = sums.runs.iter().filter(with_input).map(|run| run.count as usize);
-                    assert!(counts.sum::<usize>() == sums.inputs.len(), "inputs listed");
-                    let below = |limit: u32| move |&word: &u16| u32::from(word) < limit;
-                    assert!(sums.inputs.iter().all(below(inputs)), "input listed");
-                    for (run, sum) in sums.each() {
-                        let (head, from) = sum.split_at(1 + usize::from(run.input));
-                        assert!(head[..1].iter().all(below(limit)), "target out of bounds");
-                        assert!(head[1..].iter().all(below(inputs)), "input out of bounds");
-                        assert!(from.iter().all(below(slots)), "slot out of bounds");
-                    }
+                // Runs, words and inputs match by construction: `SumsBuilder` alone makes them.
+                Step::Sums(Sums { target, base, bounds, .. }) => {
+                    let slots = slots.saturating_sub(*base);
+                    let limit = if *target == Target::Slots { slots } else { outputs };
+                    assert!(bounds.to <= limit, "target out of bounds");
+                    assert!(bounds.input <= inputs, "input out of bounds");
+                    assert!(bounds.slot <= slots, "slot out of bounds");
                 }
                 Step::Load => assert!(inputs <= slots, "load of more than the slots"),
                 Step::Fold { to, from } => {

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::{
     __m128i, _MM_HINT_T0, _mm_and_si128, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
-    _mm_setzero_si128, _mm_sfence, _mm_shuffle_epi8, _mm_srli_epi64, _mm_storeu_si128, _mm_stream_si128, _mm_xor_si128,
+    _mm_setzero_si128, _mm_sfence, _mm_shuffle_epi8, _mm_srli_epi64, _mm_storeu_si128,
+    _mm_stream_si128, _mm_xor_si128,
 };
 
 use super::NIBBLES;
