@@ -3,9 +3,10 @@
 use crate::runner::Runner;
 
 pub mod raptorq;
+pub mod sched;
 
 /// A group's name and what runs it.
 pub type Group = (&'static str, fn(&mut Runner));
 
 /// Every group.
-pub const ALL: &[Group] = &[("raptorq", raptorq::run)];
+pub const ALL: &[Group] = &[("raptorq", raptorq::run), ("sched", sched::run)];

@@ -2,6 +2,7 @@
 //!
 //! [`runner`] measures and reports; each module of [`groups`] is one group of workloads. A group
 //! is run by name: `cargo run --profile bench -p asupersync-bench -- GROUP [--quick]`.
+//! [`instructions`] are scenarios for callgrind, which counts the same under any load.
 //!
 //! # Limitations
 //! Nothing is pinned and frequencies are not controlled: only the ratios within one run mean much.
@@ -10,4 +11,5 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
 
 pub mod groups;
+pub mod instructions;
 pub mod runner;

@@ -94,10 +94,35 @@ impl Runner {
         if !self.wants(bench) {
             return;
         }
-        let rounds = if self.quick { QUICK_ROUNDS } else { ROUNDS };
         for side in &mut sides {
             (side.run)();
         }
+        let rounds = if self.quick { QUICK_ROUNDS } else { ROUNDS };
+        self.measure(bench, unit, better, rounds, sides);
+    }
+
+    /// Runs each side once and unwarmed: for figures that take long and are bounds rather than
+    /// speeds. Their spread is not known, and shows as zero.
+    pub fn compare_once(
+        &mut self,
+        bench: &str,
+        unit: &'static str,
+        better: Better,
+        sides: Vec<Side<'_>>,
+    ) {
+        if self.wants(bench) {
+            self.measure(bench, unit, better, 1, sides);
+        }
+    }
+
+    fn measure(
+        &mut self,
+        bench: &str,
+        unit: &'static str,
+        better: Better,
+        rounds: usize,
+        mut sides: Vec<Side<'_>>,
+    ) {
         let mut figures = vec![Vec::with_capacity(rounds); sides.len()];
         for _ in 0..rounds {
             for (side, figures) in sides.iter_mut().zip(&mut figures) {

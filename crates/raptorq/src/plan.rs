@@ -399,12 +399,10 @@ impl Tile {
 /// Octets `head..` begin a cache line, and whole tiles are cut there: one that straddles lines costs
 /// two of them. What is left over at both ends shares a tile where it can.
 fn tiles(columns: usize, symbol_size: usize, head: usize) -> Vec<Tile> {
-    let widest = if columns <= SHORT {
-        4
-    } else if columns <= 20_000 {
-        2
-    } else {
-        1
+    let widest = match columns {
+        _ if columns <= SHORT => 4,
+        _ if columns <= 20_000 => 2,
+        _ => 1,
     };
     let head = head.min(symbol_size);
     let (mut tiles, mut at) = (Vec::new(), head);

@@ -1,0 +1,170 @@
+//! Branches by the tuple, one to eight, each of its own type and without an allocation.
+
+use crate::drive::{Drive, Slots, Visit};
+use crate::slot::{AnySlot, Slot};
+use asupersync_core::{CancelKind, TaskCx};
+use pin_project_lite::pin_project;
+use std::ops::ControlFlow;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::Context;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+type Site = &'static Location<'static>;
+
+/// Tuples of futures that [`join`](crate::join) takes: one to eight.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tuple of one to eight futures",
+    note = "for a list of futures there is `join_all`"
+)]
+pub trait Join: sealed::Sealed {
+    /// The tuple of what they return.
+    type Output;
+    #[doc(hidden)]
+    fn join(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>>;
+}
+
+/// Tuples of fallible futures that [`try_join`](crate::try_join) takes: one to eight with one type
+/// of error.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tuple of one to eight futures that return `Result` with one error type",
+    note = "for a list of futures there is `try_join_all`"
+)]
+pub trait TryJoin: sealed::Sealed {
+    /// The tuple of what they return in success.
+    type Output;
+    /// Their common error.
+    type Error;
+    #[doc(hidden)]
+    fn try_join(
+        self,
+        cx: &TaskCx,
+        site: Site,
+    ) -> impl Future<Output = Option<Result<Self::Output, Self::Error>>>;
+}
+
+/// Tuples of futures that [`race`](crate::race) takes: one to eight with one type of output.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tuple of one to eight futures with one type of output",
+    note = "for a list of futures there is `race_all`"
+)]
+pub trait Race: sealed::Sealed {
+    /// What each of them returns.
+    type Output;
+    #[doc(hidden)]
+    fn race(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>>;
+}
+
+macro_rules! tuple {
+    ($slots:ident: $($F:ident $T:ident $f:ident $index:literal),+) => {
+        pin_project! {
+            pub(crate) struct $slots<'a, $($F),+>
+            where
+                $($F: Future),+
+            {
+                $(#[pin] pub(crate) $f: Slot<'a, $F>,)+
+            }
+        }
+
+        impl<$($F: Future),+> Slots for $slots<'_, $($F),+> {
+            fn open(&self) -> usize {
+                [$(self.$f.is_open()),+].into_iter().filter(|open| *open).count()
+            }
+
+            fn woken(self: Pin<&mut Self>, context: &mut Context<'_>, visit: Visit<'_>) {
+                let this = self.project();
+                $(
+                    if this.$f.is_open() {
+                        if let ControlFlow::Break(()) = visit($index, this.$f, context) {
+                            return;
+                        }
+                    }
+                )+
+            }
+
+            fn rouse(self: Pin<&mut Self>, visit: &mut dyn FnMut(Pin<&mut dyn AnySlot>)) {
+                let this = self.project();
+                $(
+                    if this.$f.is_open() {
+                        visit(this.$f);
+                    }
+                )+
+            }
+        }
+
+        impl<$($F),+> sealed::Sealed for ($($F,)+) {}
+
+        impl<$($F: Future),+> Join for ($($F,)+) {
+            type Output = ($($F::Output,)+);
+
+            fn join(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>> {
+                let ($($f,)+) = self;
+                let slots = $slots { $($f: Slot::new(cx, |_| false, $f)),+ };
+                Drive::new(cx, site, CancelKind::FailFast, slots, |slots, _| {
+                    let slots = slots.project();
+                    Some(($(slots.$f.take()?,)+))
+                })
+            }
+        }
+
+        impl<Error, $($F, $T),+> TryJoin for ($($F,)+)
+        where
+            $($F: Future<Output = Result<$T, Error>>,)+
+        {
+            type Output = ($($T,)+);
+            type Error = Error;
+
+            fn try_join(
+                self,
+                cx: &TaskCx,
+                site: Site,
+            ) -> impl Future<Output = Option<Result<Self::Output, Error>>> {
+                let ($($f,)+) = self;
+                let slots = $slots { $($f: Slot::new(cx, Result::is_err, $f)),+ };
+                Drive::new(cx, site, CancelKind::FailFast, slots, |slots, first_error| {
+                    let slots = slots.project();
+                    $(
+                        if first_error == Some($index) {
+                            return slots.$f.take()?.err().map(Err);
+                        }
+                    )+
+                    // Without an error to report each value is a success or missing.
+                    Some(Ok(($(slots.$f.take()?.ok()?,)+)))
+                })
+            }
+        }
+
+        impl<T, $($F),+> Race for ($($F,)+)
+        where
+            $($F: Future<Output = T>,)+
+        {
+            type Output = T;
+
+            fn race(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<T>> {
+                let ($($f,)+) = self;
+                let slots = $slots { $($f: Slot::new(cx, |_| true, $f)),+ };
+                Drive::new(cx, site, CancelKind::RaceLost, slots, |slots, winner| {
+                    let slots = slots.project();
+                    $(
+                        if winner == Some($index) {
+                            return slots.$f.take();
+                        }
+                    )+
+                    None
+                })
+            }
+        }
+    };
+}
+
+tuple!(Slots1: A Ta a 0);
+tuple!(Slots2: A Ta a 0, B Tb b 1);
+tuple!(Slots3: A Ta a 0, B Tb b 1, C Tc c 2);
+tuple!(Slots4: A Ta a 0, B Tb b 1, C Tc c 2, D Td d 3);
+tuple!(Slots5: A Ta a 0, B Tb b 1, C Tc c 2, D Td d 3, E Te e 4);
+tuple!(Slots6: A Ta a 0, B Tb b 1, C Tc c 2, D Td d 3, E Te e 4, F Tf f 5);
+tuple!(Slots7: A Ta a 0, B Tb b 1, C Tc c 2, D Td d 3, E Te e 4, F Tf f 5, G Tg g 6);
+tuple!(Slots8: A Ta a 0, B Tb b 1, C Tc c 2, D Td d 3, E Te e 4, F Tf f 5, G Tg g 6, H Th h 7);

@@ -1,0 +1,125 @@
+//! Closures that block a thread, as tasks of a region.
+
+use crate::cancel::{CancelReason, Cancelled};
+use crate::cap::All;
+use crate::cx::Cx;
+use crate::host::{BlockingJob, BlockingPool};
+use crate::region::Region;
+use crate::spawn;
+use crate::task::{TaskHandle, TaskOptions, TaskRef};
+use std::any::{Any, TypeId};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// What a closure and the task that waits for it share.
+struct Job<F, R> {
+    state: Mutex<State<F, R>>,
+}
+
+enum State<F, R> {
+    /// Not taken by a thread yet.
+    Queued(F, Option<Waker>),
+    Running(Option<Waker>),
+    Done(Result<R, Box<dyn Any + Send>>),
+    /// Taken back by a cancellation, or the result was taken out.
+    Over,
+}
+
+impl<F: FnOnce() -> R, R> Job<F, R> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<F, R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// On the blocking thread.
+    fn run(&self) {
+        let work = {
+            let mut state = self.lock();
+            match std::mem::replace(&mut *state, State::Over) {
+                State::Queued(work, waker) => {
+                    *state = State::Running(waker);
+                    work
+                }
+                other => {
+                    *state = other;
+                    return;
+                }
+            }
+        };
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let before = std::mem::replace(&mut *self.lock(), State::Done(result));
+        if let State::Running(Some(waker)) = before {
+            crate::wake::wake(waker);
+        }
+    }
+
+    /// Takes the closure back if no thread has it yet.
+    fn take_back(&self) -> bool {
+        let mut state = self.lock();
+        if !matches!(*state, State::Queued(..)) {
+            return false;
+        }
+        let taken = std::mem::replace(&mut *state, State::Over);
+        drop(state);
+        drop(taken);
+        true
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<R, Box<dyn Any + Send>>> {
+        let mut waker = Some(context.waker().clone());
+        let mut state = self.lock();
+        match &mut *state {
+            State::Queued(_, stored) | State::Running(stored) => {
+                std::mem::swap(stored, &mut waker);
+                drop(state);
+                Poll::Pending
+            }
+            State::Done(_) | State::Over => match std::mem::replace(&mut *state, State::Over) {
+                State::Done(result) => Poll::Ready(result),
+                _ => unreachable!("a blocking job is waited for by one task, once"),
+            },
+        }
+    }
+}
+
+pub(crate) fn spawn<F, T, E>(
+    region: &Arc<Region>,
+    creator: &TaskRef,
+    options: TaskOptions,
+    site: &'static Location<'static>,
+    work: F,
+) -> TaskHandle<T, E>
+where
+    T: Send + 'static,
+    E: Send + From<Cancelled> + 'static,
+    F: FnOnce() -> Result<T, E> + Send + 'static,
+{
+    let body = async move |cx: &Cx<All>| -> Result<T, E> {
+        let host = &cx.header().region.host;
+        let pool = host
+            .service(TypeId::of::<Arc<dyn BlockingPool>>())
+            .and_then(|service| service.downcast::<Arc<dyn BlockingPool>>().ok());
+        let Some(pool) = pool else {
+            // A host without the pool: nothing can run the closure. Stop this task, and say why.
+            let why = "this host has no blocking pool (ASY-0004)";
+            cx.task().cancel_alone(CancelReason::user(why).at_site(site), false);
+            cx.checkpoint()?;
+            unreachable!("a cancelled task's checkpoint answers so")
+        };
+        cx.checkpoint()?;
+        let job = Arc::new(Job { state: Mutex::new(State::Queued(work, None)) });
+        let runs = Arc::clone(&job);
+        pool.submit(BlockingJob(Box::new(move || runs.run())));
+        let finished = match cx.wait_at("spawn_blocking", site, |context| job.poll(context)).await {
+            Ok(finished) => finished,
+            Err(cancelled) if job.take_back() => return Err(E::from(cancelled)),
+            // It runs, and a running closure cannot be stopped: see it through.
+            Err(_) => {
+                let rest = cx.wait_at("spawn_blocking", site, |context| job.poll(context));
+                cx.masked(rest).await?
+            }
+        };
+        finished.unwrap_or_else(|panic| resume_unwind(panic))
+    };
+    spawn::into_region::<All, T, E, _>(region, Some(creator), options, site, body)
+}

@@ -1,0 +1,169 @@
+//! Cancelling a region: the walk down, the cleanup bound, escalation, and a future that was dropped.
+
+use super::{Origin, Region, RegionState};
+use crate::cancel::{CancelKind, CancelReason};
+use crate::event::Event;
+use crate::mutant::mutant;
+use crate::task::TaskRef;
+use crate::task::scopes::Effects;
+use crate::timer::{Fires, arm};
+use std::sync::Arc;
+
+impl Region {
+    /// Requests cancellation of everything inside.
+    pub(crate) fn cancel(self: &Arc<Self>, reason: CancelReason, origin: Origin) {
+        let reason = reason.attributed(self.host.now(), crate::step::task(), Some(self.id));
+        let mut effects = Effects::default();
+        self.cancel_one(reason, origin, &mut effects);
+        effects.run();
+    }
+
+    /// Cancels this region's own tasks and body; regions within them are left in `effects`.
+    fn cancel_one(self: &Arc<Self>, reason: CancelReason, origin: Origin, effects: &mut Effects) {
+        let (tasks, opener, orphans) = {
+            let mut inner = self.inner.lock();
+            if inner.state == RegionState::Closed
+                || !crate::cancel_strengthens(&reason, inner.cancel.as_ref())
+            {
+                return;
+            }
+            inner.origin = origin;
+            inner.cancel = Some(reason.clone());
+            inner.state = inner.state.cancelled();
+            let tasks: Vec<TaskRef> = if mutant!(CancelStopsAtRegion) {
+                Vec::new()
+            } else {
+                inner.tasks.iter().map(|(_, task)| task.clone()).collect()
+            };
+            let regions: Vec<Arc<Region>> =
+                inner.regions.iter().map(|(_, region)| Arc::clone(region)).collect();
+            (tasks, inner.opener.clone(), regions)
+        };
+        self.observe(&Event::RegionCancelRequested {
+            region: self.id,
+            kind: reason.kind(),
+            severity: reason.severity(),
+        });
+        self.arm_cleanup();
+        let inherited = reason.inherited(Some(self.id), self.host.now());
+        if let Some((task, key)) = opener {
+            let header = task.header();
+            let mut inner = header.inner.lock();
+            if let Some(node) = inner.scopes.node_mut(key) {
+                node.cancel = Some(reason);
+            }
+            inner.scopes.propagate(header, effects);
+            drop(inner);
+            effects.wake_now();
+        }
+        for task in tasks {
+            task.cancel(inherited.clone(), effects);
+            effects.wake_now();
+        }
+        // A region that some task's future is still driving is reached through that task, whose masks
+        // may shield it. The others have nobody to be masked by.
+        for region in orphans {
+            if region.inner.lock().opener.is_none() {
+                effects.regions.push((region, inherited.clone()));
+            }
+        }
+    }
+
+    /// Bounds the cleanup, unless an earlier bound is in force.
+    pub(super) fn arm_cleanup(self: &Arc<Self>) {
+        let now = self.host.now();
+        let cleanup = {
+            let inner = self.inner.lock();
+            match &inner.cancel {
+                // Absolute: a descendant's cleanup ends when its ancestor's does.
+                Some(reason) if inner.state != RegionState::Finalizing => {
+                    reason.root().at().unwrap_or(now) + reason.cleanup_time()
+                }
+                Some(reason) => now + reason.cleanup_time(),
+                None => now + CancelKind::User.cleanup_time(),
+            }
+        };
+        let timer = arm(&self.host, cleanup, Fires::RegionCleanup(Arc::clone(self)));
+        let stale = {
+            let mut inner = self.inner.lock();
+            if inner.state == RegionState::Closed && !mutant!(TimerOutlivesRegion) {
+                Some(timer)
+            } else {
+                inner.cleanup_timer.replace(timer)
+            }
+        };
+        if let Some(stale) = stale {
+            self.host.disarm_timer(stale);
+        }
+    }
+
+    /// Cleanup time is over: every task still here is dropped at its next poll boundary.
+    pub(crate) fn escalate(self: &Arc<Self>) {
+        if mutant!(EscalationIgnored) {
+            return;
+        }
+        let (tasks, opener) = {
+            let mut inner = self.inner.lock();
+            if inner.state == RegionState::Closed {
+                return;
+            }
+            inner.escalated = true;
+            let tasks: Vec<TaskRef> = inner.tasks.iter().map(|(_, task)| task.clone()).collect();
+            (tasks, inner.opener.clone())
+        };
+        if let Some((task, key)) = opener {
+            task.escalate_scope(key);
+        }
+        for task in tasks {
+            task.escalate();
+        }
+    }
+
+    /// Escalates this region and every one beneath it.
+    pub(super) fn escalate_all(self: &Arc<Self>) {
+        let mut pending = vec![Arc::clone(self)];
+        while let Some(region) = pending.pop() {
+            region.escalate();
+            pending.extend(region.inner.lock().regions.iter().map(|(_, child)| Arc::clone(child)));
+        }
+    }
+
+    /// The region's future is gone before the region closed: cancel, and close without it.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        let (opener, escalated) = {
+            let mut inner = self.inner.lock();
+            (inner.opener.take(), inner.escalated)
+        };
+        let Some((task, key)) = opener else { return };
+        let removed = {
+            let header = task.header();
+            let mut inner = header.inner.lock();
+            let removed = inner.scopes.remove(key);
+            inner.scopes.publish(header);
+            removed
+        };
+        let scope_escalated = removed.as_ref().is_some_and(|child| child.escalated);
+        if self.state() != RegionState::Closed && !mutant!(DroppedRegionRunsOn) {
+            let reason = CancelReason::new(CancelKind::ParentCancelled)
+                .with_message("the region's future was dropped")
+                .at_site(self.site);
+            self.cancel(reason, Origin::Itself);
+        }
+        if escalated || scope_escalated {
+            self.escalate();
+        }
+        drop(removed);
+        self.begin_close();
+    }
+}
+
+/// Cancels regions, and the regions inside them, one lock at a time and without recursion.
+pub(crate) fn cancel_all(mut pending: Vec<(Arc<Region>, CancelReason)>) {
+    while let Some((region, reason)) = pending.pop() {
+        let mut effects = Effects::default();
+        let inherited = reason.inherited(Some(region.id), region.host.now());
+        region.cancel_one(inherited, Origin::Outside, &mut effects);
+        effects.wake_now();
+        pending.append(&mut effects.regions);
+    }
+}

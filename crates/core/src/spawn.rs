@@ -1,0 +1,88 @@
+//! The one way into a region.
+
+use crate::cap::Capabilities;
+use crate::charge::{Account, Owner};
+use crate::cx::Cx;
+use crate::event::Event;
+use crate::id::TaskId;
+use crate::mutant::mutant;
+use crate::region::Region;
+use crate::task::cell::allocate;
+use crate::task::{TaskBody, TaskHandle, TaskOptions, TaskRef};
+use crate::timer::{Fires, arm};
+use std::panic::Location;
+use std::sync::Arc;
+
+/// The id of the next task that `creator` (or, without one, the region) makes.
+pub(crate) fn next_id(region: &Region, creator: Option<&TaskRef>) -> TaskId {
+    match creator {
+        Some(task) => TaskId::of(task.header().id.to_bits(), task.header().next_ordinal()),
+        None => TaskId::of(region.id.to_bits(), region.next_ordinal()),
+    }
+}
+
+/// Allocates a task, admits it, hands it to the host.
+pub(crate) fn into_region<C, T, E, F>(
+    region: &Arc<Region>,
+    creator: Option<&TaskRef>,
+    options: TaskOptions,
+    site: &'static Location<'static>,
+    body: F,
+) -> TaskHandle<T, E>
+where
+    C: Capabilities,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: for<'a> AsyncFnOnce(&'a Cx<C>) -> Result<T, E>,
+    F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
+{
+    let id = next_id(region, creator);
+    let own = options.budget;
+    let name = options.name.clone();
+    let task = allocate::<C, T, E, F>(Arc::clone(region), id, options, site, body);
+    if own != crate::Budget::UNLIMITED {
+        limit(&task, own);
+    }
+    let by = creator.map(|task| task.header().id);
+    let (task, entered) = task.doubled();
+    match region.admit(entered) {
+        Ok(()) => {
+            if region.observing {
+                let (region_id, name) = (region.id, name.as_deref());
+                let event = Event::TaskSpawned {
+                    task: id,
+                    region: region_id,
+                    by,
+                    name,
+                    site,
+                    finalizer: false,
+                };
+                region.observe(&event);
+            }
+            task.submit();
+        }
+        Err(refused) => refused.end(&task, by),
+    }
+    TaskHandle::new(task)
+}
+
+/// Puts a task's own budget into effect.
+fn limit(task: &TaskRef, own: crate::Budget) {
+    let header = task.header();
+    let region = &header.region;
+    let effective = own.effective_at(region.host.now());
+    let earlier = effective
+        .deadline
+        .filter(|deadline| region.budget.deadline.is_none_or(|above| *deadline < above))
+        .filter(|_| !mutant!(DeadlineNotArmed));
+    let timer =
+        earlier.map(|deadline| arm(&region.host, deadline, Fires::TaskDeadline(task.clone())));
+    let account = effective
+        .cost_quota
+        .map(|units| Account::new(units, region.account.clone(), Owner::Task(task.clone())));
+    let mut inner = header.inner.lock();
+    let extra = inner.extra();
+    extra.budget = effective;
+    extra.deadline_timer = timer;
+    extra.account = account;
+}

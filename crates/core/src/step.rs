@@ -1,0 +1,147 @@
+//! Who is being polled on this thread.
+//!
+//! The kernel's one thread-local. `permit.send`, a guard's drop or a sender's drop have no context at
+//! hand, yet the explorer must know which step touched which object. So the step being run is
+//! recorded here, to be *observed*: no function's behaviour depends on it. (Its speed may: what is done
+//! inside the task's own step has one writer, and needs no lock.)
+
+use crate::event::{Access, Event};
+use crate::id::{ObjectId, TaskId};
+use crate::task::Header;
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(not(loom))]
+thread_local! {
+    static STEP: Cell<Option<NonNull<Header>>> = const { Cell::new(None) };
+    static OBSERVED: Cell<bool> = const { Cell::new(false) };
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static STEP: Cell<Option<NonNull<Header>>> = Cell::new(None);
+    static OBSERVED: Cell<bool> = Cell::new(false);
+}
+
+/// Records the step until dropped, then the step that was there before.
+pub(crate) struct Step {
+    before: Option<NonNull<Header>>,
+    observed_before: bool,
+}
+
+impl Step {
+    /// `header` must stay valid until the returned value is dropped.
+    pub(crate) fn enter(header: NonNull<Header>, observed: bool) -> Step {
+        Step {
+            before: STEP.with(|step| step.replace(Some(header))),
+            observed_before: OBSERVED.with(|flag| flag.replace(observed)),
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        STEP.with(|step| step.set(self.before));
+        OBSERVED.with(|flag| flag.set(self.observed_before));
+    }
+}
+
+/// Whether the current step's events are wanted.
+#[inline]
+pub(crate) fn observed() -> bool {
+    OBSERVED.with(Cell::get)
+}
+
+/// Reads something of the task whose step this is.
+pub(crate) fn with<R>(read: impl FnOnce(&Header) -> R) -> Option<R> {
+    STEP.with(Cell::get).map(|header| {
+        // SAFETY: `STEP` holds a header only between `Step::enter` and the drop of that `Step`, on one
+        // thread, and `enter`'s caller keeps the header valid for that long.
+        read(unsafe { header.as_ref() })
+    })
+}
+
+/// Whether this thread runs a step of the task. A task has one step at a time, so what only its steps
+/// write has one writer.
+#[inline]
+pub(crate) fn is_of(header: &Header) -> bool {
+    STEP.with(Cell::get) == Some(NonNull::from(header))
+}
+
+/// The task whose step this is.
+pub(crate) fn task() -> Option<TaskId> {
+    with(|header| header.id)
+}
+
+/// A shared object that steps read and write: a lock, a channel, a flag.
+///
+/// Every primitive holds one and tells it of each effect. The explorer's independence relation is made
+/// of these accesses: two steps commute unless they touch a common object and one of them writes.
+/// With nobody observing, telling costs one thread-local load and a branch.
+#[derive(Debug)]
+pub struct Object {
+    label: &'static str,
+    /// An id is the path (creator, its ordinal): what touches the object first depends on the order of a
+    /// run, what makes it does not. 0 if it was made outside observed steps, until the first touch in
+    /// one, whose path it takes then and keeps.
+    id: AtomicU64,
+}
+
+impl Object {
+    /// An object that nobody has touched, named after the step that makes it; the label says what it is,
+    /// for reports.
+    #[must_use]
+    pub fn new(label: &'static str) -> Object {
+        let id = if observed() { with(fresh).unwrap_or(0) } else { 0 };
+        Object { label, id: AtomicU64::new(id) }
+    }
+
+    /// The current step read the object's state.
+    #[inline]
+    pub fn read(&self) {
+        if observed() {
+            self.touch(Access::Read);
+        }
+    }
+
+    /// The current step changed the object's state.
+    #[inline]
+    pub fn write(&self) {
+        if observed() {
+            self.touch(Access::Write);
+        }
+    }
+
+    /// What the object is, for reports.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        self.label
+    }
+
+    #[cold]
+    fn touch(&self, access: Access) {
+        with(|header| {
+            let mut id = self.id.load(Ordering::Relaxed);
+            if id == 0 {
+                let fresh = fresh(header);
+                id = match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed)
+                {
+                    Ok(_) => fresh,
+                    Err(other) => other,
+                };
+            }
+            header.region.observe(&Event::Access {
+                task: Some(header.id),
+                object: ObjectId::from_bits(id),
+                access,
+                label: self.label,
+            });
+        });
+    }
+}
+
+/// The id of the next object that the task makes.
+fn fresh(header: &Header) -> u64 {
+    ObjectId::of(header.id.to_bits(), header.next_ordinal()).to_bits()
+}

@@ -1,0 +1,176 @@
+//! One step of a task: what a host's thread does with a [`Runnable`].
+
+use super::scopes::ScopeKey;
+use super::state::Next;
+use super::{TaskRef, waker};
+use crate::cancel::{CancelKind, CancelReason};
+use crate::event::{Access, Event};
+use crate::host::Lane;
+use crate::id::TaskId;
+use crate::outcome::Severity;
+use crate::step::Step;
+use std::sync::Arc;
+use std::task::Context;
+
+/// A task that wants to be polled, on its way through a host's queues.
+///
+/// There is at most one for each task at any time.
+#[must_use = "a runnable that is dropped strands its task"]
+pub struct Runnable(pub(crate) TaskRef);
+
+impl Runnable {
+    /// Which task this is.
+    #[must_use]
+    pub fn task_id(&self) -> TaskId {
+        self.0.header().id
+    }
+
+    /// The task's name, when it was given one.
+    #[must_use]
+    pub fn name(&self) -> Option<Arc<str>> {
+        self.0.header().name()
+    }
+
+    /// The lane the task belongs into now.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self.0.header().cancelled_now() {
+            Some(cancelled) => Lane::Cancel(cancelled.severity() as u8),
+            None => Lane::Ready,
+        }
+    }
+
+    /// Polls the task once. Never panics: a panic in the body becomes the task's outcome.
+    pub fn run(self) {
+        let task = self.0;
+        let header = task.header();
+        let region = &header.region;
+        let escalated = header.state.begin_poll();
+        let step = Step::enter(task.as_raw(), region.observing);
+        if region.observing {
+            region.observe(&Event::PollBegin { task: header.id, at: region.host.now() });
+        }
+        let ended = if escalated { Some(abandon(&task)) } else { poll(&task) };
+        // The completion is part of the step, so its events come before the step's end; a task that
+        // goes on may be polled by another thread as soon as `end_poll` has answered.
+        if let Some(severity) = ended {
+            complete(&task, severity);
+        }
+        if region.observing {
+            region.observe(&Event::PollEnd { task: header.id, ready: ended.is_some() });
+        }
+        // Before `end_poll`, after which another thread may run the next step.
+        drop(step);
+        if ended.is_none() && header.state.end_poll() == Next::Submit {
+            task.submit();
+        }
+    }
+}
+
+impl std::fmt::Debug for Runnable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Runnable").field(&self.task_id()).finish()
+    }
+}
+
+fn poll(task: &TaskRef) -> Option<Severity> {
+    let header = task.header();
+    if !task.spend_poll() {
+        let cancelled = header.inner.lock().scopes.base.cancel.is_some();
+        if cancelled {
+            // The cleanup budget's polls are gone as well.
+            header.region.record_straggler(task);
+            header.region.observe(&Event::TaskEscalated { task: header.id });
+            return Some(abandon(task));
+        }
+        let reason = CancelReason::new(CancelKind::Quota).with_message("the poll quota is spent");
+        task.cancel_alone(reason, false);
+    }
+    let waker = waker::borrowed(task);
+    let mut context = Context::from_waker(&waker);
+    // SAFETY: this thread set RUNNING in `begin_poll`, and the task is not complete.
+    let ended = unsafe { (header.vtable.poll)(task.as_raw(), &mut context) };
+    if ended.is_none() && header.cancelled_now().is_some() && !header.state.woken_meanwhile() {
+        let plain = header.wait.is_in();
+        if !plain && header.inner.lock().scopes.is_stuck(ScopeKey::BASE) {
+            return Some(abandon(task));
+        }
+    }
+    ended
+}
+
+/// Drops the future; the outcome is `Cancelled`.
+fn abandon(task: &TaskRef) -> Severity {
+    let header = task.header();
+    let reason = header.inner.lock().scopes.base.cancel.clone();
+    let reason = reason.unwrap_or_else(|| header.region.cancel_reason());
+    // SAFETY: this thread set RUNNING in `begin_poll`, and the task is not complete.
+    unsafe { (header.vtable.abandon)(task.as_raw(), reason) }
+}
+
+/// Publishes the outcome, then tells the region.
+fn complete(task: &TaskRef, severity: Severity) {
+    let header = task.header();
+    let region = &header.region;
+    // A region whose future was forgotten rather than dropped counts as dropped now. (Not a loop until
+    // none is left: one that has closed since is past being abandoned, and stays.)
+    let forgotten: Vec<_> = header.inner.lock().scopes.regions().cloned().collect();
+    for opened in forgotten {
+        opened.abandon();
+    }
+    let (joiner, timers, ended) = {
+        let mut inner = header.inner.lock();
+        let mut timers = [None, None];
+        let mut by_handle = false;
+        if let Some(extra) = &mut inner.extra {
+            timers = [extra.deadline_timer.take(), extra.cleanup_timer.take()];
+            by_handle = extra.cancelled_by_handle;
+            if let Some(account) = &extra.account {
+                account.orphan();
+            }
+        }
+        let counts = severity == Severity::Cancelled && !by_handle;
+        let ended = Ended {
+            severity,
+            cancelled: counts.then(|| inner.scopes.base.cancel.clone()).flatten(),
+            holds: crate::obligation::holds(header, &inner),
+        };
+        // Under the lock, so that a joiner either sees COMPLETE or leaves its waker in time.
+        header.state.complete();
+        (inner.joiner.take(), timers, ended)
+    };
+    for timer in timers.into_iter().flatten() {
+        region.host.disarm_timer(timer);
+    }
+    if region.observing {
+        header.touch_outcome(Access::Write);
+        region.observe(&Event::TaskCompleted { task: header.id, region: region.id, severity });
+    }
+    if let Some(joiner) = joiner {
+        crate::wake::wake(joiner);
+    }
+    region.child_ended(task, ended);
+}
+
+/// What a region needs to know of a task that has ended.
+pub(crate) struct Ended {
+    pub(crate) severity: Severity,
+    /// Why it was cancelled, where that counts: not by its own handle.
+    pub(crate) cancelled: Option<CancelReason>,
+    /// It leaves abort-class obligations open.
+    pub(crate) holds: bool,
+}
+
+impl super::Header {
+    /// Completion writes, and a join reads, the task's outcome.
+    pub(crate) fn touch_outcome(&self, access: Access) {
+        if self.region.observing {
+            self.region.observe(&Event::Access {
+                task: crate::step::task(),
+                object: crate::id::ObjectId::of(self.id.to_bits(), u32::MAX),
+                access,
+                label: "outcome",
+            });
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! The cancel scopes inside one task, and the waits that belong to them.
+//!
+//! The task's own scope is the base. Timeouts, race branches, masks and the bodies of regions that the
+//! task opened are nodes beneath it. A node is entered while its future is polled, so a wait belongs to
+//! the innermost node being polled, whichever `&Cx` it was given. Everything here is plain data under
+//! the task's lock; what must happen outside of it is collected in [`Effects`].
+//!
+//! A scope is *effectively* cancelled when it or an ancestor is, up to the nearest mask. That is
+//! computed by walking up when asked, so nothing has to be kept in step downwards but the regions and
+//! the word that `checkpoint` reads.
+
+use super::Header;
+use crate::cancel::{CancelKind, CancelReason, Cancelled};
+use crate::host::TimerKey;
+use crate::mutant::mutant;
+use crate::primitive::Ordering;
+use crate::region::Region;
+use crate::time::Time;
+use crate::wake::WakeList;
+use slab::Slab;
+use smallvec::SmallVec;
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Names a node of one task's scope tree. The serial number keeps a stale key from naming its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScopeKey {
+    index: u32,
+    pub(crate) serial: u32,
+}
+
+impl ScopeKey {
+    pub(crate) const BASE: ScopeKey = ScopeKey { index: u32::MAX, serial: 0 };
+
+    pub(crate) fn serial(self) -> u32 {
+        self.serial
+    }
+}
+
+/// What every scope has.
+#[derive(Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) cancel: Option<CancelReason>,
+    /// A wait or checkpoint inside has answered `Cancelled`.
+    pub(crate) told: bool,
+    /// While above zero, neither this node's cancellation nor its ancestors' is seen inside.
+    pub(crate) masks: u32,
+}
+
+/// A scope beneath the base.
+pub(crate) struct Child {
+    pub(crate) node: Node,
+    pub(crate) parent: ScopeKey,
+    pub(crate) serial: u32,
+    pub(crate) deadline: Option<Time>,
+    pub(crate) deadline_timer: Option<TimerKey>,
+    pub(crate) cleanup_timer: Option<TimerKey>,
+    /// Cleanup is over: the wrapper drops its future.
+    pub(crate) escalated: bool,
+    /// Wakes the wrapper around the scope's future.
+    pub(crate) waker: Option<Waker>,
+    /// The region whose body this scope is.
+    pub(crate) region: Option<Arc<Region>>,
+}
+
+impl Child {
+    pub(crate) fn new() -> Child {
+        Child {
+            node: Node::default(),
+            parent: ScopeKey::BASE,
+            serial: 0,
+            deadline: None,
+            deadline_timer: None,
+            cleanup_timer: None,
+            escalated: false,
+            waker: None,
+            region: None,
+        }
+    }
+
+    pub(crate) fn timers(&mut self) -> impl Iterator<Item = TimerKey> + use<> {
+        self.deadline_timer.take().into_iter().chain(self.cleanup_timer.take())
+    }
+}
+
+/// A parked wait.
+pub(crate) struct WaitEntry {
+    pub(crate) waker: Option<Waker>,
+    pub(crate) scope: ScopeKey,
+    pub(crate) label: &'static str,
+    pub(crate) site: &'static Location<'static>,
+}
+
+/// Names a parked wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitId(u32);
+
+#[derive(Default)]
+struct More {
+    children: Slab<Child>,
+    waits: Slab<WaitEntry>,
+    pub(crate) serial: u32,
+}
+
+pub(crate) struct Scopes {
+    pub(crate) base: Node,
+    pub(crate) current: ScopeKey,
+    /// Most tasks wait for one thing at a time; it lives here and costs no allocation.
+    wait: Option<WaitEntry>,
+    more: Option<Box<More>>,
+}
+
+const INLINE_WAIT: WaitId = WaitId(u32::MAX);
+
+impl Scopes {
+    pub(crate) fn new() -> Scopes {
+        Scopes { base: Node::default(), current: ScopeKey::BASE, wait: None, more: None }
+    }
+
+    pub(crate) fn child(&self, key: ScopeKey) -> Option<&Child> {
+        let child = self.more.as_ref()?.children.get(key.index as usize)?;
+        (child.serial == key.serial).then_some(child)
+    }
+
+    pub(crate) fn child_mut(&mut self, key: ScopeKey) -> Option<&mut Child> {
+        let child = self.more.as_mut()?.children.get_mut(key.index as usize)?;
+        (child.serial == key.serial).then_some(child)
+    }
+
+    pub(crate) fn node_mut(&mut self, key: ScopeKey) -> Option<&mut Node> {
+        if key == ScopeKey::BASE {
+            return Some(&mut self.base);
+        }
+        self.child_mut(key).map(|child| &mut child.node)
+    }
+
+    /// A key whose scope is gone stands for the base.
+    fn node(&self, key: ScopeKey) -> (&Node, Option<ScopeKey>) {
+        match self.child(key) {
+            Some(child) => (&child.node, Some(child.parent)),
+            None => (&self.base, None),
+        }
+    }
+
+    /// The node and its ancestors, innermost first, each with its key.
+    fn upward(&self, key: ScopeKey) -> impl Iterator<Item = (ScopeKey, &Node)> {
+        let mut next = Some(key);
+        std::iter::from_fn(move || {
+            let key = next?;
+            let (node, parent) = self.node(key);
+            next = parent;
+            Some((key, node))
+        })
+    }
+
+    /// The scope and its ancestors up to the nearest mask.
+    fn unmasked(&self, key: ScopeKey) -> impl Iterator<Item = (ScopeKey, &Node)> {
+        self.upward(key).take_while(|(_, node)| node.masks == 0 || mutant!(MaskIgnored))
+    }
+
+    /// Why the scope counts as cancelled, if it does.
+    pub(crate) fn effective(&self, key: ScopeKey) -> Option<&CancelReason> {
+        self.unmasked(key).find_map(|(_, node)| node.cancel.as_ref())
+    }
+
+    /// Why the scope or an ancestor is cancelled, masks or not.
+    pub(crate) fn reason_behind_masks(&self, key: ScopeKey) -> Option<CancelReason> {
+        self.upward(key).find_map(|(_, node)| node.cancel.clone())
+    }
+
+    /// The reason that a wait in the scope has already been given, if any.
+    pub(crate) fn told_reason(&self, key: ScopeKey) -> Option<CancelReason> {
+        self.unmasked(key).find_map(|(_, node)| node.told.then(|| node.cancel.clone()).flatten())
+    }
+
+    fn is_within(&self, key: ScopeKey, ancestor: ScopeKey) -> bool {
+        self.upward(key).any(|(key, _)| key == ancestor)
+    }
+
+    /// The tightest deadline of the scope and its ancestors within this task.
+    pub(crate) fn deadline(&self, key: ScopeKey) -> Option<Time> {
+        let mut tightest: Option<Time> = None;
+        let mut next = Some(key);
+        while let Some(child) = next.and_then(|key| self.child(key)) {
+            tightest = match (tightest, child.deadline) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            next = Some(child.parent);
+        }
+        tightest
+    }
+
+    /// The region whose body the scope is part of, if this task opened it.
+    pub(crate) fn enclosing_region(&self, key: ScopeKey) -> Option<Arc<Region>> {
+        let mut next = Some(key);
+        while let Some(child) = next.and_then(|key| self.child(key)) {
+            if let Some(region) = &child.region {
+                return Some(Arc::clone(region));
+            }
+            next = Some(child.parent);
+        }
+        None
+    }
+
+    /// Adds a scope beneath `child.parent`.
+    pub(crate) fn insert(&mut self, mut child: Child) -> ScopeKey {
+        let more = self.more.get_or_insert_default();
+        more.serial += 1;
+        let serial = more.serial;
+        child.serial = serial;
+        let index = more.children.insert(child) as u32;
+        ScopeKey { index, serial }
+    }
+
+    /// Takes a scope away. What was beneath it now hangs from its parent.
+    pub(crate) fn remove(&mut self, key: ScopeKey) -> Option<Child> {
+        self.child(key)?;
+        let more = self.more.as_mut()?;
+        let removed = more.children.remove(key.index as usize);
+        for (_, child) in &mut more.children {
+            if child.parent == key {
+                child.parent = removed.parent;
+            }
+        }
+        for wait in self.wait.iter_mut().chain(more.waits.iter_mut().map(|(_, wait)| wait)) {
+            if wait.scope == key {
+                wait.scope = removed.parent;
+            }
+        }
+        if self.current == key {
+            self.current = removed.parent;
+        }
+        Some(removed)
+    }
+
+    pub(crate) fn park(&mut self, entry: WaitEntry) -> WaitId {
+        if self.wait.is_none() {
+            self.wait = Some(entry);
+            return INLINE_WAIT;
+        }
+        WaitId(self.more.get_or_insert_default().waits.insert(entry) as u32)
+    }
+
+    pub(crate) fn wait_mut(&mut self, id: WaitId) -> Option<&mut WaitEntry> {
+        if id == INLINE_WAIT {
+            return self.wait.as_mut();
+        }
+        self.more.as_mut()?.waits.get_mut(id.0 as usize)
+    }
+
+    pub(crate) fn unpark(&mut self, id: WaitId) -> Option<WaitEntry> {
+        if id == INLINE_WAIT {
+            return self.wait.take();
+        }
+        self.more.as_mut()?.waits.try_remove(id.0 as usize)
+    }
+
+    pub(crate) fn waits(&self) -> impl Iterator<Item = &WaitEntry> {
+        let more = self.more.iter().flat_map(|more| more.waits.iter().map(|(_, wait)| wait));
+        self.wait.iter().chain(more)
+    }
+
+    /// Regions opened here whose futures are still alive, with the scopes that are their bodies.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = &Arc<Region>> {
+        let children = self.more.iter().flat_map(|more| more.children.iter());
+        children.filter_map(|(_, child)| child.region.as_ref())
+    }
+
+    /// Whether a future polled in the cancelled scope `key` can no longer be reached by its cancellation:
+    /// it is pending, but not in a kernel wait, a mask or a region of its own.
+    pub(crate) fn is_stuck(&self, key: ScopeKey) -> bool {
+        if mutant!(ForeignNotDropped) || self.effective(key).is_none() {
+            return false;
+        }
+        if self.waits().any(|wait| self.is_within(wait.scope, key)) {
+            return false;
+        }
+        let Some(more) = &self.more else { return self.base.masks == 0 };
+        let inside = |(index, child): (usize, &Child)| {
+            let inner = ScopeKey { index: index as u32, serial: child.serial };
+            inner != key
+                && (child.node.masks > 0 || child.region.is_some())
+                && self.is_within(inner, key)
+        };
+        !more.children.iter().any(inside)
+    }
+
+    /// Brings everything in step after a cancellation or mask has changed: the word that `checkpoint`
+    /// reads, the waits to be woken, the regions to be cancelled. Answers whether anything was woken.
+    pub(crate) fn propagate(&mut self, header: &Header, effects: &mut Effects) -> bool {
+        self.publish(header);
+        if mutant!(CancelWakesNobody) {
+            return false;
+        }
+        let before = effects.woken;
+        if let Some(mut wait) = self.wait.take() {
+            if self.effective(wait.scope).is_some() {
+                effects.wake(wait.waker.take());
+            }
+            self.wait = Some(wait);
+        }
+        // The slabs are set aside so that the tree can be read while they are written.
+        let Some(mut more) = self.more.take() else { return effects.woken > before };
+        let mut waits = std::mem::take(&mut more.waits);
+        self.more = Some(more);
+        for (_, wait) in &mut waits {
+            if self.effective(wait.scope).is_some() {
+                effects.wake(wait.waker.take());
+            }
+        }
+        let keys: SmallVec<[ScopeKey; 8]> = self.keys().collect();
+        for key in keys {
+            let reason = self.effective(key).cloned();
+            let inherited = self.child(key).and_then(|child| self.effective(child.parent)).cloned();
+            let Some(child) = self.child_mut(key) else { continue };
+            if reason.is_some() {
+                effects.wake(child.waker.take());
+            }
+            if let (Some(region), Some(reason)) = (&child.region, inherited) {
+                if reason.strengthens(child.node.cancel.as_ref()) {
+                    effects.regions.push((region.clone(), reason));
+                    effects.woken += 1;
+                }
+            }
+        }
+        if let Some(more) = &mut self.more {
+            more.waits = waits;
+        }
+        effects.woken > before
+    }
+
+    /// Writes the word that `checkpoint` reads.
+    pub(crate) fn publish(&self, header: &Header) {
+        let word = self.effective(self.current).map_or(0, |reason| encode(reason.cancelled()));
+        // Release pairs with the Acquire of `checkpoint`; the reason itself is read under the lock.
+        header.eff.store(word, Ordering::Release);
+        // Relaxed: read only by the thread that polls the task, which is the one that enters scopes.
+        header.nested.store(self.current != ScopeKey::BASE, Ordering::Relaxed);
+    }
+
+    fn keys(&self) -> impl Iterator<Item = ScopeKey> {
+        let children = self.more.iter().flat_map(|more| more.children.iter());
+        children.map(|(index, child)| ScopeKey { index: index as u32, serial: child.serial })
+    }
+}
+
+/// Marks every cancelled scope between `key` and the nearest mask as told. Answers with the innermost
+/// cancellation, and whether the task's own scope was told for the first time.
+pub(crate) fn told(scopes: &mut Scopes, key: ScopeKey) -> Option<(Cancelled, bool)> {
+    let cancelled = scopes.effective(key)?.cancelled();
+    let keys: SmallVec<[ScopeKey; 8]> = scopes
+        .unmasked(key)
+        .filter(|(_, node)| node.cancel.is_some())
+        .map(|(key, _)| key)
+        .collect();
+    let mut first_time = false;
+    for key in keys {
+        if let Some(node) = scopes.node_mut(key) {
+            first_time |= key == ScopeKey::BASE && !node.told;
+            node.told = true;
+        }
+    }
+    Some((cancelled, first_time))
+}
+
+/// What a change under a task's lock entails outside of it.
+#[derive(Default)]
+pub(crate) struct Effects {
+    wakers: WakeList,
+    pub(crate) regions: Vec<(Arc<Region>, CancelReason)>,
+    woken: usize,
+}
+
+impl Effects {
+    pub(crate) fn wake(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.wakers.push(waker);
+            self.woken += 1;
+        }
+    }
+
+    /// Wakes what was collected so far and leaves the regions.
+    pub(crate) fn wake_now(&mut self) {
+        std::mem::take(&mut self.wakers).wake();
+    }
+
+    /// Wakes the waits, then cancels the regions. Called with no lock held.
+    pub(crate) fn run(mut self) {
+        self.wake_now();
+        crate::region::cancel_all(self.regions);
+    }
+}
+
+/// Packs a cancellation into the word that `checkpoint` reads; never 0.
+pub(crate) fn encode(cancelled: Cancelled) -> u32 {
+    1 | (cancelled.kind() as u32) << 8 | (cancelled.severity() as u32) << 16
+}
+
+/// Unpacks what [`encode`] packed.
+pub(crate) fn decode(word: u32) -> Cancelled {
+    let kind = CancelKind::from_rank((word >> 8) as u8);
+    let severity = CancelKind::from_rank((word >> 16) as u8);
+    Cancelled::new(kind, severity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beneath(scopes: &mut Scopes, parent: ScopeKey) -> ScopeKey {
+        scopes.insert(Child { parent, ..Child::new() })
+    }
+
+    #[test]
+    fn a_mask_hides_its_own_and_outer_cancellations_but_not_inner_ones() {
+        let mut scopes = Scopes::new();
+        let mask = beneath(&mut scopes, ScopeKey::BASE);
+        let inner = beneath(&mut scopes, mask);
+        scopes.base.cancel = Some(CancelReason::user("outer"));
+        scopes.node_mut(mask).unwrap().masks = 1;
+        assert!(scopes.effective(inner).is_none());
+        assert!(scopes.effective(ScopeKey::BASE).is_some());
+        scopes.node_mut(inner).unwrap().cancel = Some(CancelReason::user("inner"));
+        assert_eq!(scopes.effective(inner).unwrap().message(), Some("inner"));
+    }
+
+    #[test]
+    fn removing_a_scope_hangs_its_children_from_its_parent() {
+        let mut scopes = Scopes::new();
+        let outer = beneath(&mut scopes, ScopeKey::BASE);
+        let middle = beneath(&mut scopes, outer);
+        let inner = beneath(&mut scopes, middle);
+        scopes.remove(middle);
+        assert!(scopes.is_within(inner, outer));
+        assert!(scopes.child(middle).is_none());
+    }
+
+    #[test]
+    fn every_cancellation_survives_the_packed_word() {
+        for kind in CancelKind::ALL {
+            for severity in CancelKind::ALL {
+                let cancelled = Cancelled::new(kind, severity);
+                assert_eq!(decode(encode(cancelled)), cancelled);
+                assert_ne!(encode(cancelled), 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The word that says whether a task is queued, being polled, or over.
+//!
+//! ```text
+//!              wake                begin_poll
+//!   (idle) ───────────▶ SCHEDULED ───────────▶ RUNNING ──end_poll──▶ (idle)
+//!                           ▲                     │ wake
+//!                           └──────end_poll── RUNNING|SCHEDULED
+//!                                                 │ complete
+//!                                                 ▼
+//!                                             COMPLETE ──claim──▶ COMPLETE|CLAIMED
+//! ```
+
+use crate::mutant::mutant;
+use crate::primitive::{AtomicU32, Ordering};
+
+/// In a run queue, or to be put there when the poll that is under way ends.
+const SCHEDULED: u32 = 1;
+/// A thread is inside the task's poll and owns its stage. Excludes COMPLETE.
+const RUNNING: u32 = 2;
+/// The outcome is published; the stage changes only through a claim. Set once, never cleared.
+const COMPLETE: u32 = 4;
+/// The outcome was taken out. Set once, only after COMPLETE.
+const CLAIMED: u32 = 8;
+/// The cleanup budget is spent: the next poll drops the future instead. Never cleared.
+const ESCALATED: u32 = 16;
+
+#[derive(Debug)]
+pub(crate) struct State(AtomicU32);
+
+/// What the caller of a transition owes next.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Hand the task to its host.
+    Submit,
+    /// Nothing: somebody else will.
+    Nothing,
+}
+
+impl State {
+    /// A task that is about to be submitted for the first time.
+    pub(crate) fn scheduled() -> State {
+        State(AtomicU32::new(SCHEDULED))
+    }
+
+    /// Makes the task runnable. AcqRel: what the waker's caller wrote before waking is seen by the
+    /// poll that follows, through `begin_poll`'s Acquire on the same word.
+    pub(crate) fn wake(&self) -> Next {
+        let before = self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Next::Submit } else { Next::Nothing }
+    }
+
+    /// Makes the task runnable, to be dropped instead of polled.
+    pub(crate) fn escalate(&self) -> Next {
+        let before = self.0.fetch_or(SCHEDULED | ESCALATED, Ordering::AcqRel);
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Next::Submit } else { Next::Nothing }
+    }
+
+    /// SCHEDULED → RUNNING. Answers whether the task is escalated.
+    pub(crate) fn begin_poll(&self) -> bool {
+        // One addition clears SCHEDULED and sets RUNNING, both being known.
+        let before = self.0.fetch_add(RUNNING - SCHEDULED, Ordering::AcqRel);
+        debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED);
+        before & ESCALATED != 0
+    }
+
+    /// Whether the task was woken (or escalated) since `begin_poll`. Only the poller may ask.
+    pub(crate) fn woken_meanwhile(&self) -> bool {
+        self.0.load(Ordering::Acquire) & SCHEDULED != 0
+    }
+
+    /// RUNNING → idle, or back into the queue when the task was woken meanwhile.
+    pub(crate) fn end_poll(&self) -> Next {
+        let before = self.0.fetch_sub(RUNNING, Ordering::AcqRel);
+        debug_assert!(before & RUNNING != 0);
+        let woken = before & SCHEDULED != 0 && !mutant!(WakeDuringPollLost);
+        if woken { Next::Submit } else { Next::Nothing }
+    }
+
+    /// RUNNING → COMPLETE. Release: the outcome written before is seen by whoever sees COMPLETE.
+    pub(crate) fn complete(&self) {
+        let before = self.0.fetch_add(COMPLETE - RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(before & (RUNNING | COMPLETE), RUNNING);
+    }
+
+    /// SCHEDULED → COMPLETE without ever having run: admission was refused.
+    pub(crate) fn refuse(&self) {
+        let before = self.0.fetch_add(COMPLETE - SCHEDULED, Ordering::AcqRel);
+        debug_assert_eq!(before, SCHEDULED);
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Acquire) & COMPLETE != 0
+    }
+
+    /// Takes the right to move the outcome out. True for one caller at most.
+    pub(crate) fn claim(&self) -> bool {
+        debug_assert!(self.is_complete());
+        self.0.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0
+    }
+
+    pub(crate) fn describe(&self) -> &'static str {
+        let bits = self.0.load(Ordering::Relaxed);
+        if bits & COMPLETE != 0 {
+            "completed"
+        } else if bits & RUNNING != 0 {
+            "running"
+        } else if bits & SCHEDULED != 0 {
+            "runnable"
+        } else {
+            "parked"
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a lab run may be told.
+
+use crate::host::{ServiceContext, Services};
+use crate::oracle::Invariant;
+use asupersync_net::VirtualOptions;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Options of a [`LabRuntime`](crate::LabRuntime).
+///
+/// ```
+/// use asupersync_lab::LabConfig;
+///
+/// let config = LabConfig::default()
+///     .seed(42)
+///     .max_steps(100_000)
+///     .futurelock_max_idle_steps(1_000)
+///     .capture_trace(true);
+/// ```
+#[derive(Clone, Debug)]
+pub struct LabConfig {
+    pub(crate) seed: u64,
+    pub(crate) max_steps: u64,
+    pub(crate) futurelock_max_idle_steps: u64,
+    pub(crate) capture_trace: bool,
+    pub(crate) observe: bool,
+    pub(crate) dropped_permits_leak: bool,
+    pub(crate) inject_cancel_at: Option<u64>,
+    pub(crate) choices: Vec<u32>,
+    pub(crate) required: Vec<Invariant>,
+    pub(crate) services: Services,
+}
+
+impl Default for LabConfig {
+    fn default() -> LabConfig {
+        LabConfig {
+            seed: 0,
+            max_steps: 1_000_000,
+            futurelock_max_idle_steps: 10_000,
+            capture_trace: false,
+            observe: true,
+            dropped_permits_leak: true,
+            inject_cancel_at: None,
+            choices: Vec::new(),
+            required: Vec::new(),
+            services: Services::default(),
+        }
+    }
+}
+
+impl LabConfig {
+    /// The seed of the order in which tasks run and of all random streams. 0 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> LabConfig {
+        self.seed = seed;
+        self
+    }
+
+    /// Polls after which a run is given up as one that does not end. A million by default.
+    #[must_use]
+    pub fn max_steps(mut self, steps: u64) -> LabConfig {
+        self.max_steps = steps;
+        self
+    }
+
+    /// Polls of other tasks that a task holding an obligation may sit through without being polled
+    /// itself. 10,000 by default.
+    #[must_use]
+    pub fn futurelock_max_idle_steps(mut self, steps: u64) -> LabConfig {
+        self.futurelock_max_idle_steps = steps;
+        self
+    }
+
+    /// Whether the run's trace is kept, for the report and for replay. Off by default.
+    #[must_use]
+    pub fn capture_trace(mut self, capture: bool) -> LabConfig {
+        self.capture_trace = capture;
+        self
+    }
+
+    /// Whether kernel events are looked at. On by default; without them there are no oracles, no
+    /// fingerprint and no trace, and every verdict is vacuous.
+    #[must_use]
+    pub fn observe(mut self, observe: bool) -> LabConfig {
+        self.observe = observe;
+        self
+    }
+
+    /// Whether a send permit that is dropped without `send` or `abort`, by a task that was not
+    /// cancelled and ends well, counts as a leak. On by default.
+    #[must_use]
+    pub fn dropped_permits_leak(mut self, leak: bool) -> LabConfig {
+        self.dropped_permits_leak = leak;
+        self
+    }
+
+    /// Cancels the root region just before the poll with this number, counted from 0. A run that
+    /// ends sooner is not cancelled.
+    #[must_use]
+    pub fn inject_cancel_at(mut self, step: u64) -> LabConfig {
+        self.inject_cancel_at = Some(step);
+        self
+    }
+
+    /// The first choices, before the strategy is asked: what replays a run.
+    #[must_use]
+    pub fn choices(mut self, choices: Vec<u32>) -> LabConfig {
+        self.choices = choices;
+        self
+    }
+
+    /// Makes it a failure if the oracle of this invariant sees no event. Ownership, quiescence,
+    /// obligations and futurelock are required anyway.
+    #[must_use]
+    pub fn require(mut self, invariant: Invariant) -> LabConfig {
+        self.required.push(invariant);
+        self
+    }
+
+    /// Gives programs a driver, the same one in every run: `cx.service::<T>()` finds it.
+    #[must_use]
+    pub fn service<T: Any + Send + Sync>(self, service: Arc<T>) -> LabConfig {
+        self.service_with(move |_| service.clone())
+    }
+
+    /// Gives programs a driver that is made anew for each run, from its seed, when a program first
+    /// asks for it. A driver with state of its own must come this way, or runs would differ.
+    #[must_use]
+    pub fn service_with<T: Any + Send + Sync>(
+        mut self,
+        make: impl Fn(&ServiceContext) -> Arc<T> + Send + Sync + 'static,
+    ) -> LabConfig {
+        self.services.add(make);
+        self
+    }
+
+    /// How the virtual network behaves, which every run has anew. With
+    /// [`VirtualOptions::default`] unless told otherwise.
+    #[must_use]
+    pub fn network(mut self, options: VirtualOptions) -> LabConfig {
+        self.services.add_network(options);
+        self
+    }
+
+    pub(crate) fn requires(&self, invariant: Invariant) -> bool {
+        let always = match invariant {
+            Invariant::Ownership
+            | Invariant::Quiescence
+            | Invariant::Obligations
+            | Invariant::Futurelock => true,
+            Invariant::Severity | Invariant::Branches | Invariant::Finalizers => false,
+        };
+        always || self.required.contains(&invariant)
+    }
+}

@@ -1,0 +1,299 @@
+//! Every order that can matter, each once.
+
+mod engine;
+mod history;
+mod label;
+mod tree;
+
+use crate::config::LabConfig;
+use crate::report::{Finding, LabReport};
+use crate::runtime::LabRuntime;
+use crate::strategy::{Blocked, Choice, Footprint, Strategy};
+use asupersync_core::{Cx, TaskBody, TaskId, cap};
+use asupersync_trace::Fingerprint;
+use engine::Engine;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// How orders are enumerated. All three find the same classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Wakeup trees (Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order reduction",
+    /// POPL 2014): one run for each class.
+    #[default]
+    Optimal,
+    /// Sleep sets alone (Godefroid, 1996): each class once, and runs that are given up on the way. No race
+    /// is looked for, so this checks `Optimal`.
+    SleepSets,
+    /// Every order. Checks the other two, where there are few.
+    Naive,
+}
+
+/// What an exploration may be told.
+#[derive(Clone, Debug)]
+pub struct ExploreOptions {
+    config: LabConfig,
+    method: Method,
+    order: u64,
+    max_runs: u64,
+    stop_at_first_failure: bool,
+}
+
+impl Default for ExploreOptions {
+    fn default() -> ExploreOptions {
+        ExploreOptions {
+            config: LabConfig::default(),
+            method: Method::Optimal,
+            order: 0,
+            max_runs: 1_000_000,
+            stop_at_first_failure: true,
+        }
+    }
+}
+
+impl ExploreOptions {
+    /// The options of each run. Its choices are not used, nor its seed for choosing.
+    #[must_use]
+    pub fn config(mut self, config: LabConfig) -> ExploreOptions {
+        self.config = config;
+        self
+    }
+
+    /// How orders are enumerated; [`Method::Optimal`] by default.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> ExploreOptions {
+        self.method = method;
+        self
+    }
+
+    /// Which order comes first, and so the order of the runs; never which classes are found. 0 by
+    /// default.
+    #[must_use]
+    pub fn order(mut self, order: u64) -> ExploreOptions {
+        self.order = order;
+        self
+    }
+
+    /// Runs after which to give up. A million by default.
+    #[must_use]
+    pub fn max_runs(mut self, runs: u64) -> ExploreOptions {
+        self.max_runs = runs;
+        self
+    }
+
+    /// Whether the first failed run is the last. Yes by default.
+    #[must_use]
+    pub fn stop_at_first_failure(mut self, stop: bool) -> ExploreOptions {
+        self.stop_at_first_failure = stop;
+        self
+    }
+}
+
+/// What an exploration found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Exploration {
+    /// Nothing is left to run: what held in these runs holds in all.
+    pub exhausted: bool,
+    /// Runs to an end, closed or stuck.
+    pub runs: u64,
+    /// Runs given up because all that could follow had been run already. None with
+    /// [`Method::Optimal`] as far as its theory reaches; see [`explore`].
+    pub blocked: u64,
+    /// The classes of the runs.
+    pub classes: BTreeSet<Fingerprint>,
+    /// Those of them that end in a deadlock.
+    pub stuck: BTreeSet<Fingerprint>,
+    /// Runs that failed.
+    pub failures: u64,
+    /// The first of these.
+    pub failure: Option<ExploreFailure>,
+    /// Polls of all runs together.
+    pub steps: u64,
+}
+
+/// A failed run, and how it came about.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExploreFailure {
+    /// What was wrong with it.
+    pub message: String,
+    /// What [`LabConfig::choices`] replays it with.
+    pub choices: Vec<u32>,
+    /// The tasks in the order of their polls.
+    pub schedule: Vec<TaskId>,
+    /// The poll, as a position in `schedule`, whose coming sooner led here, and the task whose next
+    /// step it now precedes; a deadlock may keep that step from coming at all. None in the first run, and
+    /// in methods that look for no races.
+    pub reversed: Option<(usize, TaskId)>,
+}
+
+impl fmt::Display for Exploration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.exhausted {
+            true => f.write_str("exhausted: ")?,
+            false => write!(f, "bounded({}): ", self.runs)?,
+        }
+        let (runs, classes, stuck) = (self.runs, self.classes.len(), self.stuck.len());
+        write!(
+            f,
+            "{runs} runs, {classes} classes, {stuck} of them stuck, {} blocked",
+            self.blocked
+        )?;
+        if let Some(failure) = &self.failure {
+            write!(f, "\n{failure}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ExploreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nchoices: {:?}", self.message, self.choices)?;
+        if let Some((first, other)) = self.reversed {
+            let task = self.schedule[first];
+            write!(
+                f,
+                "\nthe order that matters: poll {first}, of task {task}, before task {other}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a body in every order that can matter: one run for each Mazurkiewicz class, on the kernel that
+/// programs run on.
+///
+/// A step is one poll with all that it touches; two steps commute when they are of different tasks and
+/// touch nothing in common, or only read it. A run fails when it is not
+/// [`is_ok`](LabReport::is_ok). The body must be repeatable, see the crate's documentation.
+///
+/// For programs over [`Shared`](crate::Shared), [`Atomic`](crate::Atomic), [`Mutex`](crate::Mutex)
+/// and [`Queue`](crate::Queue),
+/// whose outcomes can be told beforehand, [`Method::Optimal`] gives up no run. For other primitives
+/// a step that is moved may turn out to touch something else; then a class is never lost for it, but a
+/// run may be given up, and `blocked` counts it.
+///
+/// # Example
+/// ```
+/// use asupersync_core::{Cx, Error};
+/// use asupersync_lab::{ExploreOptions, Shared, explore};
+///
+/// // Two tasks increment by reading and then writing.
+/// let found = explore(ExploreOptions::default(), async |cx: &Cx| {
+///     let count = Shared::new(0_u32);
+///     cx.region(async |scope| {
+///         for _ in 0..2 {
+///             let count = count.clone();
+///             let _ = scope.spawn(async move |cx: &Cx| {
+///                 let seen = count.get(cx).await?;
+///                 count.set(cx, seen + 1).await?;
+///                 Ok::<_, Error>(())
+///             });
+///         }
+///         Ok::<_, Error>(())
+///     }).await.into_result()?;
+///     assert_eq!(count.get(cx).await?, 2);
+///     Ok::<_, Error>(())
+/// });
+/// assert!(found.failure.unwrap().reversed.is_some());
+/// ```
+///
+/// # Limitations
+/// Timers, the network and injected faults follow the run's order and are not themselves reordered.
+/// The whole run is on one thread and in memory.
+pub fn explore<F, T, E>(options: ExploreOptions, body: F) -> Exploration
+where
+    F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+    F: for<'a> TaskBody<'a, cap::All, T, E> + Clone + Send + 'static,
+    T: Send + 'static,
+    E: fmt::Debug + Send + 'static,
+{
+    let engine = Arc::new(Mutex::new(Engine::new(options.method, options.order)));
+    let config = LabConfig { choices: Vec::new(), ..options.config };
+    let lab = LabRuntime::with_strategy(config, Guide(engine.clone()));
+    let mut found = Exploration {
+        exhausted: false,
+        runs: 0,
+        blocked: 0,
+        classes: BTreeSet::new(),
+        stuck: BTreeSet::new(),
+        failures: 0,
+        failure: None,
+        steps: 0,
+    };
+    let mut cut = false;
+    while found.runs + found.blocked < options.max_runs {
+        let report = lab.run(body.clone());
+        let mut engine = engine.lock();
+        found.steps += report.steps;
+        if engine.is_blocked() {
+            found.blocked += 1;
+        } else {
+            found.runs += 1;
+            note(&mut found, &report, &engine);
+            if found.failure.is_some() && options.stop_at_first_failure {
+                break;
+            }
+        }
+        // Nothing was polled by this strategy, or not observed: there is nothing to go on.
+        if report.findings.iter().any(|finding| matches!(finding, Finding::Nested)) {
+            break;
+        }
+        cut |= report.findings.iter().any(|f| matches!(f, Finding::StepLimit { .. }));
+        if !engine.advance() {
+            // Beyond the step limit there may be more.
+            found.exhausted = report.fingerprint.is_some() && !cut;
+            break;
+        }
+    }
+    found
+}
+
+fn note<T, E: fmt::Debug>(found: &mut Exploration, report: &LabReport<T, E>, engine: &Engine) {
+    found.classes.extend(report.fingerprint);
+    if report.findings.iter().any(|finding| matches!(finding, Finding::Deadlock { .. })) {
+        found.stuck.extend(report.fingerprint);
+    }
+    if report.is_ok() {
+        return;
+    }
+    found.failures += 1;
+    found.failure.get_or_insert_with(|| ExploreFailure {
+        message: report.to_string(),
+        choices: report.choices.clone(),
+        schedule: engine.schedule(),
+        reversed: engine.reversed(),
+    });
+}
+
+/// The engine as the lab's strategy.
+struct Guide(Arc<Mutex<Engine>>);
+
+impl Strategy for Guide {
+    fn begin(&mut self, _seed: u64) {
+        self.0.lock().begin();
+    }
+
+    fn choose(&mut self, enabled: &[Choice]) -> usize {
+        self.0.lock().choose(enabled)
+    }
+
+    fn alone(&mut self, only: &Choice) {
+        self.0.lock().choose(std::slice::from_ref(only));
+    }
+
+    fn watches(&self) -> bool {
+        true
+    }
+
+    fn stepped(&mut self, footprint: Footprint) {
+        self.0.lock().stepped(footprint);
+    }
+
+    fn ended(&mut self, blocked: &[Blocked]) {
+        self.0.lock().ended(blocked);
+    }
+}

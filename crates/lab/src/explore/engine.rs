@@ -1,0 +1,216 @@
+//! The tree of runs, walked depth first.
+
+use super::Method;
+use super::history::History;
+use super::label::{Label, Shared};
+use super::tree::{self, Branch};
+use crate::strategy::{Blocked, Choice, Footprint};
+use asupersync_core::TaskId;
+
+/// The state before a poll.
+struct Node {
+    /// The branch being run.
+    label: Shared,
+    /// Set where the branch reverses a race: the task that came first before.
+    reversed: Option<TaskId>,
+    /// What could be chosen. Kept by the methods that try everything.
+    enabled: Vec<TaskId>,
+    /// Polls from here after which everything has been run.
+    sleep: Vec<Shared>,
+    /// Branches still to be run.
+    wakeup: Vec<Branch>,
+}
+
+pub(super) struct Engine {
+    method: Method,
+    order: u64,
+    nodes: Vec<Node>,
+    /// The branches below the last node's branch.
+    carried: Vec<Branch>,
+    history: History,
+    blocked_tasks: Vec<Blocked>,
+    chosen: Option<TaskId>,
+    /// The next poll is that of the node with this number.
+    depth: usize,
+    is_over: bool,
+    is_blocked: bool,
+}
+
+impl Engine {
+    pub(super) fn new(method: Method, order: u64) -> Engine {
+        Engine {
+            method,
+            order,
+            nodes: Vec::new(),
+            carried: Vec::new(),
+            history: History::default(),
+            blocked_tasks: Vec::new(),
+            chosen: None,
+            depth: 0,
+            is_over: false,
+            is_blocked: false,
+        }
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.history.clear();
+        self.blocked_tasks.clear();
+        self.chosen = None;
+        self.depth = 0;
+        self.is_over = false;
+        self.is_blocked = false;
+    }
+
+    /// Whether the run was given up because only what had been run already could follow.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    pub(super) fn schedule(&self) -> Vec<TaskId> {
+        self.history.polls.iter().map(|label| label.task).collect()
+    }
+
+    /// The poll that the last reversal moved, and the task it moved ahead of.
+    pub(super) fn reversed(&self) -> Option<(usize, TaskId)> {
+        let first = self.nodes.iter().rposition(|node| node.reversed.is_some())?;
+        let task = self.nodes[first].reversed?;
+        Some((first, task))
+    }
+
+    pub(super) fn choose(&mut self, enabled: &[Choice]) -> usize {
+        let least = |tasks: &mut dyn Iterator<Item = (usize, TaskId)>, order: u64| {
+            tasks.min_by_key(|(_, task)| scramble(task.to_bits() ^ order))
+        };
+        let mut all = enabled.iter().map(|choice| choice.task).enumerate();
+        if self.is_over || self.is_blocked {
+            let index = least(&mut all, 0).map_or(0, |(index, _)| index);
+            return index;
+        }
+        if let Some(node) = self.nodes.get(self.depth) {
+            let task = node.label.task;
+            return match enabled.iter().position(|choice| choice.task == task) {
+                Some(index) => {
+                    self.chosen = Some(task);
+                    index
+                }
+                None => {
+                    // A step that was moved turned out otherwise than foreseen.
+                    self.is_blocked = true;
+                    0
+                }
+            };
+        }
+        let mut sleep = match self.nodes.last() {
+            Some(last) => awake(&last.sleep, &last.label),
+            None => Vec::new(),
+        };
+        if self.method == Method::Naive {
+            sleep.clear();
+        }
+        let sleeps = |task: TaskId| sleep.iter().any(|label| label.task == task);
+        let is_enabled = |task: TaskId| enabled.iter().any(|choice| choice.task == task);
+        let mut wakeup: Vec<Branch> = std::mem::take(&mut self.carried);
+        wakeup.retain(|branch| !sleeps(branch.label.task) && is_enabled(branch.label.task));
+        let mut reversed = None;
+        let task = if wakeup.is_empty() {
+            match least(&mut all.filter(|(_, task)| !sleeps(*task)), self.order) {
+                Some((_, task)) => task,
+                None => {
+                    self.is_blocked = true;
+                    return 0;
+                }
+            }
+        } else {
+            let branch = wakeup.remove(0);
+            self.carried = branch.children;
+            reversed = branch.reversed;
+            branch.label.task
+        };
+        let enabled_tasks = match self.method {
+            Method::Optimal => Vec::new(),
+            Method::SleepSets | Method::Naive => enabled.iter().map(|c| c.task).collect(),
+        };
+        let label = Label::unknown(task);
+        self.nodes.push(Node { label, reversed, enabled: enabled_tasks, sleep, wakeup });
+        self.chosen = Some(task);
+        enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
+    }
+
+    pub(super) fn stepped(&mut self, footprint: Footprint) {
+        if self.is_over || self.is_blocked {
+            return;
+        }
+        let Some(task) = self.chosen.take() else { return };
+        self.nodes[self.depth].label = self.history.push(task, footprint);
+        self.depth += 1;
+    }
+
+    pub(super) fn ended(&mut self, blocked: &[Blocked]) {
+        self.is_over = true;
+        self.blocked_tasks = blocked.to_vec();
+    }
+
+    /// Learns from the run and moves on to the next; false when there is none.
+    pub(super) fn advance(&mut self) -> bool {
+        if self.method == Method::Optimal && !self.is_blocked {
+            self.plan();
+        }
+        self.carried.clear();
+        while let Some(node) = self.nodes.last_mut() {
+            let done = node.label.clone();
+            match self.method {
+                Method::Naive => node.enabled.retain(|task| *task != done.task),
+                Method::Optimal | Method::SleepSets => node.sleep.push(done),
+            }
+            let asleep = |sleep: &[Shared], task| sleep.iter().any(|label| label.task == task);
+            match self.method {
+                Method::Optimal => {
+                    let (sleep, wakeup) = (&node.sleep, &mut node.wakeup);
+                    wakeup.retain(|branch| !asleep(sleep, branch.label.task));
+                    if !wakeup.is_empty() {
+                        let branch = wakeup.remove(0);
+                        node.label = branch.label;
+                        node.reversed = branch.reversed;
+                        self.carried = branch.children;
+                        return true;
+                    }
+                }
+                Method::SleepSets | Method::Naive => {
+                    let next = node.enabled.iter().find(|task| !asleep(&node.sleep, **task));
+                    if let Some(task) = next {
+                        node.label = Label::unknown(*task);
+                        return true;
+                    }
+                }
+            }
+            self.nodes.pop();
+        }
+        false
+    }
+
+    /// Plans the reversal of every race that is not covered yet.
+    fn plan(&mut self) {
+        let Engine { history, nodes, blocked_tasks, .. } = self;
+        history.races(blocked_tasks, |race| {
+            let node = &mut nodes[race.first];
+            let covered = |label: &Shared| tree::after(label, &race.sequence).is_some();
+            if node.sleep.iter().any(covered) || covered(&node.label) {
+                return;
+            }
+            let first = node.label.task;
+            tree::insert(&mut node.wakeup, race.sequence, first);
+        });
+    }
+}
+
+/// What still sleeps after a step.
+fn awake(sleep: &[Shared], step: &Shared) -> Vec<Shared> {
+    sleep.iter().filter(|label| !label.dependent(step) && !step.dependent(label)).cloned().collect()
+}
+
+/// A bijection, so that another order is another permutation of the tasks.
+fn scramble(bits: u64) -> u64 {
+    let mut z = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z ^ (z >> 27)
+}

@@ -1,0 +1,97 @@
+//! One poll, as the explorer sees it.
+
+use crate::strategy::{Op, OpKind};
+use asupersync_core::{ObjectId, TaskId};
+use asupersync_trace::{Actor, Step, StepView, Target, Touch, dependent};
+use std::sync::Arc;
+
+/// A poll and what it touched. The regions that closed in it stand apart: they close in whichever poll
+/// comes last, so they can move to another.
+#[derive(Clone, Debug)]
+pub(super) struct Label {
+    pub(super) task: TaskId,
+    pub(super) step: Step,
+    pub(super) closes: Vec<Step>,
+    pub(super) ops: Vec<Op>,
+    pub(super) foreign: bool,
+}
+
+pub(super) type Shared = Arc<Label>;
+
+impl Label {
+    /// A poll that is not known yet.
+    pub(super) fn unknown(task: TaskId) -> Shared {
+        let step = Step::new(Actor::Task(task), Vec::new());
+        Arc::new(Label { task, step, closes: Vec::new(), ops: Vec::new(), foreign: true })
+    }
+
+    /// A poll that takes a mutex.
+    pub(super) fn lock(task: TaskId, object: ObjectId) -> Shared {
+        let op = Op { object, expected: None, before: 0, after: 1, kind: OpKind::Take };
+        let touches = vec![
+            Touch { target: Target::Readiness(task), write: false },
+            Touch { target: Target::Object(object), write: true },
+        ];
+        let step = Step::new(Actor::Task(task), touches);
+        Arc::new(Label { task, step, closes: Vec::new(), ops: vec![op], foreign: false })
+    }
+
+    /// Whether the order of the two matters, `self` being the earlier.
+    pub(super) fn dependent(&self, later: &Label) -> bool {
+        self.task == later.task
+            || dependent(self.step.view(), later.step.view())
+            || self.closes.iter().any(|close| dependent(close.view(), later.step.view()))
+            || later.closes.iter().any(|close| conflicts_beyond_count(&self.step, close))
+            || self
+                .closes
+                .iter()
+                .any(|close| later.closes.iter().any(|other| dependent(close.view(), other.view())))
+    }
+
+    /// Whether it reads this region's count of children.
+    pub(super) fn counts(&self, target: Target) -> bool {
+        self.step.touches.iter().any(|touch| touch.target == target)
+    }
+
+    /// The same poll where the objects have other values. Outcomes that cannot be told are taken to
+    /// write whatever they touch.
+    pub(super) fn moved(&self, value: impl Fn(ObjectId) -> Option<u64>) -> Shared {
+        let mut label = Label { closes: Vec::new(), ..self.clone() };
+        let is_message = |touch: &Touch| {
+            let of =
+                |op: &Op| op.kind == OpKind::Message && Target::Object(op.object) == touch.target;
+            self.ops.iter().any(of)
+        };
+        label.step.touches =
+            label.step.touches.iter().filter(|t| !is_message(t)).copied().collect();
+        for touch in &mut label.step.touches {
+            let Target::Object(object) = touch.target else { continue };
+            if label.foreign {
+                touch.write = true;
+                continue;
+            }
+            let mut ops = label.ops.iter_mut().filter(|op| op.object == object);
+            let (Some(op), None) = (ops.next(), ops.next()) else {
+                continue;
+            };
+            if let (Some(expected), Some(found)) = (op.expected, value(object)) {
+                touch.write = expected == found;
+            }
+        }
+        Arc::new(label)
+    }
+
+    /// The object that rivals for this poll's turn touch, where the poll waited for its turn, and
+    /// what it waited for.
+    pub(super) fn gate(&self) -> Option<(ObjectId, OpKind)> {
+        let waits = |op: &&Op| matches!(op.kind, OpKind::Take | OpKind::Receive { .. });
+        self.ops.iter().find(waits).map(|op| (op.object, op.kind))
+    }
+}
+
+/// Children may come and go in any order before their region acts on the last being gone.
+fn conflicts_beyond_count(step: &Step, close: &Step) -> bool {
+    let counts = |target: &Target| matches!(target, Target::Children(_));
+    let touches: Vec<_> = close.touches.iter().filter(|t| !counts(&t.target)).copied().collect();
+    dependent(step.view(), StepView { actor: close.actor, touches: &touches })
+}

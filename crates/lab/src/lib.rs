@@ -1,0 +1,66 @@
+//! The deterministic host: the same kernel as in production, on one thread, in virtual time, in an
+//! order that follows from a seed.
+//!
+//! [`LabRuntime`] runs a program; a [`LabReport`] says how it ended, what the oracles think of it, and
+//! what replays it. [`check`] runs one body under many seeds, [`cancel_everywhere`] once for each
+//! step with a cancellation at that step; [`explore`] runs every order that can matter, one run for each
+//! class of equivalent ones. [`Shared`], [`Atomic`], [`Mutex`] and [`Queue`] make plain shared state visible. Which task
+//! goes next is decided by a [`Strategy`], and by nothing else.
+//!
+//! What this crate does not know: threads, sockets, the wall clock.
+//!
+//! # Example
+//! ```
+//! use asupersync_core::{Cx, Error};
+//! use asupersync_lab::check;
+//! use std::time::Duration;
+//!
+//! let summary = check(0..100, async |cx: &Cx| {
+//!     cx.region(async |scope| {
+//!         let _ = scope.spawn(async |cx: &Cx| Ok::<_, Error>(cx.sleep(Duration::from_secs(1)).await?));
+//!         let _ = scope.spawn(async |cx: &Cx| Ok(cx.yield_now().await?));
+//!         Ok::<_, Error>(())
+//!     }).await.into_result()?;
+//!     Ok::<_, Error>(())
+//! });
+//! assert_eq!(summary.runs, 100);
+//! ```
+//!
+//! # What makes a run repeatable
+//! Everything a program learns must come through its context. A program that reads a real clock,
+//! spawns a thread, iterates over a randomly seeded map or keeps state in a static is not repeatable;
+//! the replay of its failure says so when it notices.
+//!
+//! # Limitations
+//! The clock stands still while any task can run, so a task that spins until a time has come never
+//! sees it come; the step limit ends it. Timers fire in the order of their times. Under
+//! [`check`] orders are chosen at random: a bug may hide from any number of seeds.
+
+#![forbid(unsafe_code)]
+
+mod atomic;
+mod check;
+mod config;
+mod explore;
+mod host;
+mod mutex;
+mod oracle;
+mod queue;
+mod report;
+mod runtime;
+mod shared;
+mod story;
+mod strategy;
+
+pub use atomic::Atomic;
+pub use check::{LabTest, Summary, cancel_everywhere, check, run};
+pub use config::LabConfig;
+pub use explore::{Exploration, ExploreFailure, ExploreOptions, Method, explore};
+pub use host::ServiceContext;
+pub use mutex::{Mutex, MutexGuard};
+pub use oracle::{Invariant, Verdict, Violation};
+pub use queue::Queue;
+pub use report::{Finding, LabReport};
+pub use runtime::LabRuntime;
+pub use shared::Shared;
+pub use strategy::{Blocked, Choice, Fifo, Footprint, Op, OpKind, Prefix, Random, Strategy};

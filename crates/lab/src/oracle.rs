@@ -1,0 +1,303 @@
+//! The oracles: each watches the kernel's events for one invariant to be broken.
+//!
+//! They share one picture of the run, the [`Tree`], and look at each event before it is applied.
+//! An oracle says how many events it saw: one that saw none has shown nothing, and where events were
+//! bound to come that is a failure too.
+
+mod branches;
+mod finalizers;
+mod futurelock;
+mod obligations;
+mod ownership;
+mod quiescence;
+mod severity;
+mod tree;
+
+use asupersync_core::Event;
+use std::fmt;
+use tree::Tree;
+
+/// What is watched, by the names the architecture gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Invariant {
+    /// I1: every live task has exactly one owner region.
+    Ownership,
+    /// I2: a closed region has no live descendant.
+    Quiescence,
+    /// I3: a closed region has no unresolved obligation, and none is leaked.
+    Obligations,
+    /// I4: the severity of a cancellation never falls.
+    Severity,
+    /// I6: losers are drained before their combinator returns.
+    Branches,
+    /// I7: finalizers run exactly once, last first, after all children.
+    Finalizers,
+    /// No task sits on an obligation without being polled.
+    Futurelock,
+}
+
+impl Invariant {
+    /// All of them, in the order of verdicts.
+    pub const ALL: [Invariant; 7] = [
+        Invariant::Ownership,
+        Invariant::Quiescence,
+        Invariant::Obligations,
+        Invariant::Severity,
+        Invariant::Branches,
+        Invariant::Finalizers,
+        Invariant::Futurelock,
+    ];
+
+    /// The invariant's sentence.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Invariant::Ownership => "every live task has exactly one owner region",
+            Invariant::Quiescence => "a closed region has no live descendant",
+            Invariant::Obligations => "a closed region has no unresolved obligation",
+            Invariant::Severity => "the severity of a cancellation never falls",
+            Invariant::Branches => "losers are drained before their combinator returns",
+            Invariant::Finalizers => "finalizers run exactly once, last first, after all children",
+            Invariant::Futurelock => "no task sits on an obligation without being polled",
+        }
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Invariant::Ownership => "I1 ownership",
+            Invariant::Quiescence => "I2 quiescence",
+            Invariant::Obligations => "I3 obligations",
+            Invariant::Severity => "I4 severity",
+            Invariant::Branches => "I6 branches",
+            Invariant::Finalizers => "I7 finalizers",
+            Invariant::Futurelock => "futurelock",
+        })
+    }
+}
+
+/// One way in which a run broke an invariant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The number of kernel events before the one that showed it.
+    pub event: u64,
+    /// What happened, to whom, and where.
+    pub message: String,
+}
+
+/// What an oracle has to say about a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    invariant: Invariant,
+    seen: u64,
+    required: bool,
+    violations: Vec<Violation>,
+    omitted: u64,
+}
+
+impl Verdict {
+    /// Violations kept one by one; the rest are counted.
+    pub const KEPT: usize = 16;
+
+    /// The verdict of an oracle that has not looked yet.
+    pub(crate) fn unseen(invariant: Invariant) -> Verdict {
+        Verdict { invariant, seen: 0, required: true, violations: Vec::new(), omitted: 0 }
+    }
+
+    /// What was watched.
+    #[must_use]
+    pub fn invariant(&self) -> Invariant {
+        self.invariant
+    }
+
+    /// How many events the oracle judged.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The violations, at most [`Verdict::KEPT`] of them.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Nothing was judged, although the run was bound to have something to judge.
+    #[must_use]
+    pub fn is_vacuous(&self) -> bool {
+        self.required && self.seen == 0
+    }
+
+    /// The invariant held, and that was seen.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.violations.is_empty() && !self.is_vacuous()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): ", self.invariant, self.invariant.text())?;
+        if self.violations.is_empty() {
+            return match self.seen {
+                0 => f.write_str("no event was seen, so nothing was shown"),
+                seen => write!(f, "held, {seen} events seen"),
+            };
+        }
+        write!(f, "broken")?;
+        for violation in &self.violations {
+            write!(f, "\n    at event {}: {}", violation.event, violation.message)?;
+        }
+        if self.omitted > 0 {
+            write!(f, "\n    and {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+/// What an oracle writes its findings into.
+#[derive(Debug, Default)]
+struct Findings {
+    /// Number of the event being judged.
+    event: u64,
+    seen: u64,
+    violations: Vec<Violation>,
+    omitted: u64,
+}
+
+impl Findings {
+    fn saw(&mut self) {
+        self.seen += 1;
+    }
+
+    /// Notes a violation; the message is made only when it is kept.
+    fn broken(&mut self, message: impl FnOnce() -> String) {
+        if self.violations.len() < Verdict::KEPT {
+            self.violations.push(Violation { event: self.event, message: message() });
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    fn clear(&mut self) {
+        *self =
+            Findings { violations: std::mem::take(&mut self.violations), ..Findings::default() };
+        self.violations.clear();
+    }
+}
+
+/// How a run came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The root region closed.
+    Quiescent,
+    /// The host tore the tree down because nothing could run.
+    Deadlock,
+    /// The host tore the tree down for another reason.
+    Abandoned,
+}
+
+/// A judge of one invariant.
+trait Oracle: Default {
+    const INVARIANT: Invariant;
+
+    /// Judges an event. `tree` shows the run as it was before it.
+    fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings);
+
+    /// Judges what is left when the run is over.
+    fn end(&mut self, _ending: Ending, _tree: &Tree, _findings: &mut Findings) {}
+
+    /// Forgets the run.
+    fn clear(&mut self) {}
+}
+
+macro_rules! oracles {
+    ($($field:ident: $oracle:ty),* $(,)?) => {
+        /// All oracles, fed together.
+        #[derive(Debug, Default)]
+        pub(crate) struct Oracles {
+            tree: Tree,
+            events: u64,
+            $( $field: ($oracle, Findings), )*
+        }
+
+        impl Oracles {
+            /// Judges a kernel event.
+            pub(crate) fn observe(&mut self, event: &Event<'_>) {
+                $( {
+                    let (oracle, findings) = &mut self.$field;
+                    findings.event = self.events;
+                    oracle.observe(event, &self.tree, findings);
+                } )*
+                self.tree.apply(event);
+                self.events += 1;
+            }
+
+            /// Judges what is left at the end of the run.
+            pub(crate) fn end(&mut self, ending: Ending) {
+                $( {
+                    let (oracle, findings) = &mut self.$field;
+                    findings.event = self.events;
+                    oracle.end(ending, &self.tree, findings);
+                } )*
+            }
+
+            /// Takes the verdicts on the run; `required` says of which oracles events were bound
+            /// to come.
+            pub(crate) fn verdicts(&mut self, required: impl Fn(Invariant) -> bool) -> Vec<Verdict> {
+                vec![$( {
+                    let (oracle, findings) = &mut self.$field;
+                    let invariant = oracle_invariant(oracle);
+                    Verdict {
+                        invariant,
+                        seen: findings.seen,
+                        required: required(invariant),
+                        violations: std::mem::take(&mut findings.violations),
+                        omitted: findings.omitted,
+                    }
+                } ),*]
+            }
+
+            /// Makes ready for the next run, keeping memory.
+            pub(crate) fn clear(&mut self) {
+                self.tree.clear();
+                self.events = 0;
+                $(
+                    self.$field.0.clear();
+                    self.$field.1.clear();
+                )*
+            }
+        }
+    };
+}
+
+oracles! {
+    ownership: ownership::Ownership,
+    quiescence: quiescence::Quiescence,
+    obligations: obligations::Obligations,
+    severity: severity::Monotone,
+    branches: branches::Branches,
+    finalizers: finalizers::Finalizers,
+    futurelock: futurelock::Futurelock,
+}
+
+impl Oracles {
+    /// Sets the number of steps a task holding an obligation may go unpolled.
+    pub(crate) fn set_max_idle_steps(&mut self, steps: u64) {
+        self.futurelock.0.max_idle_steps = steps;
+    }
+
+    /// Sets whether a send permit dropped by a task that succeeds counts as a leak.
+    pub(crate) fn set_dropped_permits_leak(&mut self, leak: bool) {
+        self.obligations.0.dropped_permits_leak = leak;
+    }
+}
+
+fn oracle_invariant<O: Oracle>(_: &O) -> Invariant {
+    O::INVARIANT
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! I6: losers are drained before their combinator returns.
+
+use super::tree::Tree;
+use super::{Findings, Invariant, Oracle};
+use asupersync_core::{DetHashMap, Event, TaskId};
+
+#[derive(Debug, Default)]
+pub(super) struct Branches {
+    /// The open branches of each live task.
+    open: DetHashMap<TaskId, Vec<u32>>,
+}
+
+impl Oracle for Branches {
+    const INVARIANT: Invariant = Invariant::Branches;
+
+    fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
+        match *event {
+            Event::BranchOpened { task, branch } => {
+                findings.saw();
+                let open = self.open.entry(task).or_default();
+                if open.contains(&branch) {
+                    findings.broken(|| {
+                        format!("branch {branch} of {} opened twice", tree.task_text(task))
+                    });
+                }
+                open.push(branch);
+            }
+            Event::BranchClosed { task, branch, .. } => {
+                findings.saw();
+                let open = self.open.entry(task).or_default();
+                match open.iter().position(|known| *known == branch) {
+                    Some(index) => drop(open.swap_remove(index)),
+                    None => findings.broken(|| {
+                        format!("branch {branch} of {} ended, but not open", tree.task_text(task))
+                    }),
+                }
+            }
+            Event::BranchesLeft { task, open } => {
+                findings.saw();
+                if open > 0 {
+                    findings.broken(|| {
+                        let task = tree.task_text(task);
+                        format!("a combinator in {task} returned while {open} branches were open")
+                    });
+                }
+            }
+            Event::TaskCompleted { task, .. } => {
+                let open = self.open.remove(&task).unwrap_or_default();
+                if !open.is_empty() {
+                    findings.broken(|| {
+                        format!("{} completed with open branches {open:?}", tree.task_text(task))
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn clear(&mut self) {
+        self.open.clear();
+    }
+}

@@ -1,0 +1,288 @@
+//! Each oracle is shown event sequences that a broken kernel or primitive would emit.
+
+use super::*;
+use asupersync_core::event::Resolution;
+use asupersync_core::{CancelKind, ObligationId, RegionId, Severity as Ended, TaskId, Time};
+use std::panic::Location;
+
+const ROOT: RegionId = RegionId::from_bits(1 << 24);
+const INNER: RegionId = RegionId::from_bits(2 << 24);
+const MAIN: TaskId = TaskId::from_bits(3 << 24);
+const CHILD: TaskId = TaskId::from_bits(4 << 24);
+const PERMIT: ObligationId = ObligationId::from_bits(5 << 24);
+
+fn opened(region: RegionId, parent: Option<RegionId>) -> Event<'static> {
+    Event::RegionOpened { region, parent, by: None, name: None, site: Location::caller() }
+}
+
+fn closed(region: RegionId) -> Event<'static> {
+    Event::RegionClosed { region, live: 0, unresolved: 0 }
+}
+
+fn spawned(task: TaskId, region: RegionId) -> Event<'static> {
+    let site = Location::caller();
+    Event::TaskSpawned { task, region, by: None, name: Some("worker"), site, finalizer: false }
+}
+
+fn finalizer(task: TaskId, region: RegionId) -> Event<'static> {
+    let site = Location::caller();
+    Event::TaskSpawned { task, region, by: None, name: None, site, finalizer: true }
+}
+
+fn poll(task: TaskId) -> Event<'static> {
+    Event::PollBegin { task, at: Time::ZERO }
+}
+
+fn completed(task: TaskId, region: RegionId) -> Event<'static> {
+    Event::TaskCompleted { task, region, severity: Ended::Ok }
+}
+
+fn reserved(kind: &'static str) -> Event<'static> {
+    Event::ObligationReserved { obligation: PERMIT, task: MAIN, kind, site: Location::caller() }
+}
+
+fn resolved(how: Resolution) -> Event<'static> {
+    Event::ObligationResolved { obligation: PERMIT, by: Some(MAIN), how }
+}
+
+fn deferred(ordinal: u32) -> Event<'static> {
+    Event::FinalizerDeferred { region: ROOT, ordinal }
+}
+
+fn started(ordinal: u32, task: TaskId) -> Event<'static> {
+    Event::FinalizerStarted { region: ROOT, ordinal, task }
+}
+
+fn cancelled(severity: CancelKind) -> Event<'static> {
+    Event::RegionCancelRequested { region: ROOT, kind: severity, severity }
+}
+
+/// The root region opens and `main` is polled in it.
+fn start() -> Vec<Event<'static>> {
+    vec![opened(ROOT, None), spawned(MAIN, ROOT), poll(MAIN)]
+}
+
+/// `main` ends and the root closes.
+fn stop() -> Vec<Event<'static>> {
+    vec![completed(MAIN, ROOT), closed(ROOT)]
+}
+
+fn judge(events: impl IntoIterator<Item = Event<'static>>, ending: Ending) -> Vec<Verdict> {
+    let mut oracles = Oracles::default();
+    oracles.set_max_idle_steps(8);
+    for event in events {
+        oracles.observe(&event);
+    }
+    oracles.end(ending);
+    oracles.verdicts(|_| true)
+}
+
+/// Checks that of all oracles exactly this one objects to `middle` within a run, in these words.
+#[track_caller]
+fn catches(invariant: Invariant, middle: &[Event<'static>], words: &str) {
+    catches_in(invariant, [&start()[..], middle, &stop()].concat(), words);
+}
+
+#[track_caller]
+fn catches_in(invariant: Invariant, events: Vec<Event<'static>>, words: &str) {
+    let verdicts = judge(events, Ending::Quiescent);
+    let objecting = verdicts.iter().filter(|verdict| !verdict.violations().is_empty());
+    let objecting: Vec<_> = objecting.collect();
+    let [verdict] = objecting[..] else { panic!("one oracle should object: {verdicts:#?}") };
+    assert_eq!(verdict.invariant(), invariant, "{verdict}");
+    assert!(!verdict.is_ok());
+    let text = verdict.to_string();
+    assert!(text.contains(words), "{text}");
+}
+
+#[test]
+fn a_correct_run_satisfies_every_oracle_and_each_has_seen_something() {
+    let middle = [
+        opened(INNER, Some(ROOT)),
+        spawned(CHILD, INNER),
+        Event::BranchOpened { task: MAIN, branch: 0 },
+        Event::BranchClosed { task: MAIN, branch: 0, dropped: true },
+        Event::BranchesLeft { task: MAIN, open: 0 },
+        reserved("mpsc::Permit"),
+        resolved(Resolution::Committed),
+        cancelled(CancelKind::User),
+        cancelled(CancelKind::Shutdown),
+        poll(CHILD),
+        completed(CHILD, INNER),
+        closed(INNER),
+        deferred(0),
+        deferred(1),
+        completed(MAIN, ROOT),
+        finalizer(CHILD, ROOT),
+        started(1, CHILD),
+        completed(CHILD, ROOT),
+        started(0, CHILD),
+        finalizer(CHILD, ROOT),
+        completed(CHILD, ROOT),
+        closed(ROOT),
+    ];
+    for verdict in judge(start().into_iter().chain(middle), Ending::Quiescent) {
+        assert!(verdict.is_ok(), "{verdict}");
+        assert!(verdict.seen() > 0, "{verdict}");
+    }
+}
+
+#[test]
+fn an_oracle_that_saw_nothing_is_not_content() {
+    for verdict in judge([], Ending::Quiescent) {
+        assert!(verdict.is_vacuous() && !verdict.is_ok(), "{verdict}");
+        assert!(verdict.to_string().ends_with("no event was seen, so nothing was shown"));
+    }
+}
+
+#[test]
+fn ownership_catches_tasks_with_no_owner_or_two() {
+    let catches = |middle: &[Event<'static>], words| catches(Invariant::Ownership, middle, words);
+    catches(&[poll(CHILD)], "polled but no region owns it");
+    catches(&[completed(CHILD, ROOT)], "completed but was not alive");
+    let twice = [spawned(CHILD, ROOT), completed(CHILD, ROOT), poll(CHILD)];
+    catches(&twice, "polled but no region owns it");
+    let nowhere = [spawned(CHILD, INNER), completed(CHILD, INNER)];
+    catches(&nowhere, "which never opened");
+    let elsewhere =
+        [opened(INNER, Some(ROOT)), spawned(CHILD, ROOT), completed(CHILD, INNER), closed(INNER)];
+    catches(&elsewhere, "is owned by r0000000001");
+}
+
+#[test]
+fn ownership_catches_a_task_admitted_to_a_closed_region() {
+    let late = [
+        opened(INNER, Some(ROOT)),
+        closed(INNER),
+        spawned(CHILD, INNER),
+        poll(CHILD),
+        completed(CHILD, INNER),
+    ];
+    catches(Invariant::Ownership, &late, "which is closed");
+}
+
+#[test]
+fn quiescence_catches_a_region_that_closes_over_its_children() {
+    let task =
+        [opened(INNER, Some(ROOT)), spawned(CHILD, INNER), closed(INNER), completed(CHILD, INNER)];
+    catches(Invariant::Quiescence, &task, "closed over task t0000000004 \"worker\"");
+    let region = [start(), vec![opened(INNER, Some(ROOT))], stop(), vec![closed(INNER)]].concat();
+    catches_in(Invariant::Quiescence, region, "closed over 1 open regions");
+    let admitted = [opened(INNER, Some(ROOT)), closed(INNER), closed(INNER)];
+    catches(Invariant::Quiescence, &admitted, "closed twice");
+    let counted =
+        [opened(INNER, Some(ROOT)), Event::RegionClosed { region: INNER, live: 3, unresolved: 0 }];
+    catches(Invariant::Quiescence, &counted, "counting 3 live");
+}
+
+#[test]
+fn quiescence_catches_a_region_left_open() {
+    let left = [&start()[..], &[completed(MAIN, ROOT)]].concat();
+    catches_in(Invariant::Quiescence, left, "still open at the end");
+}
+
+#[test]
+fn the_obligation_oracle_catches_every_way_to_leak() {
+    let catches = |middle: &[Event<'static>], words| catches(Invariant::Obligations, middle, words);
+    catches(&[reserved("reply"), resolved(Resolution::Leaked)], "leaked reply");
+    catches(&[reserved("mpsc::Permit")], "never settled (forgotten?)");
+    catches(&[resolved(Resolution::Committed)], "settled, but not open");
+    let twice = [
+        reserved("mpsc::Permit"),
+        resolved(Resolution::Committed),
+        resolved(Resolution::Committed),
+    ];
+    catches(&twice, "settled, but not open");
+    let counted =
+        [opened(INNER, Some(ROOT)), Event::RegionClosed { region: INNER, live: 0, unresolved: 2 }];
+    catches(&counted, "2 unresolved");
+}
+
+#[test]
+fn a_send_permit_dropped_by_a_task_that_ends_well_is_a_leak_unless_something_was_cancelled() {
+    let drop_it = [reserved("mpsc::Permit"), resolved(Resolution::Dropped)];
+    catches(Invariant::Obligations, &drop_it, "dropped without `send` or `abort`");
+
+    let good = |middle: &[Event<'static>]| {
+        let verdicts = judge([&start()[..], middle, &stop()].concat(), Ending::Quiescent);
+        verdicts[2].violations().is_empty()
+    };
+    assert!(good(&[reserved("Mutex::Guard"), resolved(Resolution::Dropped)]));
+    assert!(good(&[reserved("Semaphore::Permit"), resolved(Resolution::Dropped)]));
+    assert!(good(&[reserved("mpsc::Permit"), resolved(Resolution::Aborted)]));
+    let told = Event::TaskCancelTold { task: MAIN };
+    assert!(good(&[&drop_it[..], &[told]].concat()));
+}
+
+#[test]
+fn severity_that_falls_is_caught() {
+    let fall = [cancelled(CancelKind::Shutdown), cancelled(CancelKind::Timeout)];
+    catches(Invariant::Severity, &fall, "fell from \"shutdown\" to \"deadline passed\"");
+    let request = |severity| Event::TaskCancelRequested { task: MAIN, kind: severity, severity };
+    let fall = [request(CancelKind::FailFast), request(CancelKind::User)];
+    catches(Invariant::Severity, &fall, "task t0000000003 \"worker\"");
+}
+
+#[test]
+fn losers_that_outlive_their_combinator_are_caught() {
+    let open = |branch| Event::BranchOpened { task: MAIN, branch };
+    let close = |branch| Event::BranchClosed { task: MAIN, branch, dropped: false };
+    let left = [open(0), open(1), close(0), Event::BranchesLeft { task: MAIN, open: 1 }, close(1)];
+    catches(Invariant::Branches, &left, "while 1 branches were open");
+    catches(Invariant::Branches, &[open(0)], "completed with open branches [0]");
+    catches(Invariant::Branches, &[open(0), close(0), close(0)], "ended, but not open");
+}
+
+#[test]
+fn finalizers_out_of_order_missing_repeated_or_early_are_caught() {
+    let run = |ordinal| {
+        [finalizer(CHILD, ROOT), started(ordinal, CHILD), poll(CHILD), completed(CHILD, ROOT)]
+    };
+    let check = |runs: &[u32], words| {
+        let runs = runs.iter().flat_map(|ordinal| run(*ordinal));
+        let mut events =
+            [&start()[..], &[deferred(0), deferred(1), completed(MAIN, ROOT)]].concat();
+        events.extend(runs);
+        events.push(closed(ROOT));
+        catches_in(Invariant::Finalizers, events, words);
+    };
+    check(&[0, 1], "finalizer 0 of region r0000000001 started before finalizer 1");
+    check(&[1], "without running finalizers [0]");
+    check(&[1, 0, 0], "but none waits");
+    let early = [&[deferred(0)][..], &run(0)].concat();
+    catches(Invariant::Finalizers, &early, "started beside 1 tasks");
+}
+
+#[test]
+fn a_holder_that_is_not_polled_is_a_futurelock() {
+    let park = Event::WaitParked { task: MAIN, label: "sleep", site: Location::caller() };
+    let others = |polls| vec![poll(CHILD); polls];
+    let events = |polls| {
+        [
+            start(),
+            vec![spawned(CHILD, ROOT), reserved("Mutex::Guard"), park],
+            others(polls),
+            vec![completed(CHILD, ROOT), poll(MAIN), resolved(Resolution::Committed)],
+            stop(),
+        ]
+        .concat()
+    };
+    catches_in(Invariant::Futurelock, events(20), "it waits in sleep at ");
+    assert!(judge(events(6), Ending::Quiescent).iter().all(|v| v.violations().is_empty()));
+}
+
+#[test]
+fn a_deadlock_names_those_who_hold_something() {
+    let held = [start(), vec![reserved("Mutex::Guard")]].concat();
+    let verdicts = judge(held, Ending::Deadlock);
+    let text = verdicts[6].to_string();
+    assert!(text.contains("Mutex::Guard") && text.contains("held for 0 steps"), "{text}");
+}
+
+#[test]
+fn violations_beyond_the_limit_are_counted() {
+    let many = vec![poll(CHILD); 100];
+    let verdicts = judge([start(), many, stop()].concat(), Ending::Quiescent);
+    assert_eq!(verdicts[0].violations().len(), Verdict::KEPT);
+    assert!(verdicts[0].to_string().ends_with("and 84 more"));
+}

@@ -1,0 +1,162 @@
+//! The run as its events tell it: which tasks, regions and obligations there are now.
+
+use asupersync_core::{DetHashMap, Event, ObligationId, RegionId, TaskId};
+use std::panic::Location;
+
+type Site = &'static Location<'static>;
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) region: RegionId,
+    pub(super) name: Option<Box<str>>,
+    pub(super) site: Site,
+    pub(super) finalizer: bool,
+    /// The step of the run in which it was last polled, or spawned.
+    pub(super) polled: u64,
+    /// Obligations taken on and not settled.
+    pub(super) holds: u32,
+    /// What it last parked on.
+    pub(super) parked: Option<(&'static str, Site)>,
+    /// It was told of a cancellation, or a branch of it was.
+    pub(super) cancelled: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Region {
+    pub(super) parent: Option<RegionId>,
+    /// Live tasks that are not finalizers.
+    pub(super) tasks: u32,
+    pub(super) finalizers: u32,
+    pub(super) regions: u32,
+    pub(super) closed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Obligation {
+    pub(super) task: TaskId,
+    pub(super) kind: &'static str,
+    pub(super) site: Site,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Live tasks.
+    pub(super) tasks: DetHashMap<TaskId, Task>,
+    /// All regions of the run, closed ones too.
+    pub(super) regions: DetHashMap<RegionId, Region>,
+    /// Unsettled obligations.
+    pub(super) obligations: DetHashMap<ObligationId, Obligation>,
+    /// Polls begun.
+    pub(super) steps: u64,
+}
+
+impl Tree {
+    pub(super) fn apply(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::PollBegin { task, .. } => {
+                self.steps += 1;
+                if let Some(task) = self.tasks.get_mut(&task) {
+                    task.polled = self.steps;
+                }
+            }
+            Event::TaskSpawned { task, region, name, site, finalizer, .. } => {
+                if let Some(region) = self.regions.get_mut(&region) {
+                    *if finalizer { &mut region.finalizers } else { &mut region.tasks } += 1;
+                }
+                let task_facts = Task {
+                    region,
+                    name: name.map(Into::into),
+                    site,
+                    finalizer,
+                    polled: self.steps,
+                    holds: 0,
+                    parked: None,
+                    cancelled: false,
+                };
+                self.tasks.insert(task, task_facts);
+            }
+            Event::TaskCompleted { task, .. } => {
+                if let Some(task) = self.tasks.remove(&task) {
+                    if let Some(region) = self.regions.get_mut(&task.region) {
+                        let count =
+                            if task.finalizer { &mut region.finalizers } else { &mut region.tasks };
+                        *count = count.saturating_sub(1);
+                    }
+                }
+            }
+            Event::WaitParked { task, label, site } => {
+                if let Some(task) = self.tasks.get_mut(&task) {
+                    task.parked = Some((label, site));
+                }
+            }
+            Event::WaitEnded { task, cancelled, .. } => {
+                if let Some(task) = self.tasks.get_mut(&task) {
+                    task.parked = None;
+                    task.cancelled |= cancelled;
+                }
+            }
+            Event::TaskCancelTold { task } | Event::BranchClosed { task, dropped: true, .. } => {
+                if let Some(task) = self.tasks.get_mut(&task) {
+                    task.cancelled = true;
+                }
+            }
+            Event::RegionOpened { region, parent, .. } => {
+                if let Some(parent) = parent.and_then(|parent| self.regions.get_mut(&parent)) {
+                    parent.regions += 1;
+                }
+                let facts = Region { parent, tasks: 0, finalizers: 0, regions: 0, closed: false };
+                self.regions.insert(region, facts);
+            }
+            Event::RegionClosed { region, .. } => {
+                let parent = self.regions.get_mut(&region).and_then(|region| {
+                    let first = !std::mem::replace(&mut region.closed, true);
+                    region.parent.filter(|_| first)
+                });
+                if let Some(parent) = parent.and_then(|parent| self.regions.get_mut(&parent)) {
+                    parent.regions = parent.regions.saturating_sub(1);
+                }
+            }
+            Event::ObligationReserved { obligation, task, kind, site } => {
+                self.obligations.insert(obligation, Obligation { task, kind, site });
+                if let Some(task) = self.tasks.get_mut(&task) {
+                    task.holds += 1;
+                }
+            }
+            Event::ObligationResolved { obligation, .. } => {
+                let task = self.obligations.remove(&obligation).map(|obligation| obligation.task);
+                if let Some(task) = task.and_then(|task| self.tasks.get_mut(&task)) {
+                    task.holds = task.holds.saturating_sub(1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A task by id, name and the line that spawned it.
+    pub(super) fn task_text(&self, id: TaskId) -> String {
+        let Some(task) = self.tasks.get(&id) else { return format!("task {id}") };
+        let name = task.name.as_deref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+        format!("task {id}{name} (spawned at {})", site_text(task.site))
+    }
+
+    pub(super) fn obligation_text(&self, id: ObligationId) -> String {
+        let Some(obligation) = self.obligations.get(&id) else { return format!("obligation {id}") };
+        format!(
+            "{} {id}, taken at {} by {}",
+            obligation.kind,
+            site_text(obligation.site),
+            self.task_text(obligation.task)
+        )
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.tasks.clear();
+        self.regions.clear();
+        self.obligations.clear();
+        self.steps = 0;
+    }
+}
+
+pub(super) fn site_text(site: Site) -> String {
+    format!("{}:{}", site.file(), site.line())
+}

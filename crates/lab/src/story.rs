@@ -1,0 +1,144 @@
+//! A failed run in words: the steps that can have led to its failure, and no others.
+
+use asupersync_core::event::{Access, Resolution};
+use asupersync_core::{Severity, TaskId};
+use asupersync_trace::{Actor, Causality, Effect, Event, Step, StepBuilder, Trace};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Steps told at most; the earlier ones are left out.
+const LONGEST: usize = 24;
+
+/// A step with the events it is made of.
+struct Told {
+    step: Step,
+    events: Vec<usize>,
+}
+
+/// The causal past of the first step in which a task failed, or else of the last, a line each.
+pub(crate) fn tell(trace: &Trace) -> String {
+    let names = Names::of(trace);
+    let told = steps(trace);
+    let steps: Vec<Step> = told.iter().map(|told| told.step.clone()).collect();
+    let Some(last) = culprit(trace, &told) else { return "  (no step was taken)".to_owned() };
+    let causality = Causality::of(&steps[..=last]);
+    let past: Vec<usize> = causality.past(last).collect();
+    let mut text = String::new();
+    let left_out = past.len().saturating_sub(LONGEST);
+    if left_out > 0 {
+        writeln!(text, "  ({left_out} earlier steps)").expect("strings take all");
+    }
+    for index in &past[left_out..] {
+        writeln!(text, "  {}", names.line(trace, &told[*index])).expect("strings take all");
+    }
+    let others = last + 1 - past.len();
+    write!(text, "  ({others} steps before it had no influence on it)").expect("strings take all");
+    text
+}
+
+fn steps(trace: &Trace) -> Vec<Told> {
+    let mut builder = StepBuilder::default();
+    let mut told: Vec<Told> = Vec::new();
+    let mut events = Vec::new();
+    for (index, event) in trace.events().iter().enumerate() {
+        events.push(index);
+        for effect in Effect::of_event(event) {
+            if let Some(view) = builder.feed(effect) {
+                // The event that begins the next step belongs to that one.
+                let begins = matches!(effect, Effect::Begin(_) | Effect::Close(_));
+                let next = begins.then(|| events.pop()).flatten();
+                let events = std::mem::replace(&mut events, next.into_iter().collect());
+                told.push(Told { step: view.to_step(), events });
+            }
+        }
+    }
+    if let Some(view) = builder.finish() {
+        told.push(Told { step: view.to_step(), events });
+    }
+    told
+}
+
+fn culprit(trace: &Trace, told: &[Told]) -> Option<usize> {
+    let fails = |event: &Event| match event {
+        Event::TaskCompleted { severity, .. } => {
+            matches!(severity, Severity::Err | Severity::Panicked)
+        }
+        Event::ObligationResolved { how: Resolution::Leaked, .. } | Event::Abandoned { .. } => true,
+        _ => false,
+    };
+    let failing = |told: &Told| told.events.iter().any(|event| fails(&trace.events()[*event]));
+    let task = |told: &Told| matches!(told.step.actor, Actor::Task(_));
+    told.iter().position(failing).or_else(|| told.iter().rposition(task))
+}
+
+/// Tasks by the names their programs gave them.
+struct Names(BTreeMap<TaskId, String>);
+
+impl Names {
+    fn of(trace: &Trace) -> Names {
+        let tables = trace.tables();
+        let named = trace.events().iter().filter_map(|event| match event {
+            Event::TaskSpawned { task, name, site, .. } => {
+                let text = match name {
+                    Some(name) => tables.text(*name).to_owned(),
+                    None => {
+                        let site = tables.site(*site)?;
+                        format!("{task} (spawned at {}:{})", tables.text(site.file), site.line)
+                    }
+                };
+                Some((*task, text))
+            }
+            _ => None,
+        });
+        Names(named.collect())
+    }
+
+    fn task(&self, task: TaskId) -> String {
+        self.0.get(&task).cloned().unwrap_or_else(|| task.to_string())
+    }
+
+    fn line(&self, trace: &Trace, told: &Told) -> String {
+        let who = match told.step.actor {
+            Actor::Task(task) => self.task(task),
+            Actor::Region(region) => format!("region {region}"),
+            Actor::Timer(at) => format!("the timer for {at}"),
+            Actor::Host => "the lab".to_owned(),
+            Actor::Outside => "outside".to_owned(),
+        };
+        let tables = trace.tables();
+        let deeds = told.events.iter().filter_map(|event| match trace.events()[*event] {
+            Event::Access { object, access, label, .. } => {
+                let verb = if access == Access::Read { "reads" } else { "writes" };
+                Some(format!("{verb} {} {object}", tables.text(label)))
+            }
+            Event::TaskSpawned { task, .. } => Some(format!("spawns {}", self.task(task))),
+            Event::TaskWoken { task, .. } => Some(format!("wakes {}", self.task(task))),
+            Event::WaitParked { label, site, .. } => {
+                let place = tables
+                    .site(site)
+                    .map(|site| format!(" at {}:{}", tables.text(site.file), site.line));
+                Some(format!("waits in {}{}", tables.text(label), place.unwrap_or_default()))
+            }
+            Event::TaskCancelTold { .. } => Some("is told that it is cancelled".to_owned()),
+            Event::TaskCompleted { severity, .. } => Some(format!("ends as {severity:?}")),
+            Event::ObligationReserved { kind, .. } => Some(format!("takes {}", tables.text(kind))),
+            Event::ObligationResolved { how, .. } => {
+                Some(format!("settles an obligation as {how:?}"))
+            }
+            Event::User { message, .. } => Some(format!("says {:?}", tables.text(message))),
+            Event::ClockAdvanced { to } => Some(format!("moves the clock to {to}")),
+            Event::TimerFired { .. } => Some("fires".to_owned()),
+            Event::CancelInjected { .. } => Some("cancels the root region".to_owned()),
+            Event::Abandoned { .. } => Some("gives the run up".to_owned()),
+            Event::RegionClosed { .. } => Some("closes".to_owned()),
+            Event::RegionFinalizing { .. } => Some("begins to finalize".to_owned()),
+            _ => None,
+        });
+        let deeds: Vec<String> = deeds.collect();
+        if deeds.is_empty() {
+            format!("{who}: runs")
+        } else {
+            format!("{who}: {}", deeds.join(", "))
+        }
+    }
+}

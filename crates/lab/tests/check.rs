@@ -1,0 +1,142 @@
+//! The front door: what a failing test prints, and that what it prints replays it.
+
+use asupersync_core::{Cx, Error};
+use asupersync_lab::{LabConfig, LabRuntime, LabTest, Shared, check};
+use std::panic::catch_unwind;
+use std::process::Command;
+
+/// Two increments, each a read and then a write.
+async fn lost_update(cx: &Cx) -> Result<(), Error> {
+    let count = Shared::new(0_u32);
+    cx.region(async |scope| {
+        for name in ["left", "right"] {
+            let count = count.clone();
+            let _ = scope.spawn_named(name, async move |cx: &Cx| {
+                let seen = count.get(cx).await?;
+                count.set(cx, seen + 1).await?;
+                Ok::<_, Error>(())
+            });
+        }
+        Ok::<_, Error>(())
+    })
+    .await
+    .into_result()?;
+    assert_eq!(count.get(cx).await?, 2, "an update was lost");
+    Ok(())
+}
+
+fn failure(test: impl FnOnce() + std::panic::UnwindSafe) -> String {
+    let payload = catch_unwind(test).expect_err("the test should fail");
+    *payload.downcast::<String>().expect("the report is text")
+}
+
+#[test]
+fn a_lost_update_is_found_and_its_report_tells_all() {
+    let text = failure(|| {
+        LabTest::new("suite::lost_update").seeds(0..100).run(lost_update);
+    });
+    for words in [
+        "lost_update: failed with seed ",
+        "the body panicked: assertion `left == right` failed: an update was lost",
+        "left: reads Shared x",
+        "right: writes Shared x",
+        "ends as Panicked",
+        "replay the seed:  ASUPERSYNC_LAB_SEED=",
+        "lost_update -- --exact",
+        "ASUPERSYNC_LAB_REPLAY=",
+    ] {
+        assert!(text.contains(words), "{words:?} is missing in:\n{text}");
+    }
+    assert!(!text.contains("warning: run again, it went another way"), "{text}");
+}
+
+#[test]
+fn a_correct_body_has_as_many_behaviours_as_theory_says() {
+    // Two writes of one cell: their order is all that can differ.
+    let summary = check(0..400, async |cx: &Cx| {
+        let cell = Shared::new(0_u32);
+        cx.region(async |scope| {
+            for _ in 0..2 {
+                let cell = cell.clone();
+                let _ = scope.spawn(async move |cx: &Cx| {
+                    cell.update(cx, |value| *value += 1).await?;
+                    Ok::<_, Error>(())
+                });
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+        .into_result()?;
+        assert_eq!(cell.get(cx).await?, 2);
+        Ok::<_, Error>(())
+    });
+    assert_eq!((summary.runs, summary.classes), (400, 2));
+}
+
+#[test]
+fn an_ambient_source_of_randomness_is_noticed_when_its_failure_is_replayed() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let text = failure(|| {
+        check(0..10, async |cx: &Cx| {
+            for _ in 0..RUNS.fetch_add(1, Ordering::Relaxed) {
+                let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+            }
+            assert!(RUNS.load(Ordering::Relaxed) < 3);
+            Ok::<_, Error>(())
+        });
+    });
+    assert!(text.contains("warning: run again, it went another way"), "{text}");
+}
+
+#[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn replayed() {
+    LabTest::new("check::replayed").seeds(0..100).run(lost_update);
+}
+
+/// What the test above prints in a fresh process with this environment.
+fn replayed_with(variable: &str, value: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["replayed", "--exact", "--ignored", "--nocapture"])
+        .env(variable, value)
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "the failure did not come again");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// The word after `before`, in the first line that has it.
+fn after(text: &str, before: &str) -> String {
+    let (_, rest) = text.split_once(before).expect("the report has this line");
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_report_prints_replays_the_failure_in_a_fresh_process() {
+    let first = failure(|| {
+        LabTest::new("check::replayed").seeds(0..100).run(lost_update);
+    });
+    let seed = after(&first, "ASUPERSYNC_LAB_SEED=");
+    let by_seed = replayed_with("ASUPERSYNC_LAB_SEED", &seed);
+    let by_file = replayed_with("ASUPERSYNC_LAB_REPLAY", &after(&first, "ASUPERSYNC_LAB_REPLAY="));
+    let story = first.split("the steps that led to it:").nth(1).unwrap();
+    let story = story.split("trace, with every choice").next().unwrap();
+    for text in [by_seed, by_file] {
+        assert!(text.contains(&format!("replayed: failed with seed {seed}\n")), "{text}");
+        assert!(text.contains(story), "{text}\nshould tell the same story as\n{first}");
+    }
+}
+
+#[test]
+fn a_replay_that_is_not_the_recorded_run_names_the_first_difference() {
+    let dir = std::env::temp_dir().join("asupersync-lab-other");
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("other.trace");
+    let lab = LabRuntime::new(LabConfig::default().seed(5).capture_trace(true));
+    let other = lab.run(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+    std::fs::write(&file, other.trace.unwrap()).unwrap();
+    let text = replayed_with("ASUPERSYNC_LAB_REPLAY", file.to_str().unwrap());
+    assert!(text.contains("the replay is not the recorded run"), "{text}");
+    assert!(text.contains("the traces differ first at event "), "{text}");
+}

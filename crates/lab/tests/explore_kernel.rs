@@ -1,0 +1,180 @@
+//! Exploration of programs over the kernel itself and the family's primitives: the same classes as
+//! by enumeration.
+
+use asupersync_channel::mpsc;
+use asupersync_core::{CancelReason, Cx, Error, TaskBody, cap};
+use asupersync_lab::{ExploreOptions, Method, Shared, explore};
+use asupersync_sync::{Mutex, Notify};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Classes by all three methods, and the runs that `Optimal` gave up.
+#[track_caller]
+fn same_classes<F>(body: F) -> (usize, u64)
+where
+    F: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
+    F: for<'a> TaskBody<'a, cap::All, (), Error> + Clone + Send + 'static,
+{
+    let by = |method, order| {
+        let options = ExploreOptions::default().method(method).order(order);
+        explore(options.stop_at_first_failure(false), body.clone())
+    };
+    let all = by(Method::Naive, 0);
+    let audit = by(Method::SleepSets, 0);
+    assert!(all.exhausted && audit.exhausted);
+    assert_eq!(audit.classes, all.classes, "sleep sets");
+    assert_eq!(audit.runs, audit.classes.len() as u64);
+    let mut blocked = 0;
+    for order in 0..5 {
+        let found = by(Method::Optimal, order);
+        assert_eq!(found.classes, all.classes, "order {order}");
+        assert_eq!(found.stuck, all.stuck, "order {order}");
+        assert_eq!(found.runs, found.classes.len() as u64, "order {order}: {found}");
+        assert!(found.exhausted);
+        blocked += found.blocked;
+    }
+    (all.classes.len(), blocked)
+}
+
+macro_rules! program {
+    (|$cx:ident, $scope:ident| $body:block) => {
+        async move |$cx: &Cx| {
+            $cx.region(async move |$scope| { $body Ok::<_, Error>(()) }).await.into_result()?;
+            Ok::<_, Error>(())
+        }
+    };
+}
+
+#[test]
+fn fair_mutex() {
+    let found = same_classes(program!(|cx, scope| {
+        let m = Arc::new(Mutex::new(0_u32));
+        for _ in 0..3 {
+            let m = m.clone();
+            let _ = scope.spawn(async move |cx: &Cx| {
+                *m.lock(cx).await? += 1;
+                Ok::<_, Error>(())
+            });
+        }
+    }));
+    assert_eq!(found, (6, 0));
+    let found = same_classes(program!(|cx, scope| {
+        let m = Arc::new(Mutex::new(0_u32));
+        for _ in 0..2 {
+            let m = m.clone();
+            let _ = scope.spawn(async move |cx: &Cx| {
+                let mut guard = m.lock(cx).await?;
+                cx.yield_now().await?;
+                *guard += 1;
+                Ok::<_, Error>(())
+            });
+        }
+    }));
+    assert_eq!(found.1, 0, "{found:?}");
+}
+
+#[test]
+fn channel() {
+    let found = same_classes(program!(|cx, scope| {
+        let (sender, mut receiver) = mpsc::channel::<u32>(1);
+        for i in 0..2 {
+            let sender = sender.clone();
+            let _ = scope.spawn(async move |cx: &Cx| {
+                let permit = sender.reserve(cx).await;
+                if let Ok(permit) = permit {
+                    permit.send(i);
+                }
+                Ok::<_, Error>(())
+            });
+        }
+        drop(sender);
+        let _ = scope.spawn(async move |cx: &Cx| {
+            while receiver.recv(cx).await.is_ok() {}
+            Ok::<_, Error>(())
+        });
+    }));
+    println!("{found:?}");
+}
+
+#[test]
+fn notify() {
+    let found = same_classes(program!(|cx, scope| {
+        let n = Arc::new(Notify::new());
+        for _ in 0..2 {
+            let n = n.clone();
+            let _ = scope.spawn(async move |cx: &Cx| {
+                n.notified(cx).await?;
+                Ok::<_, Error>(())
+            });
+        }
+        let _ = scope.spawn(async move |cx: &Cx| {
+            n.notify_one();
+            cx.yield_now().await?;
+            n.notify_one();
+            Ok::<_, Error>(())
+        });
+    }));
+    println!("{found:?}");
+}
+
+#[test]
+fn timers_phase_by_phase() {
+    let found = same_classes(program!(|cx, scope| {
+        let x = Shared::new(0);
+        for millis in [1, 1, 2] {
+            let x = x.clone();
+            let _ = scope.spawn(async move |cx: &Cx| {
+                cx.sleep(Duration::from_millis(millis)).await?;
+                x.set(cx, millis).await?;
+                Ok::<_, Error>(())
+            });
+        }
+    }));
+    assert_eq!(found, (2, 0));
+}
+
+#[test]
+fn cancel_and_join() {
+    let found = same_classes(program!(|cx, scope| {
+        let x = Shared::new(0);
+        let y = x.clone();
+        let mut child = scope.spawn(async move |cx: &Cx| {
+            y.set(cx, 1).await?;
+            Ok::<_, Error>(())
+        });
+        let _ = scope.spawn(async move |cx: &Cx| {
+            child.cancel(CancelReason::user("no"));
+            let _ = child.join(cx).await;
+            x.get(cx).await?;
+            Ok::<_, Error>(())
+        });
+    }));
+    println!("{found:?}");
+}
+
+#[test]
+fn nested_regions_and_cancelled_ones() {
+    let found = same_classes(program!(|cx, scope| {
+        let x = Shared::new(0);
+        for i in 0..2 {
+            let x = x.clone();
+            let _ = scope.spawn(async move |cx: &Cx| {
+                let _ = cx
+                    .region(async move |inner| {
+                        let z = x.clone();
+                        let _ = inner.spawn(async move |cx: &Cx| {
+                            z.set(cx, i).await?;
+                            Ok::<_, Error>(())
+                        });
+                        if i == 0 {
+                            inner.cancel(CancelReason::user("enough"));
+                        }
+                        Ok::<_, Error>(())
+                    })
+                    .await;
+                Ok::<_, Error>(())
+            });
+        }
+    }));
+    println!("{found:?}");
+}

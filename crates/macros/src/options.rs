@@ -1,0 +1,130 @@
+//! The words in an attribute's parentheses.
+
+use proc_macro2::{Span, TokenStream};
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, Ident, Lit, LitInt, Result, Token};
+
+/// One `name` or `name = literal`.
+struct Word {
+    name: Ident,
+    value: Option<Lit>,
+}
+
+impl Parse for Word {
+    fn parse(input: ParseStream<'_>) -> Result<Word> {
+        let name = input.parse()?;
+        let value = match input.parse::<Option<Token![=]>>()? {
+            Some(_) => Some(input.parse()?),
+            None => None,
+        };
+        Ok(Word { name, value })
+    }
+}
+
+/// Parses the words, each known to `known` and given once.
+fn words(tokens: TokenStream, attribute: &str, known: &[&str]) -> Result<Vec<Word>> {
+    let words = Punctuated::<Word, Token![,]>::parse_terminated.parse2(tokens)?;
+    let words: Vec<Word> = words.into_iter().collect();
+    for (at, word) in words.iter().enumerate() {
+        if !known.iter().any(|name| word.name == name) {
+            let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "`{}` is not an option of `#[asupersync::{attribute}]`; it takes {known}",
+                word.name
+            );
+            return Err(Error::new(word.name.span(), message));
+        }
+        if words[..at].iter().any(|earlier| earlier.name == word.name) {
+            let message = format!("`{}` is given twice", word.name);
+            return Err(Error::new(word.name.span(), message));
+        }
+    }
+    Ok(words)
+}
+
+impl Word {
+    /// The value as a number of at least 1.
+    fn count(&self, example: &str) -> Result<LitInt> {
+        if let Some(Lit::Int(number)) = &self.value {
+            if number.base10_parse::<u64>().is_ok_and(|number| number > 0) {
+                return Ok(number.clone());
+            }
+        }
+        let message = format!("`{}` wants a number of at least 1, as in `{example}`", self.name);
+        Err(Error::new(self.span(), message))
+    }
+
+    fn flag(&self) -> Result<()> {
+        match &self.value {
+            None => Ok(()),
+            Some(value) => {
+                let message = format!("`{0}` takes no value; write `{0}` alone", self.name);
+                Err(Error::new(value.span(), message))
+            }
+        }
+    }
+
+    fn span(&self) -> Span {
+        self.value.as_ref().map_or(self.name.span(), Spanned::span)
+    }
+}
+
+/// What `#[asupersync::main(..)]` was told.
+#[derive(Default)]
+pub(crate) struct MainOptions {
+    pub(crate) current_thread: bool,
+    pub(crate) workers: Option<LitInt>,
+}
+
+impl MainOptions {
+    pub(crate) fn parse(tokens: TokenStream) -> Result<MainOptions> {
+        let mut options = MainOptions::default();
+        for word in words(tokens, "main", &["flavor", "workers"])? {
+            if word.name == "workers" {
+                options.workers = Some(word.count("workers = 4")?);
+                continue;
+            }
+            options.current_thread = match &word.value {
+                Some(Lit::Str(text)) if text.value() == "current_thread" => true,
+                Some(Lit::Str(text)) if text.value() == "multi_thread" => false,
+                _ => {
+                    let message =
+                        "`flavor` is \"multi_thread\" (the default) or \"current_thread\"";
+                    return Err(Error::new(word.span(), message));
+                }
+            };
+        }
+        match &options.workers {
+            Some(workers) if options.current_thread => {
+                let message = "a `current_thread` runtime has no workers; leave out `workers`, or \
+                               the flavor";
+                Err(Error::new(workers.span(), message))
+            }
+            _ => Ok(options),
+        }
+    }
+}
+
+/// What `#[asupersync::test(..)]` was told.
+#[derive(Default)]
+pub(crate) struct TestOptions {
+    pub(crate) seeds: Option<LitInt>,
+    pub(crate) inject_cancel: bool,
+}
+
+impl TestOptions {
+    pub(crate) fn parse(tokens: TokenStream) -> Result<TestOptions> {
+        let mut options = TestOptions::default();
+        for word in words(tokens, "test", &["seeds", "inject_cancel"])? {
+            if word.name == "seeds" {
+                options.seeds = Some(word.count("seeds = 100")?);
+            } else {
+                word.flag()?;
+                options.inject_cancel = true;
+            }
+        }
+        Ok(options)
+    }
+}

@@ -1,0 +1,121 @@
+//! What the attributes make of a function.
+
+use asupersync::prelude::*;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Duration;
+
+mod good {
+    use asupersync::prelude::*;
+
+    #[asupersync::main(workers = 2)]
+    pub(crate) async fn main(cx: &Cx) -> Result<(), Error> {
+        cx.sleep(std::time::Duration::from_millis(1)).await?;
+        Ok(())
+    }
+}
+
+mod silent {
+    use asupersync::prelude::*;
+
+    #[asupersync::main(flavor = "current_thread")]
+    pub(crate) async fn main(cx: &Cx) {
+        assert!(cx.checkpoint().is_ok());
+    }
+}
+
+mod own_error {
+    use asupersync::prelude::*;
+
+    // `main`'s error need not know the family's own.
+    #[asupersync::main(flavor = "current_thread")]
+    pub(crate) async fn main(_cx: &Cx) -> Result<(), std::fmt::Error> {
+        Err(std::fmt::Error)
+    }
+}
+
+mod panicking {
+    use asupersync::prelude::*;
+
+    #[asupersync::main(flavor = "current_thread")]
+    pub(crate) async fn main(_cx: &Cx) {
+        panic!("boom");
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_outcomes() {
+    let code = |code: ExitCode| format!("{code:?}");
+    let [success, failure] = [ExitCode::SUCCESS, ExitCode::FAILURE].map(code);
+    assert_ne!(success, failure);
+    assert_eq!(code(good::main()), success);
+    assert_eq!(code(silent::main()), success);
+    assert_eq!(code(own_error::main()), failure);
+    assert_eq!(code(panicking::main()), failure);
+}
+
+#[asupersync::test]
+async fn an_hour_passes_at_once(cx: &Cx) -> Result<(), Error> {
+    cx.sleep(Duration::from_secs(3600)).await?;
+    assert_eq!(cx.now(), Time::from_secs(3600));
+    Ok(())
+}
+
+#[asupersync::test(seeds = 3)]
+async fn a_test_may_return_nothing(cx: &Cx) {
+    assert!(cx.checkpoint().is_ok());
+}
+
+#[asupersync::test]
+#[should_panic(expected = "a_failure_names_the_line_that_replays_it -- --exact")]
+async fn a_failure_names_the_line_that_replays_it(_cx: &Cx) -> Result<(), std::fmt::Error> {
+    Err(std::fmt::Error)
+}
+
+static RUNS: Mutex<[u32; 2]> = Mutex::new([0; 2]);
+
+mod counted {
+    use asupersync::prelude::*;
+
+    // Not tests by themselves: their runs are counted below.
+    pub(super) fn all() {
+        seeded();
+        cancelled();
+    }
+
+    macro_rules! counting {
+        ($(#[$attribute:meta])* $name:ident, $at:literal) => {
+            #[allow(unnameable_test_items, reason = "called, not collected")]
+            fn $name() {
+                $(#[$attribute])*
+                async fn body(cx: &Cx) -> Result<(), Error> {
+                    super::RUNS.lock().unwrap()[$at] += 1;
+                    cx.yield_now().await?;
+                    cx.yield_now().await?;
+                    Ok(())
+                }
+                body();
+            }
+        };
+    }
+
+    counting!(
+        #[asupersync::test(seeds = 7)]
+        seeded,
+        0
+    );
+    counting!(
+        #[asupersync::test(inject_cancel)]
+        cancelled,
+        1
+    );
+}
+
+#[test]
+fn a_test_runs_once_a_seed_and_once_for_each_step_it_is_cancelled_at() {
+    counted::all();
+    let [seeded, cancelled] = *RUNS.lock().unwrap();
+    assert_eq!(seeded, 7);
+    // Three polls, so three places to be cancelled at, after the run without.
+    assert_eq!(cancelled, 4);
+}

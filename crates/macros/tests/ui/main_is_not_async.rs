@@ -1,0 +1,7 @@
+use asupersync::prelude::*;
+
+#[asupersync::main]
+fn main(cx: &Cx) -> Result<(), Error> {
+    cx.checkpoint()?;
+    Ok(())
+}

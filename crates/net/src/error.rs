@@ -1,0 +1,98 @@
+//! What goes wrong before a connection exists.
+
+use asupersync_core::ErrorKind;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::Location;
+
+/// A socket operation that failed, with its address and what can be done; found inside an `io::Error`
+/// of the underlying error's kind.
+#[derive(Debug)]
+pub struct NetError {
+    code: &'static str,
+    what: &'static str,
+    address: Option<SocketAddr>,
+    advice: &'static str,
+    source: io::Error,
+}
+
+impl NetError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The address that was bound or connected to.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    fn into_io(self) -> io::Error {
+        io::Error::new(self.source.kind(), self)
+    }
+}
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: cannot {}", self.code, self.what)?;
+        if let Some(address) = self.address {
+            write!(f, " {address}")?;
+        }
+        write!(f, ": {}; {}", self.source, self.advice)
+    }
+}
+
+impl std::error::Error for NetError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The host offers neither a reactor nor a virtual network.
+pub(crate) fn no_network(
+    what: &str,
+    address: Option<SocketAddr>,
+    site: &'static Location<'static>,
+) -> io::Error {
+    let address = address.map(|address| format!(" {address}")).unwrap_or_default();
+    let what = format!("cannot {what}{address}: this host has no network");
+    let error = asupersync_core::Error::at(ErrorKind::ServiceMissing, what, site);
+    io::Error::new(io::ErrorKind::Unsupported, error)
+}
+
+pub(crate) fn bind_failed(address: SocketAddr, source: io::Error) -> io::Error {
+    let advice = match source.kind() {
+        io::ErrorKind::AddrInUse => "another socket has it; bind port 0 to be given a free one",
+        io::ErrorKind::AddrNotAvailable => "the address is not one of this machine's",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; take a higher one",
+        _ => "see the system's error",
+    };
+    NetError { code: "ASY-0510", what: "listen on", address: Some(address), advice, source }
+        .into_io()
+}
+
+pub(crate) fn connect_failed(address: SocketAddr, source: io::Error) -> io::Error {
+    let advice = match source.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody listens there",
+        io::ErrorKind::TimedOut => "the peer did not answer: unreachable, or its backlog is full",
+        io::ErrorKind::AddrNotAvailable => "no local port is free for it, or the address is void",
+        _ => "see the system's error",
+    };
+    NetError { code: "ASY-0511", what: "connect to", address: Some(address), advice, source }
+        .into_io()
+}
+
+pub(crate) fn not_an_address(text: &str) -> io::Error {
+    let source = io::Error::new(io::ErrorKind::InvalidInput, format!("`{text}` is not `IP:port`"));
+    NetError {
+        code: "ASY-0512",
+        what: "use the address",
+        address: None,
+        advice: "write it as 127.0.0.1:80 or [::1]:80, or resolve the name first",
+        source,
+    }
+    .into_io()
+}

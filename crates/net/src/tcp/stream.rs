@@ -1,0 +1,358 @@
+//! A connection.
+
+use super::real;
+use super::split::{OwnedReadHalf, OwnedWriteHalf};
+use crate::ToAddress;
+use crate::error::{connect_failed, no_network};
+use crate::virtual_network::{Dial, VirtualNetwork, VirtualStream};
+use asupersync_core::Cx;
+use asupersync_core::cap::HasIo;
+use asupersync_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
+use asupersync_reactor::{Io, Reactor};
+use socket2::{SockRef, TcpKeepalive};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A TCP connection. Reads and writes by `futures-io`'s traits, on itself or on a shared reference.
+///
+/// Dropping it closes it, without waiting: bytes that were written are still delivered, and a peer
+/// whose bytes were not read gets a reset. `close` closes only the writing direction.
+///
+/// # Cancel safety
+/// A cancelled read or write has moved no byte.
+pub struct TcpStream {
+    backend: Backend,
+}
+
+enum Backend {
+    Real(Io<mio::net::TcpStream>),
+    Virtual(VirtualStream),
+}
+
+impl TcpStream {
+    pub(crate) fn from_real(stream: Io<mio::net::TcpStream>) -> TcpStream {
+        TcpStream { backend: Backend::Real(stream) }
+    }
+
+    pub(crate) fn from_virtual(stream: VirtualStream) -> TcpStream {
+        TcpStream { backend: Backend::Virtual(stream) }
+    }
+
+    /// Connects to `address`.
+    ///
+    /// Waits as long as the system does, minutes perhaps: put a timeout around it.
+    ///
+    /// # Errors
+    /// [`NetError`](crate::NetError) inside the `io::Error`: refused, timed out, unreachable
+    /// (ASY-0511), not an address (ASY-0512). ASY-0004 inside it when the host has no network. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call closes what it had begun; the peer may have accepted it already.
+    #[track_caller]
+    pub fn connect<'a, C: HasIo, A: ToAddress + 'a>(
+        cx: &'a Cx<C>,
+        address: A,
+    ) -> impl Future<Output = io::Result<TcpStream>> + 'a {
+        let to = address.to_address();
+        connect(cx, None, to, Location::caller())
+    }
+
+    /// As [`connect`](Self::connect), from this address of ours. On the virtual network this chooses
+    /// the host that connects.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    #[track_caller]
+    pub fn connect_from<'a, C: HasIo, A: ToAddress + 'a>(
+        cx: &'a Cx<C>,
+        local: IpAddr,
+        address: A,
+    ) -> impl Future<Output = io::Result<TcpStream>> + 'a {
+        let to = address.to_address();
+        connect(cx, Some(local), to, Location::caller())
+    }
+
+    /// Takes over a connected socket.
+    ///
+    /// # Errors
+    /// ASY-0004 inside when the host does not drive kernel sockets, or the system's error.
+    #[track_caller]
+    pub fn from_std<C: HasIo>(cx: &Cx<C>, stream: std::net::TcpStream) -> io::Result<TcpStream> {
+        let Some(reactor) = cx.service::<Reactor>() else {
+            return Err(no_network(
+                "take over the connection to",
+                stream.peer_addr().ok(),
+                Location::caller(),
+            ));
+        };
+        stream.set_nonblocking(true)?;
+        let both = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
+        Io::new(&reactor, mio::net::TcpStream::from_std(stream), both).map(TcpStream::from_real)
+    }
+
+    /// Two halves for two tasks. The connection closes when both are dropped; dropping the write
+    /// half closes its direction.
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        super::split::split(self)
+    }
+
+    /// Our end's address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.backend {
+            Backend::Real(stream) => stream.get_ref().local_addr(),
+            Backend::Virtual(stream) => Ok(stream.local_addr()),
+        }
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// The system's; `NotConnected` when the peer has reset the connection.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match &self.backend {
+            Backend::Real(stream) => stream.get_ref().peer_addr(),
+            Backend::Virtual(stream) => Ok(stream.peer_addr()),
+        }
+    }
+
+    /// Sends small segments at once instead of collecting them (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        match &self.backend {
+            Backend::Real(stream) => stream.get_ref().set_nodelay(nodelay),
+            Backend::Virtual(stream) => {
+                stream.set(|settings| settings.nodelay = nodelay);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether small segments are sent at once.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        match &self.backend {
+            Backend::Real(stream) => stream.get_ref().nodelay(),
+            Backend::Virtual(stream) => Ok(stream.settings().nodelay),
+        }
+    }
+
+    /// Probes a silent peer after `idle`, and from then on in the system's interval; none turns
+    /// probing off (`SO_KEEPALIVE`, `TCP_KEEPIDLE`).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+        match &self.backend {
+            Backend::Real(stream) => {
+                let socket = SockRef::from(stream.get_ref());
+                match idle {
+                    Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
+                    None => socket.set_keepalive(false),
+                }
+            }
+            Backend::Virtual(stream) => {
+                stream.set(|settings| settings.keepalive = idle);
+                Ok(())
+            }
+        }
+    }
+
+    /// After how much silence the peer is probed; none if it is not.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn keepalive(&self) -> io::Result<Option<Duration>> {
+        match &self.backend {
+            Backend::Real(stream) => {
+                let socket = SockRef::from(stream.get_ref());
+                if socket.keepalive()? { socket.tcp_keepalive_time().map(Some) } else { Ok(None) }
+            }
+            Backend::Virtual(stream) => Ok(stream.settings().keepalive),
+        }
+    }
+
+    /// What dropping the stream does with bytes not yet delivered (`SO_LINGER`). `Some(ZERO)`: they
+    /// are thrown away and the peer gets a reset. `None`, the default: they are delivered in the
+    /// background. Anything else would block the thread that drops the stream, and is refused.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a linger time that is not zero, or the system's.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        if linger.is_some_and(|linger| !linger.is_zero()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a stream may linger for no time (reset) or in the background (none); \
+                 to wait for the peer, close and read to the end",
+            ));
+        }
+        match &self.backend {
+            Backend::Real(stream) => SockRef::from(stream.get_ref()).set_linger(linger),
+            Backend::Virtual(stream) => {
+                stream.set(|settings| settings.linger = linger);
+                Ok(())
+            }
+        }
+    }
+
+    /// Closes the connection by a reset, throwing away what is not yet delivered.
+    ///
+    /// # Errors
+    /// The system's; the stream is closed all the same.
+    pub fn abort(self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
+    /// Shuts one direction down, or both. Shutting down writing is what `close` does.
+    ///
+    /// # Errors
+    /// The system's. A connection that the peer has reset is shut down already, which is no error.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match &self.backend {
+            Backend::Real(stream) => match stream.get_ref().shutdown(how) {
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+                answer => answer,
+            },
+            Backend::Virtual(stream) => {
+                stream.shutdown(how);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn poll_read(
+        &self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match &self.backend {
+            Backend::Real(stream) => real::poll_read(stream, context, buf),
+            Backend::Virtual(stream) => stream.poll_read(context, buf),
+        }
+    }
+
+    pub(crate) fn poll_read_vectored(
+        &self,
+        context: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &self.backend {
+            Backend::Real(stream) => real::poll_read_vectored(stream, context, bufs),
+            // The first buffer with room, as the trait's own default does.
+            Backend::Virtual(stream) => {
+                let buf = bufs.iter_mut().find(|buf| !buf.is_empty());
+                stream.poll_read(context, buf.map_or(&mut [], |buf| &mut **buf))
+            }
+        }
+    }
+
+    pub(crate) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &self.backend {
+            Backend::Real(stream) => real::poll_write(stream, context, bufs),
+            Backend::Virtual(stream) => stream.poll_write(context, bufs),
+        }
+    }
+}
+
+async fn connect<C: HasIo>(
+    cx: &Cx<C>,
+    from: Option<IpAddr>,
+    to: io::Result<SocketAddr>,
+    site: &'static Location<'static>,
+) -> io::Result<TcpStream> {
+    cx.checkpoint()?;
+    let to = to?;
+    let failed = |error| connect_failed(to, error);
+    if let Some(network) = cx.service::<VirtualNetwork>() {
+        let mut dial = Dial::new(&network, from, to).map_err(failed)?;
+        let answer = cx.wait_at("TcpStream::connect", site, |context| dial.poll(context)).await?;
+        answer.map(TcpStream::from_virtual).map_err(failed)
+    } else if let Some(reactor) = cx.service::<Reactor>() {
+        let stream = real::dial(&reactor, from, to).map_err(failed)?;
+        cx.wait_at("TcpStream::connect", site, |context| real::poll_connected(&stream, context))
+            .await?
+            .map_err(failed)?;
+        Ok(TcpStream::from_real(stream))
+    } else {
+        Err(no_network("connect to", Some(to), site))
+    }
+}
+
+/// The traits of a stream for an owner and for a shared reference.
+macro_rules! stream {
+    ($of:ty) => {
+        impl AsyncRead for $of {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                buf: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                TcpStream::poll_read(&self, context, buf)
+            }
+
+            fn poll_read_vectored(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bufs: &mut [IoSliceMut<'_>],
+            ) -> Poll<io::Result<usize>> {
+                TcpStream::poll_read_vectored(&self, context, bufs)
+            }
+        }
+
+        impl AsyncWrite for $of {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                TcpStream::poll_write(&self, context, &[IoSlice::new(buf)])
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                TcpStream::poll_write(&self, context, bufs)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.shutdown(Shutdown::Write))
+            }
+        }
+    };
+}
+
+stream!(TcpStream);
+stream!(&TcpStream);
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpStream")
+            .field("virtual", &matches!(self.backend, Backend::Virtual(_)))
+            .field("local", &self.local_addr().ok())
+            .field("peer", &self.peer_addr().ok())
+            .finish()
+    }
+}

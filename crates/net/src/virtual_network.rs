@@ -1,0 +1,338 @@
+//! A network in memory, repeatable by its seed.
+
+mod connection;
+mod dial;
+mod link;
+mod listener;
+mod options;
+mod rng;
+mod timer;
+
+pub use self::options::VirtualOptions;
+
+pub(crate) use self::connection::VirtualStream;
+pub(crate) use self::dial::Dial;
+pub(crate) use self::listener::VirtualListener;
+
+use self::connection::Connection;
+use self::link::Link;
+use self::listener::Queue;
+use self::rng::{Rng, words};
+use self::timer::Clock;
+use asupersync_core::primitive::Mutex;
+use asupersync_core::{Host, Object};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Weak};
+
+/// A network in memory, repeatable by its seed: the lab's driver behind [`TcpListener`] and
+/// [`TcpStream`].
+///
+/// The host [attaches](Self::attach) itself and offers the network as the service of this type.
+/// Cheap to clone: clones are the same network, so a test keeps one to partition and reset.
+///
+/// Every IP address is a host of its own, and exists as soon as it is bound or connected from. Bytes
+/// travel in segments whose cuts and latencies are drawn from streams of entropy named by the seed
+/// and the connection's addresses, so one connection's traffic does not change another's.
+///
+/// # What is modelled
+///
+/// Latency for each segment and for both halves of connecting; segments cut and reads ending at any
+/// segment's end; bounded windows, so a slow reader stops its writer; refusal where nobody listens;
+/// the bounded backlog, whose overflow makes `connect` try again after 1, 2, 4 .. seconds; half-close;
+/// the reset that a peer gets for closing with unread bytes, for writing to one that is gone, or for an
+/// abort (linger 0); resets by the network, at random or on demand; partitions, during which nothing
+/// arrives and after which everything does, in order.
+///
+/// # What is not
+///
+/// * Loss and retransmission: what is lost on a real path is late here, never gone.
+/// * Congestion and bandwidth: a segment's latency does not depend on what else is under way.
+/// * Windows travel at once: the writer knows of the room a reader makes in that same instant.
+/// * The window limits bytes, whatever their segments cost; there is no separate send buffer, so
+///   `close` and drop never wait and lingering means nothing, except for 0.
+/// * Keep-alive probes, Nagle's delay, urgent data, simultaneous open, `TIME_WAIT`: the options are
+///   remembered and otherwise ignored. A peer behind a partition stays half-open for ever.
+/// * A reset is answered by every later call; Linux answers it once, and then the end of the stream.
+/// * An address nobody has bound refuses; a real one may also be unreachable, or silent.
+/// * Sockets bound to an unspecified address listen on *every* address of the network.
+///
+/// [`TcpListener`]: crate::TcpListener
+/// [`TcpStream`]: crate::TcpStream
+#[derive(Clone)]
+pub struct VirtualNetwork {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    seed: u64,
+    options: Arc<VirtualOptions>,
+    object: Object,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    clock: Option<Clock>,
+    listeners: BTreeMap<SocketAddr, Arc<Queue>>,
+    /// Addresses in use, by listeners and by the connecting ends of connections.
+    ports: BTreeSet<SocketAddr>,
+    /// The next ephemeral port to try and how many were given out, for each IP address.
+    ephemeral: BTreeMap<IpAddr, Ephemeral>,
+    /// Pairs that cannot reach each other, smaller address first.
+    partitions: BTreeSet<(IpAddr, IpAddr)>,
+    live: Vec<Live>,
+    sweep_at: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Ephemeral {
+    next: u16,
+    given: u64,
+}
+
+struct Live {
+    client: SocketAddr,
+    server: SocketAddr,
+    connection: Weak<Connection>,
+}
+
+/// RFC 6335, section 6: the dynamic ports.
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 49152..=65535;
+
+impl VirtualNetwork {
+    /// A network without connections. `seed` decides everything its options leave open.
+    #[must_use]
+    pub fn new(options: VirtualOptions, seed: u64) -> VirtualNetwork {
+        VirtualNetwork {
+            shared: Arc::new(Shared {
+                seed,
+                options: Arc::new(options),
+                object: Object::new("virtual network"),
+                table: Mutex::new(Table::default()),
+            }),
+        }
+    }
+
+    /// A network that takes instants and timers from `host`: what a lab's `service_with` makes anew
+    /// for each run, from the run's seed.
+    #[must_use]
+    pub fn for_host(options: VirtualOptions, seed: u64, host: Weak<dyn Host>) -> VirtualNetwork {
+        let network = VirtualNetwork::new(options, seed);
+        network.attach(host);
+        network
+    }
+
+    /// Takes instants and timers from this host. Until then every operation fails.
+    pub fn attach(&self, host: Weak<dyn Host>) {
+        let before = self.shared.table.lock().clock.replace(Clock::new(host));
+        drop(before);
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.shared.seed
+    }
+
+    /// How this network behaves.
+    #[must_use]
+    pub fn options(&self) -> &VirtualOptions {
+        &self.shared.options
+    }
+
+    /// Lets nothing pass between two addresses, in either direction, until [`heal`](Self::heal).
+    /// Nothing is lost: what is under way waits. Connecting is tried again and may time out.
+    pub fn partition(&self, a: IpAddr, b: IpAddr) {
+        self.shared.object.write();
+        self.shared.table.lock().partitions.insert(ordered(a, b));
+        self.on_path(a, b, |connection| {
+            connection.change(|link, now| [0, 1].into_iter().for_each(|end| link.cut(end, now)));
+        });
+    }
+
+    /// Lets everything pass again; what waited arrives in order.
+    pub fn heal(&self, a: IpAddr, b: IpAddr) {
+        self.shared.object.write();
+        self.shared.table.lock().partitions.remove(&ordered(a, b));
+        self.on_path(a, b, |connection| {
+            connection.change(|link, now| [0, 1].into_iter().for_each(|end| link.heal(end, now)));
+        });
+    }
+
+    /// Heals every partition.
+    pub fn heal_all(&self) {
+        let partitions = self.shared.table.lock().partitions.clone();
+        for (a, b) in partitions {
+            self.heal(a, b);
+        }
+    }
+
+    /// Resets the connections between two sockets, in whichever order they are named, and answers
+    /// how many there were. What has not arrived is lost, and both ends get `ConnectionReset`.
+    pub fn reset(&self, a: SocketAddr, b: SocketAddr) -> usize {
+        self.reset_where(|client, server| (client, server) == (a, b) || (server, client) == (a, b))
+    }
+
+    /// Resets every connection that two addresses `choose` picks: the connecting one first.
+    pub fn reset_where(&self, choose: impl Fn(SocketAddr, SocketAddr) -> bool) -> usize {
+        let chosen = self.live(choose);
+        for connection in &chosen {
+            connection.change(Link::reset);
+        }
+        chosen.len()
+    }
+
+    /// The connections that have an owner at one end at least, as (connecting, accepting) addresses.
+    #[must_use]
+    pub fn connections(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let table = self.shared.table.lock();
+        let live = table.live.iter().filter(|live| live.connection.strong_count() > 0);
+        live.map(|live| (live.client, live.server)).collect()
+    }
+
+    fn on_path(&self, a: IpAddr, b: IpAddr, each: impl Fn(&Connection)) {
+        let path = ordered(a, b);
+        for connection in self.live(|client, server| ordered(client.ip(), server.ip()) == path) {
+            each(&connection);
+        }
+    }
+
+    fn live(&self, choose: impl Fn(SocketAddr, SocketAddr) -> bool) -> Vec<Arc<Connection>> {
+        let table = self.shared.table.lock();
+        let chosen = table.live.iter().filter(|live| choose(live.client, live.server));
+        chosen.filter_map(|live| live.connection.upgrade()).collect()
+    }
+
+    fn clock(&self) -> io::Result<Clock> {
+        let clock = self.shared.table.lock().clock.clone();
+        clock.ok_or_else(|| io::Error::other("the virtual network was not attached to its host"))
+    }
+
+    /// Where a connection comes from.
+    fn source(&self, from: Option<IpAddr>, to: SocketAddr) -> IpAddr {
+        match from {
+            Some(from) => from,
+            None if to.ip().is_loopback() || to.ip().is_unspecified() => to.ip(),
+            None => self.options().local_ip,
+        }
+    }
+
+    fn rng(&self, client: &Port, server: SocketAddr, purpose: u64) -> Rng {
+        let name = words(client.address).into_iter().chain(words(server));
+        Rng::named(self.shared.seed, name.chain([client.ordinal, purpose]))
+    }
+
+    fn is_partitioned(&self, a: IpAddr, b: IpAddr) -> bool {
+        self.shared.object.read();
+        self.shared.table.lock().partitions.contains(&ordered(a, b))
+    }
+
+    fn listener(&self, address: SocketAddr) -> Option<Arc<Queue>> {
+        self.shared.object.read();
+        let table = self.shared.table.lock();
+        let anywhere = match address {
+            SocketAddr::V4(_) => IpAddr::from([0; 4]),
+            SocketAddr::V6(_) => IpAddr::from([0; 16]),
+        };
+        let wildcard = SocketAddr::new(anywhere, address.port());
+        table.listeners.get(&address).or_else(|| table.listeners.get(&wildcard)).cloned()
+    }
+
+    fn listen(&self, address: SocketAddr, queue: &Arc<Queue>) -> io::Result<Port> {
+        let port = if address.port() == 0 {
+            self.ephemeral(address.ip())?
+        } else {
+            self.shared.object.write();
+            if !self.shared.table.lock().ports.insert(address) {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
+            Port { network: self.clone(), address, ordinal: 0 }
+        };
+        self.shared.table.lock().listeners.insert(port.address, queue.clone());
+        Ok(port)
+    }
+
+    fn unlisten(&self, address: SocketAddr) {
+        self.shared.object.write();
+        let queue = self.shared.table.lock().listeners.remove(&address);
+        drop(queue);
+    }
+
+    /// Takes a free ephemeral port of an address.
+    fn ephemeral(&self, ip: IpAddr) -> io::Result<Port> {
+        self.shared.object.write();
+        let mut table = self.shared.table.lock();
+        let Table { ephemeral, ports, .. } = &mut *table;
+        let counter =
+            ephemeral.entry(ip).or_insert(Ephemeral { next: *EPHEMERAL.start(), given: 0 });
+        for _ in EPHEMERAL {
+            let address = SocketAddr::new(ip, counter.next);
+            counter.next = if counter.next == *EPHEMERAL.end() {
+                *EPHEMERAL.start()
+            } else {
+                counter.next + 1
+            };
+            if ports.insert(address) {
+                counter.given += 1;
+                let ordinal = counter.given;
+                drop(table);
+                return Ok(Port { network: self.clone(), address, ordinal });
+            }
+        }
+        Err(io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    /// Makes a connection, whose connecting end owns `port`.
+    fn connect(&self, clock: Clock, port: Port, server: SocketAddr) -> [VirtualStream; 2] {
+        let rngs = [self.rng(&port, server, 0), self.rng(&port, server, 1)];
+        let link = Link::new(self.shared.options.clone(), rngs);
+        let client = port.address;
+        let connection = Connection::new(clock, link);
+        let mut table = self.shared.table.lock();
+        if table.live.len() >= table.sweep_at {
+            table.live.retain(|live| live.connection.strong_count() > 0);
+            table.sweep_at = 16.max(table.live.len() * 2);
+        }
+        let live = Live { client, server, connection: Arc::downgrade(&connection) };
+        table.live.push(live);
+        drop(table);
+        VirtualStream::pair(connection, client, server, port)
+    }
+}
+
+/// An address in use, given back when dropped.
+pub(crate) struct Port {
+    network: VirtualNetwork,
+    address: SocketAddr,
+    /// Which one of its IP address's ephemeral ports this is, counting every one given out.
+    ordinal: u64,
+}
+
+impl Port {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.network.shared.object.write();
+        self.network.shared.table.lock().ports.remove(&self.address);
+    }
+}
+
+fn ordered(a: IpAddr, b: IpAddr) -> (IpAddr, IpAddr) {
+    (a.min(b), a.max(b))
+}
+
+impl fmt::Debug for VirtualNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualNetwork")
+            .field("seed", &self.shared.seed)
+            .field("options", &format_args!("{}", self.shared.options))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,308 @@
+//! A virtual connection without I/O, tasks or a clock: instants and bytes in, answers out.
+//!
+//! ```text
+//!            write               due                 read
+//!   end 0 ────────▶ [segment]..[segment] ──▶ .. ──▶ end 1      directions[0]
+//!   end 1 ────────▶ ..                              end 0      directions[1]
+//! ```
+//!
+//! A segment can be read once its due time has come; due times of a direction never fall. The end of
+//! a direction (`fin`) and a reset travel behind the segments that were sent before them.
+
+use super::options::VirtualOptions;
+use super::rng::Rng;
+use asupersync_core::Time;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+/// What an operation answers.
+#[derive(Debug)]
+pub(crate) enum Answer<T> {
+    /// It happened.
+    Done(T),
+    /// Not now. At the given time, if there is one, something changes by itself; before that only the
+    /// other end, or the network, can change it.
+    Wait(Option<Time>),
+}
+
+/// Something that will never happen by itself.
+const NEVER: Time = Time::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    options: Arc<VirtualOptions>,
+    /// `directions[i]` carries what end `i` writes.
+    directions: [Direction; 2],
+    ends: [End; 2],
+}
+
+#[derive(Debug)]
+struct Direction {
+    rng: Rng,
+    segments: VecDeque<Segment>,
+    /// Bytes written and not read.
+    buffered: usize,
+    last_due: Time,
+    fin: Option<Time>,
+    /// Nothing arrives while the path is cut; it waits for `heal`.
+    cut: bool,
+}
+
+#[derive(Debug)]
+struct Segment {
+    due: Time,
+    bytes: Box<[u8]>,
+    start: usize,
+}
+
+#[derive(Debug, Default)]
+struct End {
+    /// Nobody owns this end any more.
+    gone: bool,
+    read_shut: bool,
+    /// When this end learns that the connection was reset.
+    reset: Option<Time>,
+}
+
+impl Link {
+    pub(crate) fn new(options: Arc<VirtualOptions>, rngs: [Rng; 2]) -> Link {
+        let directions = rngs.map(|rng| Direction {
+            rng,
+            segments: VecDeque::new(),
+            buffered: 0,
+            last_due: Time::ZERO,
+            fin: None,
+            cut: false,
+        });
+        Link { options, directions, ends: [End::default(), End::default()] }
+    }
+
+    /// Reads what has arrived at `end`; 0 is the end of the stream.
+    pub(crate) fn read(
+        &mut self,
+        end: usize,
+        now: Time,
+        buf: &mut [u8],
+    ) -> Answer<io::Result<usize>> {
+        let direction = &mut self.directions[1 - end];
+        if buf.is_empty() || self.ends[end].read_shut {
+            return Answer::Done(Ok(0));
+        }
+        let n = direction.take_arrived(now, buf, self.options.short_read);
+        if n > 0 {
+            return Answer::Done(Ok(n));
+        }
+        let reset = self.ends[end].reset;
+        if reset.is_some_and(|at| at <= now) {
+            return Answer::Done(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let next = direction.segments.front().map(|segment| segment.due);
+        if next.is_none() && direction.fin.is_some_and(|at| at <= now) {
+            return Answer::Done(Ok(0));
+        }
+        Answer::Wait(earliest([next.or(direction.fin), reset]))
+    }
+
+    /// Writes at `end` as much as the window takes.
+    pub(crate) fn write(
+        &mut self,
+        end: usize,
+        now: Time,
+        bufs: &[IoSlice<'_>],
+    ) -> Answer<io::Result<usize>> {
+        let reset = self.ends[end].reset;
+        if reset.is_some_and(|at| at <= now) {
+            return Answer::Done(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if self.directions[end].fin.is_some() {
+            return Answer::Done(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if self.ends[1 - end].gone {
+            // The bytes travel there, and a reset travels back.
+            let there = self.directions[end].next_due(now, &self.options);
+            let back = self.directions[1 - end].next_due(there, &self.options);
+            self.reset_end(end, back);
+            return Answer::Done(Ok(total));
+        }
+        let room = self.options.window.max(1).saturating_sub(self.directions[end].buffered);
+        if room == 0 && total > 0 {
+            return Answer::Wait(earliest([reset, None]));
+        }
+        let mut left = room;
+        for buf in bufs {
+            let n = buf.len().min(left);
+            left -= n;
+            if !self.send(end, now, &buf[..n]) {
+                break;
+            }
+        }
+        Answer::Done(Ok(total.min(room)))
+    }
+
+    /// Sends bytes as segments; false when the network reset the connection instead.
+    fn send(&mut self, end: usize, now: Time, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let options = &self.options;
+            let direction = &mut self.directions[end];
+            let longest = bytes.len().min(options.segment.max(1));
+            let length = if direction.rng.chance(options.split) {
+                direction.rng.within(&(1..=longest as u64)) as usize
+            } else {
+                longest
+            };
+            let due = direction.next_due(now, options);
+            if direction.rng.chance(options.reset) {
+                self.reset_end(end, due);
+                self.reset_end(1 - end, due);
+                return false;
+            }
+            let (segment, rest) = bytes.split_at(length);
+            direction.buffered += length;
+            direction.segments.push_back(Segment { due, bytes: segment.into(), start: 0 });
+            bytes = rest;
+        }
+        true
+    }
+
+    /// The end says that it will write no more.
+    pub(crate) fn shut_write(&mut self, end: usize, now: Time) {
+        let direction = &mut self.directions[end];
+        if direction.fin.is_none() {
+            direction.fin = Some(direction.next_due(now, &self.options));
+        }
+    }
+
+    /// The end says that it will read no more; what arrives is thrown away.
+    pub(crate) fn shut_read(&mut self, end: usize) {
+        self.ends[end].read_shut = true;
+        self.directions[1 - end].discard();
+    }
+
+    /// Nobody owns the end any more. With bytes for it on the way or unread, or if `abort`, the peer
+    /// gets a reset behind what was sent; otherwise the ordinary end of the stream.
+    pub(crate) fn close(&mut self, end: usize, now: Time, abort: bool) {
+        if self.ends[end].gone {
+            return;
+        }
+        self.ends[end].gone = true;
+        let unread = self.directions[1 - end].buffered > 0;
+        self.directions[1 - end].discard();
+        if abort || unread {
+            let at = self.directions[end].next_due(now, &self.options);
+            self.reset_end(1 - end, at);
+        } else {
+            self.shut_write(end, now);
+        }
+    }
+
+    /// The network resets the connection: both ends learn it now, and what has not arrived is lost.
+    pub(crate) fn reset(&mut self, now: Time) {
+        self.reset_end(0, now);
+        self.reset_end(1, now);
+    }
+
+    fn reset_end(&mut self, end: usize, at: Time) {
+        let at = self.ends[end].reset.map_or(at, |earlier| earlier.min(at));
+        self.ends[end].reset = Some(at);
+        let direction = &mut self.directions[1 - end];
+        while let Some(last) = direction.segments.pop_back() {
+            if last.due <= at {
+                direction.segments.push_back(last);
+                break;
+            }
+            direction.buffered -= last.bytes.len() - last.start;
+        }
+    }
+
+    /// Cuts the path in the direction away from `end`: what has not arrived waits.
+    pub(crate) fn cut(&mut self, end: usize, now: Time) {
+        let direction = &mut self.directions[end];
+        direction.cut = true;
+        for segment in direction.segments.iter_mut().filter(|segment| segment.due > now) {
+            segment.due = NEVER;
+        }
+        for at in [&mut direction.fin, &mut self.ends[1 - end].reset].into_iter().flatten() {
+            if *at > now {
+                *at = NEVER;
+            }
+        }
+    }
+
+    /// Mends the path in the direction away from `end`: what waited is sent again, in order.
+    pub(crate) fn heal(&mut self, end: usize, now: Time) {
+        let direction = &mut self.directions[end];
+        if !std::mem::take(&mut direction.cut) {
+            return;
+        }
+        direction.last_due = now;
+        let due = direction.next_due(now, &self.options);
+        for segment in &mut direction.segments {
+            if segment.due == NEVER {
+                segment.due = due;
+            }
+        }
+        for at in [&mut direction.fin, &mut self.ends[1 - end].reset].into_iter().flatten() {
+            if *at == NEVER {
+                *at = due;
+            }
+        }
+    }
+
+    /// When each end learns of a reset.
+    pub(crate) fn resets(&self) -> [Option<Time>; 2] {
+        [self.ends[0].reset, self.ends[1].reset]
+    }
+
+    /// Bytes written by `end` and not yet read by the other.
+    #[cfg(test)]
+    pub(crate) fn buffered(&self, end: usize) -> usize {
+        self.directions[end].buffered
+    }
+}
+
+impl Direction {
+    /// When something sent now arrives: after everything sent before it.
+    fn next_due(&mut self, now: Time, options: &VirtualOptions) -> Time {
+        let latency = options.draw_latency(&mut self.rng);
+        let due = if self.cut { NEVER } else { now + latency };
+        self.last_due = self.last_due.max(due);
+        self.last_due
+    }
+
+    fn take_arrived(&mut self, now: Time, buf: &mut [u8], short_read: u32) -> usize {
+        let mut n = 0;
+        while n < buf.len() {
+            let Some(segment) = self.segments.front_mut().filter(|segment| segment.due <= now)
+            else {
+                break;
+            };
+            if n > 0 && segment.start == 0 && self.rng.chance(short_read) {
+                break;
+            }
+            let bytes = &segment.bytes[segment.start..];
+            let part = bytes.len().min(buf.len() - n);
+            buf[n..n + part].copy_from_slice(&bytes[..part]);
+            segment.start += part;
+            n += part;
+            if segment.start == segment.bytes.len() {
+                self.segments.pop_front();
+            }
+        }
+        self.buffered -= n;
+        n
+    }
+
+    fn discard(&mut self) {
+        self.segments.clear();
+        self.buffered = 0;
+    }
+}
+
+fn earliest(times: [Option<Time>; 2]) -> Option<Time> {
+    times.into_iter().flatten().min().filter(|&at| at != NEVER)
+}
+
+#[cfg(test)]
+mod tests;

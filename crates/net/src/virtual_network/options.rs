@@ -1,0 +1,104 @@
+//! How a virtual network behaves.
+
+use super::rng::Rng;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// How a virtual network behaves. Its `Display` is the whole set in one line, for a failure report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualOptions {
+    /// How long a segment is under way, drawn for each. Segments of a direction never overtake.
+    pub latency: RangeInclusive<Duration>,
+    /// The most bytes of a direction that may be written and not yet read. At least one.
+    pub window: usize,
+    /// The longest segment, in bytes. At least one.
+    pub segment: usize,
+    /// How often a segment is cut at a random place, out of 1,000,000.
+    pub split: u32,
+    /// How often a read stops at a segment's end although the next has arrived, out of 1,000,000.
+    pub short_read: u32,
+    /// How often a segment is replaced by a reset of its connection, out of 1,000,000.
+    pub reset: u32,
+    /// The longest queue of connections not yet accepted, unless the listener says less.
+    pub backlog: usize,
+    /// After this long without an answer, `connect` fails.
+    pub connect_timeout: Duration,
+    /// The source address of connections to addresses that are not loopback, unless
+    /// `connect_from` names one.
+    pub local_ip: IpAddr,
+}
+
+impl Default for VirtualOptions {
+    /// A quiet local network: 50 to 150 µs, 64 KiB windows, segments of 1,460 bytes, a cut now and
+    /// then, no resets.
+    fn default() -> Self {
+        VirtualOptions {
+            latency: Duration::from_micros(50)..=Duration::from_micros(150),
+            window: 64 * 1024,
+            segment: 1460,
+            split: 50_000,
+            short_read: 50_000,
+            reset: 0,
+            backlog: 128,
+            connect_timeout: Duration::from_secs(127),
+            local_ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+        }
+    }
+}
+
+impl VirtualOptions {
+    /// Options drawn from a seed, each anywhere in what is legal: latencies from none to 200 ms,
+    /// windows from 1 byte to 64 KiB, tiny segments or large ones. Resets stay off.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> VirtualOptions {
+        let mut rng = Rng::named(seed, [0x6f70_7469_6f6e_7300]);
+        // Powers first, so that small values are as frequent as large ones.
+        let mut scale = |low: u32, high: u32| {
+            let exponent = rng.within(&(u64::from(low)..=u64::from(high)));
+            rng.within(&(1..=1 << exponent))
+        };
+        let (shortest, spread) = (scale(0, 17), scale(0, 17));
+        let (window, segment) = (scale(3, 16) as usize, scale(2, 14) as usize);
+        let (split, short_read) = (scale(1, 19) as u32, scale(1, 19) as u32);
+        VirtualOptions {
+            latency: Duration::from_micros(shortest - 1)
+                ..=Duration::from_micros(shortest - 1 + spread - 1),
+            window,
+            segment,
+            split,
+            short_read,
+            ..VirtualOptions::default()
+        }
+    }
+
+    pub(crate) fn draw_latency(&self, rng: &mut Rng) -> Duration {
+        let nanos = |d: &Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX / 4);
+        Duration::from_nanos(rng.within(&(nanos(self.latency.start())..=nanos(self.latency.end()))))
+    }
+}
+
+impl fmt::Display for VirtualOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let VirtualOptions {
+            latency,
+            window,
+            segment,
+            split,
+            short_read,
+            reset,
+            backlog,
+            connect_timeout,
+            local_ip,
+        } = self;
+        write!(
+            f,
+            "latency={:?}..={:?} window={window} segment={segment} split={split}ppm \
+             short_read={short_read}ppm reset={reset}ppm backlog={backlog} \
+             connect_timeout={connect_timeout:?} local_ip={local_ip}",
+            latency.start(),
+            latency.end()
+        )
+    }
+}

@@ -1,0 +1,209 @@
+//! TCP over the loopback, on the production runtime.
+
+use asupersync_core::{BranchEnd, BranchOptions, CancelReason, Cx, Error, Outcome};
+use asupersync_io::{AsyncReadExt, AsyncWriteExt, copy};
+use asupersync_net::{ListenOptions, NetError, Shutdown, TcpListener, TcpStream};
+use asupersync_runtime::{Runtime, RuntimeBuilder};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+/// Runs the same body on several threads and on one; it must end well, and soon.
+macro_rules! on_both_runtimes {
+    ($body:expr) => {
+        for builder in
+            [RuntimeBuilder::multi_thread().worker_threads(2), RuntimeBuilder::current_thread()]
+        {
+            let runtime: Runtime = builder.build().unwrap();
+            match runtime.block_on($body) {
+                Outcome::Ok(()) => {}
+                other => panic!("{other:?}"),
+            }
+            assert!(runtime.shutdown(Duration::from_secs(10)).is_clean());
+        }
+    };
+}
+
+#[test]
+fn a_thousand_messages_are_echoed_to_each_of_twenty_clients() {
+    const CLIENTS: usize = 20;
+    const MESSAGES: u32 = 1000;
+    on_both_runtimes!(async |cx: &Cx| {
+        let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let _ = cx.spawn(async move |cx: &Cx| {
+            for _ in 0..CLIENTS {
+                let (stream, peer) = listener.accept(cx).await?;
+                assert!(peer.ip().is_loopback());
+                let _ = cx.spawn(async move |cx: &Cx| {
+                    let (mut reader, mut writer) = stream.into_split();
+                    copy(cx, &mut reader, &mut writer).await?;
+                    Ok::<_, Error>(())
+                });
+            }
+            Ok::<_, Error>(())
+        });
+        let mut clients = Vec::new();
+        for client in 0..CLIENTS as u32 {
+            clients.push(cx.spawn(async move |cx: &Cx| {
+                let mut stream = TcpStream::connect(cx, address).await?;
+                stream.set_nodelay(true)?;
+                for message in 0..MESSAGES {
+                    let sent = (client * MESSAGES + message).to_be_bytes();
+                    stream.write_all(cx, &sent).await?;
+                    let mut got = [0; 4];
+                    stream.read_exact(cx, &mut got).await?;
+                    assert_eq!(sent, got);
+                }
+                stream.close(cx).await?;
+                assert_eq!(stream.read(cx, &mut [0; 1]).await?, 0);
+                Ok::<_, Error>(())
+            }));
+        }
+        for mut client in clients {
+            client.join(cx).await?.into_result()?;
+        }
+        Ok::<_, Error>(())
+    });
+}
+
+async fn pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
+    let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+    let near = TcpStream::connect(cx, listener.local_addr()?).await?;
+    Ok((near, listener.accept(cx).await?.0))
+}
+
+#[test]
+fn split_halves_in_two_tasks_move_16_mib_both_ways() {
+    const SIZE: usize = 16 << 20;
+    on_both_runtimes!(async |cx: &Cx| {
+        let (near, far) = pair(cx).await?;
+        let mut tasks = Vec::new();
+        for (stream, byte) in [(near, 1), (far, 2)] {
+            let (mut reader, mut writer) = stream.into_split();
+            tasks.push(cx.spawn(async move |cx: &Cx| {
+                writer.write_all(cx, &vec![byte; SIZE]).await?;
+                Ok::<_, Error>(0)
+            }));
+            tasks.push(cx.spawn(async move |cx: &Cx| {
+                let mut got = Vec::new();
+                reader.read_to_end(cx, &mut got, SIZE).await?;
+                assert!(got.iter().all(|&b| b == 3 - byte));
+                Ok::<_, Error>(got.len())
+            }));
+        }
+        let mut total = 0;
+        for mut task in tasks {
+            total += task.join(cx).await?.into_result()?;
+        }
+        assert_eq!(total, 2 * SIZE);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn connecting_where_nobody_listens_is_refused_with_advice() {
+    on_both_runtimes!(async |cx: &Cx| {
+        let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let error = TcpListener::bind(cx, address).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        let error = TcpStream::connect(cx, address).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let inner = error.get_ref().unwrap().downcast_ref::<NetError>().unwrap();
+        assert_eq!((inner.code(), inner.address()), ("ASY-0511", Some(address)));
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn options_are_those_of_the_socket() {
+    on_both_runtimes!(async |cx: &Cx| {
+        let options = ListenOptions::new().reuse_port(true).backlog(16);
+        let one = TcpListener::bind_with(cx, "127.0.0.1:0", &options).await?;
+        let two = TcpListener::bind_with(cx, one.local_addr()?, &options).await?;
+        assert_eq!(one.local_addr()?, two.local_addr()?);
+        let (near, mut far) = pair(cx).await?;
+        near.set_nodelay(true)?;
+        assert!(near.nodelay()?);
+        assert_eq!(near.keepalive()?, None);
+        near.set_keepalive(Some(Duration::from_secs(30)))?;
+        assert_eq!(near.keepalive()?, Some(Duration::from_secs(30)));
+        assert!(near.set_linger(Some(Duration::from_secs(1))).is_err());
+        near.shutdown(Shutdown::Write)?;
+        assert_eq!(far.read(cx, &mut [0; 1]).await?, 0);
+        near.abort()?;
+        let error = far.write(cx, b"x").await.unwrap_err();
+        assert!(
+            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset),
+            "{error}"
+        );
+        let local = "127.0.0.2".parse().unwrap();
+        let from = TcpStream::connect_from(cx, local, one.local_addr()?).await?;
+        assert_eq!(from.local_addr()?.ip(), local);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn inherited_sockets_are_taken_over() {
+    on_both_runtimes!(async |cx: &Cx| {
+        #[expect(clippy::disallowed_methods, reason = "stands for a socket made by somebody else")]
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let listener = TcpListener::from_std(cx, listener)?;
+        #[expect(clippy::disallowed_methods, reason = "stands for a socket made by somebody else")]
+        let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+        let mut near = TcpStream::from_std(cx, stream)?;
+        let mut far = listener.accept(cx).await?.0;
+        near.write_all(cx, b"x").await?;
+        assert_eq!(far.read(cx, &mut [0; 2]).await?, 1);
+        Ok::<_, Error>(())
+    });
+}
+
+/// Lets a call wait once, then cancels it.
+async fn cancelled_while_waiting<F: Future>(cx: &Cx, call: F) -> BranchEnd<F::Output> {
+    let mut branch = pin!(cx.branch(BranchOptions::default(), call));
+    let mut polled = false;
+    poll_fn(|context| {
+        if polled {
+            branch.as_mut().cancel(CancelReason::user("interrupted"));
+        }
+        polled = true;
+        let poll = branch.as_mut().poll(context);
+        if poll.is_pending() {
+            context.waker().wake_by_ref();
+        }
+        poll
+    })
+    .await
+}
+
+#[test]
+fn cancelled_reads_and_accepts_lose_nothing() {
+    on_both_runtimes!(async |cx: &Cx| {
+        let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+        assert!(matches!(
+            cancelled_while_waiting(cx, listener.accept(cx)).await,
+            BranchEnd::Finished(Err(_))
+        ));
+        let mut near = TcpStream::connect(cx, listener.local_addr()?).await?;
+        let mut far = listener.accept(cx).await?.0;
+        let mut got = Vec::new();
+        for byte in 0..100 {
+            let mut buf = [0; 1];
+            let end = cancelled_while_waiting(cx, far.read(cx, &mut buf)).await;
+            assert!(matches!(end, BranchEnd::Finished(Err(_))), "{end:?}");
+            near.write_all(cx, &[byte]).await?;
+            match cancelled_while_waiting(cx, far.read(cx, &mut buf)).await {
+                BranchEnd::Finished(Ok(n)) => assert_eq!(n, 1),
+                _ => assert_eq!(far.read(cx, &mut buf).await?, 1),
+            }
+            got.push(buf[0]);
+        }
+        assert!(got.into_iter().eq(0..100));
+        Ok::<_, Error>(())
+    });
+}

@@ -1,0 +1,196 @@
+//! What is known about one registered source, and who waits for it.
+
+use asupersync_core::WakeList;
+use mio::event::Event;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+
+/// One of the two ways bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Towards us: read, receive, accept.
+    Read,
+    /// Away from us: write, send, connect.
+    Write,
+}
+
+const READABLE: u32 = 1;
+const READ_CLOSED: u32 = 1 << 1;
+const WRITABLE: u32 = 1 << 2;
+const WRITE_CLOSED: u32 = 1 << 3;
+const BITS: u32 = 0xff;
+const TICK: u32 = 0x100;
+
+impl Direction {
+    const fn mask(self) -> u32 {
+        match self {
+            Direction::Read => READABLE | READ_CLOSED,
+            Direction::Write => WRITABLE | WRITE_CLOSED,
+        }
+    }
+}
+
+/// That a direction was seen ready, and at which event.
+///
+/// Handed back to `clear_ready` when the operation would block after all; an event that arrived in
+/// between is newer than this, and is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    word: u32,
+    direction: Direction,
+}
+
+impl Ready {
+    /// The direction that is ready.
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        self.direction
+    }
+
+    /// The peer has closed this direction, or the source failed: an operation will not block but
+    /// answer the end of the stream or the error.
+    #[must_use]
+    pub const fn is_closed(self) -> bool {
+        self.word & self.direction.mask() & (READ_CLOSED | WRITE_CLOSED) != 0
+    }
+}
+
+/// Wakers of one direction. Emptied by every event; a wait that went away leaves its waker until then.
+#[derive(Debug)]
+struct Waiters {
+    wakers: Vec<Waker>,
+    /// With this many, all are woken: those still interested come back, the others are gone.
+    limit: usize,
+}
+
+const LEAST_LIMIT: usize = 32;
+
+impl Waiters {
+    const fn new() -> Waiters {
+        Waiters { wakers: Vec::new(), limit: LEAST_LIMIT }
+    }
+
+    fn take(&mut self, into: &mut WakeList) {
+        into.extend(self.wakers.drain(..));
+        self.limit = LEAST_LIMIT;
+    }
+
+    fn add(&mut self, waker: Waker, evicted: &mut WakeList) {
+        if self.wakers.len() >= self.limit {
+            into_list(&mut self.wakers, evicted);
+            self.limit *= 2;
+        }
+        self.wakers.push(waker);
+    }
+}
+
+fn into_list(wakers: &mut Vec<Waker>, list: &mut WakeList) {
+    list.extend(wakers.drain(..));
+}
+
+/// Cached readiness of one source.
+///
+/// The word holds the direction bits and, above them, the count of events. Events come at edges only,
+/// so a bit that is cleared wrongly is lost for good: [`clear`](Readiness::clear) takes effect only
+/// when no event has come since the readiness it answers to was read.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    word: AtomicU32,
+    waiters: [Mutex<Waiters>; 2],
+}
+
+impl Readiness {
+    pub(crate) fn new() -> Readiness {
+        Readiness {
+            word: AtomicU32::new(0),
+            waiters: [Mutex::new(Waiters::new()), Mutex::new(Waiters::new())],
+        }
+    }
+
+    /// Records an event and collects those to be woken.
+    pub(crate) fn record(&self, event: &Event, wakers: &mut WakeList) {
+        let mut bits = 0;
+        if event.is_readable() || event.is_priority() {
+            bits |= READABLE;
+        }
+        if event.is_read_closed() {
+            bits |= READ_CLOSED;
+        }
+        if event.is_writable() {
+            bits |= WRITABLE;
+        }
+        if event.is_write_closed() {
+            bits |= WRITE_CLOSED;
+        }
+        if event.is_error() {
+            bits |= READABLE | WRITABLE;
+        }
+        self.set(bits, wakers);
+    }
+
+    pub(crate) fn set(&self, bits: u32, wakers: &mut WakeList) {
+        // Release pairs with the acquire of whoever sees the bits: what the source was given before
+        // the event is visible to the operation that follows.
+        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            Some((word | bits).wrapping_add(TICK))
+        });
+        for direction in [Direction::Read, Direction::Write] {
+            if bits & direction.mask() != 0 {
+                self.waiters[direction as usize].lock().take(wakers);
+            }
+        }
+    }
+
+    pub(crate) fn ready(&self, direction: Direction) -> Option<Ready> {
+        let word = self.word.load(Ordering::Acquire);
+        (word & direction.mask() != 0).then_some(Ready { word, direction })
+    }
+
+    pub(crate) fn poll(&self, direction: Direction, context: &mut Context<'_>) -> Poll<Ready> {
+        if let Some(ready) = self.ready(direction) {
+            return Poll::Ready(ready);
+        }
+        let mut evicted = WakeList::new();
+        let mut spare = None;
+        let mut fresh = Some(context.waker().clone());
+        let found = {
+            let mut waiters = self.waiters[direction as usize].lock();
+            // An event sets the bits before it takes this lock. So either the bits are seen here, or
+            // the event comes to the lock later and finds the waker.
+            let found = self.ready(direction);
+            if found.is_none() {
+                let known = waiters.wakers.iter().any(|known| known.will_wake(context.waker()));
+                match fresh.take() {
+                    Some(waker) if !known => waiters.add(waker, &mut evicted),
+                    waker => spare = waker,
+                }
+            }
+            found
+        };
+        drop((fresh, spare));
+        evicted.wake();
+        found.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Forgets readiness that turned out stale, unless an event has come since.
+    pub(crate) fn clear(&self, ready: Ready) {
+        let mask = ready.direction.mask();
+        let mut word = self.word.load(Ordering::Acquire);
+        while word & !BITS == ready.word & !BITS && word & mask != 0 {
+            let cleared = word & !mask;
+            match self.word.compare_exchange_weak(
+                word,
+                cleared,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! How a runtime is put together.
+
+use crate::host::{Observer, ParkedReactor, Production};
+use crate::runtime::{Flavour, Runtime};
+use crate::solo::Solo;
+use asupersync_core::{BlockingPool, Event, Policy, RegionOptions, Root};
+use asupersync_reactor::Driver;
+use asupersync_sched::{BlockingConfig, BlockingThreads, Scheduler, WorkerThreads};
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// Settings of a [`Runtime`].
+///
+/// ```
+/// use asupersync_runtime::RuntimeBuilder;
+/// use std::time::Duration;
+///
+/// let runtime = RuntimeBuilder::multi_thread()
+///     .worker_threads(2)
+///     .thread_name("echo")
+///     .shutdown_grace(Duration::from_millis(500))
+///     .build()?;
+/// # drop(runtime);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct RuntimeBuilder {
+    /// `None`: the flavour that runs on the caller's thread.
+    workers: Option<usize>,
+    thread_name: String,
+    blocking_threads: usize,
+    blocking_idle: Duration,
+    shutdown_grace: Duration,
+    seed: Option<u64>,
+    observer: Option<Observer>,
+}
+
+impl RuntimeBuilder {
+    /// Worker threads of the runtime's own, as many as the machine runs at once.
+    pub fn multi_thread() -> RuntimeBuilder {
+        let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        RuntimeBuilder {
+            workers: Some(workers),
+            thread_name: "asupersync".to_owned(),
+            blocking_threads: 512,
+            blocking_idle: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(2),
+            seed: None,
+            observer: None,
+        }
+    }
+
+    /// No worker threads: tasks run on the thread that calls [`Runtime::block_on`], while it does.
+    pub fn current_thread() -> RuntimeBuilder {
+        RuntimeBuilder { workers: None, ..RuntimeBuilder::multi_thread() }
+    }
+
+    /// How many worker threads; at least one. Turns a current-thread runtime into a multi-thread one.
+    pub fn worker_threads(mut self, workers: usize) -> RuntimeBuilder {
+        self.workers = Some(workers.max(1));
+        self
+    }
+
+    /// What threads are called: workers this name, a dash and a number, blocking threads
+    /// `-blocking-` and a number.
+    pub fn thread_name(mut self, name: impl Into<String>) -> RuntimeBuilder {
+        self.thread_name = name.into();
+        self
+    }
+
+    /// How many threads `spawn_blocking` may use at once (512); at least one. Closures beyond that wait.
+    pub fn blocking_threads(mut self, threads: usize) -> RuntimeBuilder {
+        self.blocking_threads = threads.max(1);
+        self
+    }
+
+    /// How long a blocking thread without work stays (ten seconds).
+    pub fn blocking_idle(mut self, timeout: Duration) -> RuntimeBuilder {
+        self.blocking_idle = timeout;
+        self
+    }
+
+    /// How long tasks may clean up when the runtime is dropped (two seconds).
+    pub fn shutdown_grace(mut self, grace: Duration) -> RuntimeBuilder {
+        self.shutdown_grace = grace;
+        self
+    }
+
+    /// What all `cx.random_u64()` streams are derived from; drawn from the system's entropy otherwise.
+    pub fn seed(mut self, seed: u64) -> RuntimeBuilder {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Shows every kernel event to a function, called on whatever thread the event happens. It must
+    /// not call back into the kernel. Without an observer, events cost a branch each.
+    pub fn observer(mut self, observer: Arc<dyn Fn(&Event<'_>) + Send + Sync>) -> RuntimeBuilder {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    /// When the system refuses an epoll descriptor, a thread, or entropy.
+    pub fn build(self) -> io::Result<Runtime> {
+        let (driver, reactor) = Driver::new()?;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(io::Error::other)?,
+        };
+        let park = ParkedReactor { driver, reactor: reactor.clone() };
+        let (scheduler, mut workers) = Scheduler::new(self.workers.unwrap_or(1), Box::new(park));
+        let flavour = match self.workers {
+            Some(_) => {
+                Flavour::Threads(WorkerThreads::start(&scheduler, workers, &self.thread_name)?)
+            }
+            None => Flavour::Solo(Solo::new(workers.remove(0))),
+        };
+        let blocking = BlockingThreads::new(BlockingConfig {
+            max_threads: self.blocking_threads,
+            idle_timeout: self.blocking_idle,
+            thread_name: format!("{}-blocking", self.thread_name),
+        });
+        let pool: Arc<dyn BlockingPool> = Arc::new(blocking.clone());
+        let host = Production {
+            scheduler: scheduler.clone(),
+            seed,
+            reactor: Arc::new(reactor),
+            blocking: Arc::new(pool),
+            observer: self.observer,
+        };
+        // Tasks spawned through a handle are strangers to each other: none's failure stops the others.
+        let options = RegionOptions::new().name("runtime").policy(Policy::CollectAll);
+        let root = Root::new(Arc::new(host), options);
+        Ok(Runtime::new(root, scheduler, flavour, blocking, self.shutdown_grace))
+    }
+}
+
+impl fmt::Debug for RuntimeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeBuilder")
+            .field("workers", &self.workers)
+            .field("thread_name", &self.thread_name)
+            .field("blocking_threads", &self.blocking_threads)
+            .field("shutdown_grace", &self.shutdown_grace)
+            .field("seed", &self.seed)
+            .field("observed", &self.observer.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! The end of a runtime.
+
+use crate::runtime::{Flavour, Parts};
+use asupersync_core::{CancelReason, LeakReport, RegionReport, Straggler};
+use asupersync_sched::on_worker_thread;
+use std::fmt;
+use std::thread;
+use std::time::Duration;
+
+/// How long dropped futures, and then idle threads, may take to be gone. Neither waits for anything.
+const DROPPING: Duration = Duration::from_millis(250);
+
+/// What a shutdown left undone.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The tree is quiescent: nothing of it runs any more.
+    pub closed: bool,
+    /// Tasks that had not ended when the grace was over, and what each was waiting for. Their futures
+    /// were dropped, unless the tree is not [`closed`](ShutdownReport::closed): then one is inside a poll
+    /// that does not return.
+    pub stragglers: Vec<Straggler>,
+    /// Obligations of the root region that were never settled.
+    pub leaks: Vec<LeakReport>,
+    /// Worker threads left behind.
+    pub workers_left: usize,
+    /// Blocking threads left behind.
+    pub blocking_left: usize,
+    /// The shutdown was asked for on a thread that runs tasks, and goes on on a thread of its own.
+    pub detached: bool,
+}
+
+impl ShutdownReport {
+    /// Everything ended by itself, in time.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let nothing_left = self.workers_left == 0 && self.blocking_left == 0;
+        self.detached
+            || (self.closed && self.stragglers.is_empty() && self.leaks.is_empty() && nothing_left)
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.detached {
+            return f.write_str("the runtime shuts down on a thread of its own");
+        }
+        if self.is_clean() {
+            return f.write_str("the runtime shut down cleanly");
+        }
+        f.write_str("ASY-0008: the runtime shut down, but not cleanly")?;
+        for straggler in &self.stragglers {
+            write!(f, "\n  did not end in time: {straggler}")?;
+        }
+        for leak in &self.leaks {
+            write!(f, "\n  never settled: {leak}")?;
+        }
+        if self.workers_left > 0 {
+            write!(
+                f,
+                "\n  worker threads inside a poll that does not return: {}",
+                self.workers_left
+            )?;
+        }
+        if self.blocking_left > 0 {
+            write!(
+                f,
+                "\n  blocking threads inside a closure that does not return: {}",
+                self.blocking_left
+            )?;
+        }
+        f.write_str(
+            "\n  help: put `cx.checkpoint()?` into loops that do not wait, long work on `spawn_blocking`, \
+             or give more grace",
+        )
+    }
+}
+
+pub(crate) fn run(parts: Parts, grace: Duration) -> ShutdownReport {
+    if !on_worker_thread() {
+        return wait(&parts, grace);
+    }
+    request(&parts, grace);
+    let name = "asupersync-shutdown".to_owned();
+    // Refused a thread, the runtime is left to run out by itself: the cancellation is under way.
+    let _ = thread::Builder::new().name(name).spawn(move || wait(&parts, grace));
+    ShutdownReport { detached: true, ..ShutdownReport::default() }
+}
+
+fn request(parts: &Parts, grace: Duration) {
+    // The kernel's own cleanup timers come a little later than the look below, which names everybody.
+    parts.root.cancel(CancelReason::shutdown(grace + DROPPING));
+    parts.root.begin_close();
+}
+
+fn wait(parts: &Parts, grace: Duration) -> ShutdownReport {
+    let mut report = ShutdownReport::default();
+    let deadline = parts.scheduler.now() + grace;
+    request(parts, grace);
+    let mut closed = parts.wait(Some(deadline), |context| parts.root.poll_closed(context));
+    if closed.is_none() {
+        report.stragglers = unfinished(parts);
+        parts.root.escalate();
+        let deadline = parts.scheduler.now() + DROPPING;
+        closed = parts.wait(Some(deadline), |context| parts.root.poll_closed(context));
+    }
+    report.closed = closed.is_some();
+    if let Some(RegionReport { stragglers, leaks, .. }) = closed {
+        let known = |task| report.stragglers.iter().any(|known| known.task == task);
+        let new: Vec<_> = stragglers.into_iter().filter(|late| !known(late.task)).collect();
+        report.stragglers.extend(new);
+        report.leaks = leaks;
+    }
+    parts.scheduler.stop();
+    if let Flavour::Threads(threads) = &parts.flavour {
+        report.workers_left = threads.join(DROPPING);
+    }
+    report.blocking_left = parts.blocking.shutdown(DROPPING);
+    if report.workers_left == 0 {
+        parts.scheduler.clear();
+    }
+    report
+}
+
+/// Every task that is still there.
+fn unfinished(parts: &Parts) -> Vec<Straggler> {
+    let snapshot = parts.root.snapshot();
+    let live = snapshot.all_tasks().filter(|task| task.state != "completed");
+    live.map(|task| Straggler {
+        task: task.id,
+        name: task.name.clone(),
+        spawned_at: task.spawned_at,
+        waits: task.waits.clone(),
+    })
+    .collect()
+}

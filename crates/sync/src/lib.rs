@@ -1,0 +1,57 @@
+//! Locks, semaphores and notifications for tasks that can be cancelled.
+//!
+//! [`Mutex`] protects a value, [`RwLock`] one that many may read at once, [`Semaphore`] counts permits,
+//! [`Notify`] wakes without a value, [`OnceLock`] makes a value once, [`Barrier`] lets tasks meet.
+//! Lines are strictly first come, first served: whatever is released goes to the head of the line
+//! directly, and nobody who comes later overtakes. (A read-write lock has two lines, which take turns.)
+//! Guards and permits are obligations of the kernel,
+//! so that a region's report and the inspector can name who holds what, since which source line.
+//! [`Slots`](slots::Slots) is the machine beneath the semaphore; channels count their capacity with
+//! it too.
+//!
+//! What this crate does not know: threads, clocks, sockets, which host it runs on. It spins nowhere
+//! and blocks no thread beyond a few instructions under a lock.
+//!
+//! # Example
+//! ```
+//! use asupersync_core::{Cx, Error};
+//! use asupersync_sync::{Mutex, Semaphore};
+//!
+//! async fn deposit(cx: &Cx, tellers: &Semaphore, balance: &Mutex<u64>) -> Result<(), Error> {
+//!     let _teller = tellers.acquire(cx).await?;
+//!     *balance.lock(cx).await? += 10;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Cancel safety
+//! Every wait in this crate can be cancelled or dropped at any moment and loses nothing: the waiter
+//! gives up its place in line, and what had already been handed to it (the lock, the permits, the
+//! token) goes to the next. In a cancelled scope an operation answers `Cancelled` even if it could
+//! have succeeded at once. Each answers a cancel request within one poll: that is the *cancellation
+//! responsiveness bound* of every async operation here.
+//!
+//! # Limitations
+//! - Guards borrow their mutex; there are no owned or mapped guards of [`Mutex`] and [`RwLock`].
+//! - A mutex knows no priorities: a task being cancelled waits in line like any other.
+
+#![forbid(unsafe_code)]
+
+mod barrier;
+#[cfg(mutants)]
+pub mod mutant;
+#[cfg(not(mutants))]
+mod mutant;
+mod mutex;
+mod notify;
+mod once;
+mod rwlock;
+mod semaphore;
+pub mod slots;
+
+pub use barrier::Barrier;
+pub use mutex::{Mutex, MutexGuard};
+pub use notify::Notify;
+pub use once::OnceLock;
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};

@@ -1,0 +1,294 @@
+//! A fair mutex.
+
+use crate::mutant::mutant;
+use asupersync_core::primitive::{AtomicUsize, Ordering, fence};
+use asupersync_core::{
+    Cancelled, Claim, Detached, ExclusiveCell, Object, Obligation, ObligationKind, Removed, TaskCx,
+    WaitKey, WaitQueue, WakeList, primitive,
+};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::Location;
+use std::task::{Context, Poll};
+
+static GUARD: ObligationKind = ObligationKind::abort_on_drop("Mutex::Guard");
+
+/// Mutual exclusion between tasks, first come, first served.
+///
+/// The lock is handed from holder to waiter directly, so nobody overtakes the line. Uncontended, it
+/// is one compare-and-swap. The guard is an obligation: the inspector names the task and source
+/// line that holds it.
+///
+/// # Poisoning
+/// There is none. A guard dropped by a panic unlocks, and the next holder sees whatever the panicking
+/// one left. The region's outcome carries the panic; a value that can be left half-changed keeps its
+/// own mark of that.
+///
+/// ```
+/// # use asupersync_core::{Cx, Error};
+/// use asupersync_sync::Mutex;
+///
+/// async fn count(cx: &Cx, hits: &Mutex<u64>) -> Result<(), Error> {
+///     *hits.lock(cx).await? += 1;
+///     Ok(())
+/// }
+/// ```
+pub struct Mutex<T> {
+    cell: ExclusiveCell<T>,
+    /// How many stand in line. Written under the line's lock.
+    waiting: AtomicUsize,
+    /// A granted waiter's payload is the claim handed to it.
+    line: primitive::Mutex<WaitQueue<Option<Detached>>>,
+    object: Object,
+}
+
+impl<T> Mutex<T> {
+    /// An unlocked mutex around `value`.
+    #[must_use]
+    pub fn new(value: T) -> Mutex<T> {
+        Mutex {
+            cell: ExclusiveCell::new(value),
+            waiting: AtomicUsize::new(0),
+            line: primitive::Mutex::new(WaitQueue::new()),
+            object: Object::new("Mutex"),
+        }
+    }
+
+    /// Waits for the lock.
+    ///
+    /// A task that already holds the lock and asks again waits for itself; the lab reports it.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost. A waiter that is cancelled or dropped gives up its place; the lock, if it had
+    /// already been handed over, goes to the next in line. A cancel request is answered within one
+    /// poll.
+    ///
+    /// # Errors
+    /// [`Cancelled`], when the waiting scope is.
+    #[track_caller]
+    pub fn lock<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+    ) -> impl Future<Output = Result<MutexGuard<'a, T>, Cancelled>> {
+        let site = Location::caller();
+        async move {
+            cx.checkpoint()?;
+            let claim = match self.claim_free() {
+                Some(claim) => {
+                    self.object.write();
+                    claim
+                }
+                None => {
+                    let mut place = Place { mutex: self, key: None };
+                    cx.wait_at("Mutex::lock", site, |context| place.poll(context)).await?
+                }
+            };
+            Ok(self.guard(claim, cx.obligation_at(&GUARD, site)))
+        }
+    }
+
+    /// The lock, if it is free and nobody stands in line.
+    #[track_caller]
+    pub fn try_lock(&self, cx: &TaskCx) -> Option<MutexGuard<'_, T>> {
+        let Some(claim) = self.claim_free() else {
+            self.object.read();
+            return None;
+        };
+        self.object.write();
+        Some(self.guard(claim, cx.obligation(&GUARD)))
+    }
+
+    /// The value; no locking is needed to take a mutex apart.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.cell.into_inner()
+    }
+
+    /// The value in place; exclusive access to the mutex is exclusive access to its value.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.cell.get_mut()
+    }
+
+    fn guard<'a>(&'a self, claim: Claim<'a, T>, obligation: Obligation) -> MutexGuard<'a, T> {
+        MutexGuard { claim, unlock: Unlock { mutex: self, obligation: Some(obligation) } }
+    }
+
+    #[inline]
+    fn claim_free(&self) -> Option<Claim<'_, T>> {
+        if self.waiting.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        self.cell.try_claim()
+    }
+
+    /// Hands the free lock to the head of the line, if there is one. Whoever releases a claim while
+    /// `waiting` is not zero owes this call.
+    #[cold]
+    fn pass_on(&self) {
+        let mut wakes = WakeList::new();
+        let mut line = self.line.lock();
+        if let Some(turn) = line.front_mut() {
+            // Refused: somebody who saw an empty line took the lock in between. It will see the line
+            // when it unlocks.
+            if let Some(claim) = self.cell.try_claim() {
+                *turn = Some(claim.detach());
+                wakes.extend(line.grant_front());
+                self.waiting.store(line.len(), Ordering::Relaxed);
+            }
+        }
+        drop(line);
+        wakes.wake();
+    }
+
+    /// After a release: looks whether anybody waits.
+    #[inline]
+    fn released(&self) {
+        // Orders the release before the load; pairs with the fence in `Place::poll`. Either the
+        // newcomer's claim sees the release, or this load sees the newcomer.
+        if !mutant!(UnlockWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
+        if self.waiting.load(Ordering::Relaxed) != 0 {
+            self.pass_on();
+        }
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Mutex<T> {
+        Mutex::new(T::default())
+    }
+}
+
+impl<T> From<T> for Mutex<T> {
+    fn from(value: T) -> Mutex<T> {
+        Mutex::new(value)
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex")
+            .field("waiting", &self.waiting.load(Ordering::Relaxed))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in line that is given up when dropped.
+struct Place<'a, T> {
+    mutex: &'a Mutex<T>,
+    key: Option<WaitKey>,
+}
+
+impl<'a, T> Place<'a, T> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Claim<'a, T>> {
+        let mutex = self.mutex;
+        // Cloned before the lock and dropped after it: wakers are foreign code.
+        let mut waker = Some(context.waker().clone());
+        let mut line = mutex.line.lock();
+        let Some(key) = &self.key else {
+            mutex.object.write();
+            // Announced first, so that a holder who releases from here on hands the lock over.
+            let ahead = line.len();
+            mutex.waiting.store(ahead + 1, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if ahead == 0 {
+                if let Some(claim) = mutex.cell.try_claim() {
+                    mutex.waiting.store(0, Ordering::Relaxed);
+                    drop(line);
+                    return Poll::Ready(claim);
+                }
+            }
+            let waker = waker.take().unwrap_or_else(|| context.waker().clone());
+            self.key = Some(line.push_back(None, waker));
+            return Poll::Pending;
+        };
+        let turn = line.poll(key, &mut waker);
+        drop(line);
+        let Some(turn) = turn else { return Poll::Pending };
+        self.key = None;
+        match turn {
+            Some(detached) => Poll::Ready(mutex.cell.attach(detached)),
+            None => unreachable!("a granted waiter was given the claim"),
+        }
+    }
+}
+
+impl<T> Drop for Place<'_, T> {
+    fn drop(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let mutex = self.mutex;
+        mutex.object.write();
+        let mut waker = None;
+        let mut line = mutex.line.lock();
+        let removed = line.remove(key, &mut waker);
+        mutex.waiting.store(line.len(), Ordering::Relaxed);
+        drop(line);
+        if let Removed::Granted(Some(detached)) = removed {
+            if mutant!(GrantNotPassedOn) {
+                return;
+            }
+            mutex.cell.release(detached);
+            mutex.released();
+        }
+    }
+}
+
+/// Access to the value of a locked [`Mutex`]; unlocks when dropped. An obligation of the abort
+/// class.
+#[must_use = "a guard that is dropped at once locks nothing"]
+pub struct MutexGuard<'a, T> {
+    // Fields drop in this order: first the claim is released, then the line is served.
+    claim: Claim<'a, T>,
+    unlock: Unlock<'a, T>,
+}
+
+struct Unlock<'a, T> {
+    mutex: &'a Mutex<T>,
+    obligation: Option<Obligation>,
+}
+
+impl<'a, T> MutexGuard<'a, T> {
+    /// The mutex this guard has locked.
+    #[must_use]
+    pub fn mutex(guard: &MutexGuard<'a, T>) -> &'a Mutex<T> {
+        guard.unlock.mutex
+    }
+}
+
+impl<T> Drop for Unlock<'_, T> {
+    fn drop(&mut self) {
+        self.mutex.object.write();
+        // Unlocking is how a guard's duty is done, not how it is shirked.
+        if let Some(obligation) = self.obligation.take() {
+            obligation.commit();
+        }
+        self.mutex.released();
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.claim
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.claim
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

@@ -1,0 +1,251 @@
+//! A lock for many readers or one writer.
+
+mod guard;
+mod place;
+
+pub use guard::{RwLockReadGuard, RwLockWriteGuard};
+
+use crate::mutant::mutant;
+use asupersync_core::primitive::{AtomicUsize, Ordering, fence};
+use asupersync_core::{
+    Cancelled, DetachedRead, DetachedWrite, Object, ObligationKind, ReadClaim, SharedCell, TaskCx,
+    WaitQueue, WakeList, WriteClaim, primitive,
+};
+use place::Place;
+use std::fmt;
+use std::panic::Location;
+
+static READ: ObligationKind = ObligationKind::abort_on_drop("RwLock::ReadGuard");
+static WRITE: ObligationKind = ObligationKind::abort_on_drop("RwLock::WriteGuard");
+
+/// Shared access for readers, exclusive access for a writer, with neither starving.
+///
+/// A writer that waits keeps newcomers out, readers too: the readers inside are the last before it.
+/// When a writer leaves, all readers that wait by then enter together, and the next writer after them.
+/// So the phases alternate: a reader waits for at most one writer, a writer for those writers that
+/// came before it and one batch of readers each. Within each kind it is first come, first served.
+/// (This is the phase-fair policy of B. Brandenburg and J. Anderson, "Spin-based reader-writer
+/// synchronization for multiprocessor real-time systems", *Real-Time Systems* 46, 2010.) Uncontended,
+/// either lock is one compare-and-swap. Guards are obligations: the inspector names who holds them.
+///
+/// A task that holds a read lock and asks for another can wait for itself, because a writer may have
+/// come in between; the lab reports it.
+///
+/// # Poisoning
+/// There is none, as with [`Mutex`](crate::Mutex).
+///
+/// ```
+/// # use asupersync_core::{Cx, Error};
+/// use asupersync_sync::RwLock;
+///
+/// async fn rename(cx: &Cx, name: &RwLock<String>) -> Result<usize, Error> {
+///     name.write(cx).await?.push('!');
+///     Ok(name.read(cx).await?.len())
+/// }
+/// ```
+pub struct RwLock<T> {
+    cell: SharedCell<T>,
+    /// How many stand in both lines. Written under the lines' lock.
+    waiting: AtomicUsize,
+    lines: primitive::Mutex<Lines>,
+    object: Object,
+}
+
+/// A granted waiter's payload is the claim handed to it.
+struct Lines {
+    readers: WaitQueue<Option<DetachedRead>>,
+    writers: WaitQueue<Option<DetachedWrite>>,
+}
+
+impl Lines {
+    fn len(&self) -> usize {
+        self.readers.len() + self.writers.len()
+    }
+}
+
+/// Whose turn it is after a release.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// A writer has left: all readers that wait, or else the next writer.
+    Readers,
+    /// A reader or a waiter has left: the next writer, or else all readers that wait.
+    Writers,
+}
+
+impl<T> RwLock<T> {
+    /// An unlocked lock around `value`.
+    #[must_use]
+    pub fn new(value: T) -> RwLock<T> {
+        RwLock {
+            cell: SharedCell::new(value),
+            waiting: AtomicUsize::new(0),
+            lines: primitive::Mutex::new(Lines {
+                readers: WaitQueue::new(),
+                writers: WaitQueue::new(),
+            }),
+            object: Object::new("RwLock"),
+        }
+    }
+
+    /// Waits for shared access.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost. A waiter that is cancelled or dropped gives up its place; access that had
+    /// already been handed to it is given back, and whoever waits for that enters. A cancel request is
+    /// answered within one poll.
+    ///
+    /// # Errors
+    /// [`Cancelled`], when the waiting scope is.
+    #[track_caller]
+    pub fn read<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+    ) -> impl Future<Output = Result<RwLockReadGuard<'a, T>, Cancelled>> {
+        let site = Location::caller();
+        async move {
+            cx.checkpoint()?;
+            let claim = match self.read_free() {
+                Some(claim) => claim,
+                None => {
+                    let mut place: Place<'_, T, ReadClaim<'_, T>> = Place::new(self);
+                    cx.wait_at("RwLock::read", site, |context| place.poll(context)).await?
+                }
+            };
+            Ok(RwLockReadGuard::new(self, claim, cx.obligation_at(&READ, site)))
+        }
+    }
+
+    /// Waits for exclusive access.
+    ///
+    /// # Cancel safety
+    /// As [`read`](RwLock::read). Readers that stood behind a waiting writer enter when it leaves.
+    ///
+    /// # Errors
+    /// [`Cancelled`], when the waiting scope is.
+    #[track_caller]
+    pub fn write<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+    ) -> impl Future<Output = Result<RwLockWriteGuard<'a, T>, Cancelled>> {
+        let site = Location::caller();
+        async move {
+            cx.checkpoint()?;
+            let claim = match self.write_free() {
+                Some(claim) => claim,
+                None => {
+                    let mut place: Place<'_, T, WriteClaim<'_, T>> = Place::new(self);
+                    cx.wait_at("RwLock::write", site, |context| place.poll(context)).await?
+                }
+            };
+            Ok(RwLockWriteGuard::new(self, claim, cx.obligation_at(&WRITE, site)))
+        }
+    }
+
+    /// Shared access, if no writer is inside and nobody waits.
+    #[track_caller]
+    pub fn try_read(&self, cx: &TaskCx) -> Option<RwLockReadGuard<'_, T>> {
+        let claim = self.read_free()?;
+        Some(RwLockReadGuard::new(self, claim, cx.obligation(&READ)))
+    }
+
+    /// Exclusive access, if nobody is inside and nobody waits.
+    #[track_caller]
+    pub fn try_write(&self, cx: &TaskCx) -> Option<RwLockWriteGuard<'_, T>> {
+        let claim = self.write_free()?;
+        Some(RwLockWriteGuard::new(self, claim, cx.obligation(&WRITE)))
+    }
+
+    /// The value; no locking is needed to take a lock apart.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.cell.into_inner()
+    }
+
+    /// The value in place; exclusive access to the lock is exclusive access to its value.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.cell.get_mut()
+    }
+
+    /// How many tasks wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.object.read();
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn read_free(&self) -> Option<ReadClaim<'_, T>> {
+        self.object.write();
+        if self.waiting.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        self.cell.try_read()
+    }
+
+    #[inline]
+    fn write_free(&self) -> Option<WriteClaim<'_, T>> {
+        self.object.write();
+        if self.waiting.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        self.cell.try_write()
+    }
+
+    /// After a release: looks whether anybody waits.
+    #[inline]
+    fn released(&self, turn: Turn) {
+        // Orders the release before the load; pairs with the fence in `Place::poll`. Either the
+        // newcomer's claim sees the release, or this load sees the newcomer.
+        if !mutant!(UnlockWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
+        if self.waiting.load(Ordering::Relaxed) != 0 {
+            self.pass_on(turn);
+        }
+    }
+
+    /// Hands what is free to those whose turn it is. Whoever releases a claim, or leaves a line, while
+    /// `waiting` is not zero owes this call.
+    #[cold]
+    fn pass_on(&self, turn: Turn) {
+        let mut wakes = WakeList::new();
+        let mut lines = self.lines.lock();
+        let readers_first = turn == Turn::Readers && !lines.readers.is_empty();
+        if lines.writers.is_empty() || readers_first {
+            while let Some(handed) = lines.readers.front_mut() {
+                // Refused: a writer who saw empty lines took the lock in between. It will see the
+                // lines when it unlocks.
+                let Some(claim) = self.cell.try_read() else { break };
+                *handed = Some(claim.detach());
+                wakes.extend(lines.readers.grant_front());
+            }
+        } else if let Some(handed) = lines.writers.front_mut() {
+            // Refused: somebody is still, or again, inside, and will see the lines at the end.
+            if let Some(claim) = self.cell.try_write() {
+                *handed = Some(claim.detach());
+                wakes.extend(lines.writers.grant_front());
+            }
+        }
+        self.waiting.store(lines.len(), Ordering::Relaxed);
+        drop(lines);
+        wakes.wake();
+    }
+}
+
+impl<T: Default> Default for RwLock<T> {
+    fn default() -> RwLock<T> {
+        RwLock::new(T::default())
+    }
+}
+
+impl<T> From<T> for RwLock<T> {
+    fn from(value: T) -> RwLock<T> {
+        RwLock::new(value)
+    }
+}
+
+impl<T> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RwLock").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,58 @@
+//! Recorded runs: an owned event model, the trace file, and what can be said about a run's order.
+//!
+//! A [`Writer`] turns kernel events into a compact, versioned, checksummed file; [`Trace::parse`]
+//! reads it back within [`Limits`], whatever the bytes are. [`Trace::to_text`] renders it and
+//! [`first_difference`] names the first event in which two traces differ.
+//!
+//! Two runs that differ only in the order of independent steps are the same behaviour
+//! (Mazurkiewicz equivalence). A [`Step`] is one poll of a task with the set of things it read or
+//! wrote; [`Fingerprint`] is a 128-bit hash of the run's Foata normal form, equal for equivalent
+//! runs; [`Causality`] answers which step happens before which.
+//!
+//! What this crate does not know: how a schedule is run or chosen, clocks, files.
+//!
+//! # Example
+//! ```
+//! use asupersync_core::{Event, TaskId, Time};
+//! use asupersync_trace::{Fingerprint, Header, Limits, Trace, Writer};
+//!
+//! let mut writer = Writer::new(Header::new(42));
+//! let task = TaskId::from_bits(7);
+//! writer.kernel(&Event::PollBegin { task, at: Time::from_millis(3) });
+//! writer.kernel(&Event::PollEnd { task, ready: true });
+//! let file = writer.finish();
+//!
+//! let trace = Trace::parse(&file, &Limits::default()).unwrap();
+//! assert_eq!(trace.header().seed, 42);
+//! assert_eq!(trace.events().len(), 2);
+//! assert_eq!(Fingerprint::of_trace(&trace), Fingerprint::of_steps(&trace.steps()));
+//! ```
+//!
+//! # Limitations
+//! Independence is judged by what the kernel and its primitives report as accesses. State that is
+//! shared behind their back is invisible here, and two runs that differ in it count as one class.
+//! Files are not compressed.
+
+#![forbid(unsafe_code)]
+
+mod causality;
+mod coding;
+mod difference;
+mod error;
+mod event;
+mod fingerprint;
+mod reader;
+mod step;
+mod tables;
+mod text;
+mod writer;
+
+pub use causality::Causality;
+pub use difference::{Difference, first_difference};
+pub use error::TraceError;
+pub use event::Event;
+pub use fingerprint::{Fingerprint, Fingerprinter};
+pub use reader::{Limits, Reader, Trace};
+pub use step::{Actor, Effect, Step, StepBuilder, StepView, Target, Touch, dependent};
+pub use tables::{Site, SiteId, StrId, Tables};
+pub use writer::{Header, VERSION, Writer};

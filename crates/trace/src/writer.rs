@@ -1,0 +1,111 @@
+//! Writes a trace file.
+//!
+//! Layout: `ASYTRACE`, version (u16), flags (u16, zero), seed (u64), the options as a count and
+//! pairs of texts; then records, a tag byte and its fields each; then the tag 0, the number of
+//! records, and XXH3-64 of everything before it. Fixed-width numbers are little-endian.
+
+use crate::coding::Encoder;
+use crate::event::{END, Event};
+use asupersync_core as kernel;
+use twox_hash::XxHash3_64;
+
+/// The version of the format that this crate writes, and the only one it reads.
+pub const VERSION: u16 = 1;
+
+pub(crate) const MAGIC: [u8; 8] = *b"ASYTRACE";
+
+/// What a trace says about the run as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Header {
+    /// The run's seed.
+    pub seed: u64,
+    /// Options under which it ran, in the order given; what a replay needs to know.
+    pub options: Vec<(String, String)>,
+}
+
+impl Header {
+    /// The header of a run with this seed and no options.
+    #[must_use]
+    pub const fn new(seed: u64) -> Header {
+        Header { seed, options: Vec::new() }
+    }
+
+    /// Adds an option.
+    #[must_use]
+    pub fn with_option(mut self, name: impl Into<String>, value: impl ToString) -> Header {
+        self.options.push((name.into(), value.to_string()));
+        self
+    }
+}
+
+/// Builds the bytes of a trace file, event by event. [`begin`](Writer::begin) reuses its memory for
+/// the next run.
+#[derive(Debug)]
+pub struct Writer {
+    encoder: Encoder,
+    records: u64,
+}
+
+impl Writer {
+    /// A writer that has written the header.
+    #[must_use]
+    pub fn new(header: Header) -> Writer {
+        let mut writer = Writer { encoder: Encoder::default(), records: 0 };
+        writer.begin(&header);
+        writer
+    }
+
+    /// Forgets what was written and starts again with this header.
+    pub fn begin(&mut self, header: &Header) {
+        let encoder = &mut self.encoder;
+        encoder.clear();
+        encoder.bytes.extend_from_slice(&MAGIC);
+        encoder.bytes.extend_from_slice(&VERSION.to_le_bytes());
+        encoder.bytes.extend_from_slice(&0_u16.to_le_bytes());
+        encoder.bytes.extend_from_slice(&header.seed.to_le_bytes());
+        encoder.number(header.options.len() as u64);
+        for (name, value) in &header.options {
+            encoder.text(name);
+            encoder.text(value);
+        }
+        self.records = 0;
+    }
+
+    /// Appends a kernel event.
+    pub fn kernel(&mut self, event: &kernel::Event<'_>) {
+        let event = Event::from_kernel(event, &mut self.encoder.interner);
+        event.put(&mut self.encoder);
+        self.records += 1;
+    }
+
+    /// Appends one of the host's own events. Kernel events go through
+    /// [`kernel`](Writer::kernel): the names in an owned one belong to another trace.
+    ///
+    /// # Panics
+    /// If the event is not one of the host's.
+    pub fn host(&mut self, event: &Event) {
+        assert!(
+            matches!(
+                event,
+                Event::Chosen { .. }
+                    | Event::ClockAdvanced { .. }
+                    | Event::TimerFired { .. }
+                    | Event::CancelInjected { .. }
+                    | Event::Abandoned { .. }
+            ),
+            "not an event of the host's own: {event:?}"
+        );
+        event.put(&mut self.encoder);
+        self.records += 1;
+    }
+
+    /// Ends the file and hands out its bytes; the writer needs a [`begin`](Writer::begin) to go on.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.encoder.byte(END);
+        self.encoder.number(self.records);
+        let sum = XxHash3_64::oneshot(&self.encoder.bytes);
+        self.encoder.bytes.extend_from_slice(&sum.to_le_bytes());
+        self.encoder.bytes.clone()
+    }
+}

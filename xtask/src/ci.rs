@@ -1,0 +1,31 @@
+//! The verification of the whole stack: every bounded step, what is quickest to fail first.
+
+use crate::step::Step;
+use crate::{
+    bench, conformance, deny, determinism, docs, examples, features, fuzz, layers, loom, msrv,
+    mutants, test, tidy,
+};
+
+/// The steps of `cargo xtask ci`, in order. Those that read before those that build; those that
+/// share their builds side by side (lints and features, then debug tests, then release).
+pub(crate) static STEPS: &[&Step] = &[
+    &test::FMT,
+    &layers::STEP,
+    &tidy::STEP,
+    &docs::LINKS,
+    &deny::BANS,
+    &deny::ADVISORIES,
+    &test::CLIPPY,
+    &features::STEP,
+    &msrv::STEP,
+    &docs::RUSTDOC,
+    &test::UNIT,
+    &conformance::STEP,
+    &test::DOCTEST,
+    &determinism::STEP,
+    &examples::STEP,
+    &loom::STEP,
+    &mutants::STEP,
+    &bench::CHECK,
+    &fuzz::STEP,
+];
