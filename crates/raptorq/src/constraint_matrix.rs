@@ -89,6 +89,14 @@ impl ConstraintMatrix {
         &self.columns[start..end]
     }
 
+    /// The PI columns of binary row `row`.
+    pub(crate) fn pi(&self, row: u32) -> &[u32] {
+        let start = self.starts[row as usize].1 as usize;
+        let end =
+            self.starts.get(row as usize + 1).map_or(self.columns.len(), |next| next.0 as usize);
+        &self.columns[start..end]
+    }
+
     /// The LT columns of binary row `row`.
     pub(crate) fn lt(&self, row: u32) -> &[u32] {
         let (start, end) = self.starts[row as usize];

@@ -20,8 +20,6 @@ pub(crate) struct Peeling {
     pub pivots: Vec<(u32, u32)>,
     /// The inactive columns; the first P are the PI symbols in order.
     pub inactive: Vec<u32>,
-    /// By column: its place in `inactive`, or at least [`PIVOT`].
-    state: Vec<u32>,
     /// Binary rows that are no pivot.
     pub residual: Vec<u32>,
 }
@@ -31,12 +29,6 @@ pub(crate) struct Peeling {
 pub(crate) struct TooManyInactive;
 
 impl Peeling {
-    /// The place of `column` among the inactive ones.
-    pub(crate) fn inactive_index(&self, column: u32) -> Option<u32> {
-        let state = self.state[column as usize];
-        (state < PIVOT).then_some(state)
-    }
-
     /// Checks an order found elsewhere: every pivot row must use only earlier pivots and inactive
     /// columns, and every column must be one or the other. `None` if it does not hold.
     ///
@@ -73,7 +65,7 @@ impl Peeling {
             return None;
         }
         let residual = (0..matrix.rows()).filter(|&row| !used[row as usize]).collect();
-        Some(Self { pivots: pivots.to_vec(), inactive, state, residual })
+        Some(Self { pivots: pivots.to_vec(), inactive, residual })
     }
 }
 
@@ -191,7 +183,7 @@ impl<'a> Peeler<'a> {
             self.remove(column);
         }
         let residual = (0..self.matrix.rows()).filter(|&row| !pivot_rows[row as usize]).collect();
-        Ok(Peeling { pivots: self.pivots, inactive: self.inactive, state: self.state, residual })
+        Ok(Peeling { pivots: self.pivots, inactive: self.inactive, residual })
     }
 
     /// Takes a decided column out of every row.

@@ -118,14 +118,17 @@ pub(crate) struct SumsBuilder {
     target: Target,
     base: u32,
     sums: Vec<Sum>,
-    /// The slots of all sums.
+    /// The slots of all sums, up to `end`; what follows is room.
     slots: Vec<u16>,
     /// Where those of the sum begun start.
     start: usize,
+    end: usize,
+    /// All bits of all slots, one that is no word included.
+    bits: u32,
     bounds: Bounds,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Sum {
     level: u32,
     start: u32,
@@ -134,13 +137,24 @@ struct Sum {
     input: Option<u16>,
 }
 
-/// Sums longer than this are kept apart by length no more.
-const LONGEST: usize = 63;
+impl Sum {
+    const SHAPES: usize = 128;
+
+    /// Sums of equal shape have the same length and all or none of them an input; long ones are not
+    /// kept apart by length.
+    fn shape(&self) -> u32 {
+        2 * self.length.min(Self::SHAPES as u32 / 2 - 1) + u32::from(self.input.is_some())
+    }
+}
+
+/// Slots are copied so many at once: few sums have more, and a loop over just as many as there are
+/// would be mispredicted.
+const COPIED: usize = 8;
 
 impl SumsBuilder {
     pub(crate) fn new(target: Target, sums: usize) -> Self {
-        let (sums, slots) = (Vec::with_capacity(sums), Vec::with_capacity(8 * sums));
-        Self { target, base: 0, sums, slots, start: 0, bounds: Bounds::default() }
+        let (sums, slots) = (Vec::with_capacity(sums), vec![0; 8 * sums]);
+        Self { target, base: 0, sums, slots, start: 0, end: 0, bits: 0, bounds: Bounds::default() }
     }
 
     /// Sums over slots from `base` on only, so that a word reaches them.
@@ -149,55 +163,83 @@ impl SumsBuilder {
     }
 
     /// One more slot for the sum that the next [`end`](Self::end) completes.
+    #[inline(always)]
     pub(crate) fn add(&mut self, slot: u32) {
+        self.add_if(slot, true);
+    }
+
+    /// As [`add`](Self::add), if `wanted`: without a branch, which would be mispredicted. `slot` is to
+    /// be one of the program's in any case.
+    #[inline(always)]
+    pub(crate) fn add_if(&mut self, slot: u32, wanted: bool) {
+        if self.end == self.slots.len() {
+            self.grow();
+        }
         let slot = slot.wrapping_sub(self.base);
-        self.bounds.slot = self.bounds.slot.max(slot.saturating_add(1));
-        self.slots.push(word(slot));
+        self.bits |= slot;
+        self.slots[self.end] = slot as u16;
+        self.end += usize::from(wanted);
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.slots.resize(2 * self.slots.len() + 64, 0);
     }
 
     /// Whether the sum begun has one slot only, the one it would go to.
     pub(crate) fn is_only(&self, to: u32) -> bool {
-        self.slots[self.start..] == [word(to.wrapping_sub(self.base))]
+        self.slots[self.start..self.end] == [word(to.wrapping_sub(self.base))]
     }
 
     /// Drops the sum begun.
     pub(crate) fn cancel(&mut self) {
-        self.slots.truncate(self.start);
+        self.end = self.start;
     }
 
     /// Completes a sum. It will run after all sums of lower `level`, in any order within its own.
     pub(crate) fn end(&mut self, level: u32, to: u32, input: Option<u32>) {
         let base = if self.target == Target::Slots { self.base } else { 0 };
-        let (start, length) = (self.start as u32, (self.slots.len() - self.start) as u32);
+        let (start, length) = (self.start as u32, (self.end - self.start) as u32);
         let (to, input) = (word(to.wrapping_sub(base)), input.map(word));
         self.bounds.to = self.bounds.to.max(u32::from(to) + 1);
         self.bounds.input = self.bounds.input.max(input.map_or(0, |input| u32::from(input) + 1));
         self.sums.push(Sum { level, start, length, to, input });
-        self.start = self.slots.len();
+        self.start = self.end;
     }
 
     /// Orders by level, then by shape: two counting sorts.
     pub(crate) fn finish(self) -> Sums {
-        let Self { target, base, sums, slots, bounds, .. } = self;
-        let shape =
-            |sum: &Sum| 2 * (sum.length as usize).min(LONGEST) + usize::from(sum.input.is_some());
-        let sums = counting_sort(&sums, 2 * (LONGEST + 1), shape);
+        let Self { target, base, sums, mut slots, end, bits, mut bounds, .. } = self;
+        word(bits);
+        bounds.slot = slots[..end].iter().max().map_or(0, |&slot| u32::from(slot) + 1);
+        slots.resize(end + COPIED, 0);
         let levels = sums.iter().map(|sum| sum.level as usize + 1).max().unwrap_or(0);
-        let sums =
-            if levels > 1 { counting_sort(&sums, levels, |sum| sum.level as usize) } else { sums };
-        let mut words = Vec::with_capacity(slots.len() + 2 * sums.len());
-        let mut inputs = Vec::new();
+        let at = |sum: &Sum| (sum.level, sum.shape());
+        let order: Vec<_> = (0..).zip(&sums).map(|(i, sum)| (i, at(sum))).collect();
+        let mut order = counting_sort(&order, Sum::SHAPES, |&(_, (_, shape))| shape as usize);
+        if levels > 1 {
+            order = counting_sort(&order, levels, |&(_, (level, _))| level as usize);
+        }
+        let given = sums.iter().filter(|sum| sum.input.is_some()).count();
+        let mut words = vec![0; end + sums.len() + given + COPIED];
+        let mut at = 0;
+        let mut inputs = Vec::with_capacity(given);
         let mut runs: Vec<Run> = Vec::new();
-        for Sum { start, length, to, input, .. } in sums {
-            words.push(to);
+        for (i, _) in order {
+            let Sum { start, length, to, input, .. } = sums[i as usize];
+            words[at] = to;
+            at += 1;
             if let Some(input) = input {
-                words.push(input);
+                words[at] = input;
+                at += 1;
                 inputs.push(input);
             }
-            // Mostly a handful: a loop, where a call to copy would cost more than it copies.
-            for &slot in &slots[start as usize..(start + length) as usize] {
-                words.push(slot);
+            let from = &slots[start as usize..][..length as usize + COPIED];
+            let words = &mut words[at..][..length as usize + COPIED];
+            for copied in (0..length as usize).step_by(COPIED) {
+                words[copied..copied + COPIED].copy_from_slice(&from[copied..copied + COPIED]);
             }
+            at += length as usize;
             let run = Run { count: 1, length, input: input.is_some() };
             match runs.last_mut() {
                 Some(last) if (last.length, last.input) == (run.length, run.input) => {
@@ -206,6 +248,7 @@ impl SumsBuilder {
                 _ => runs.push(run),
             }
         }
+        words.truncate(at);
         Sums { target, base, runs, words, inputs, bounds }
     }
 }
