@@ -138,6 +138,10 @@ pub struct LabReport<T, E> {
     pub trace: Option<Vec<u8>>,
     /// What the kernel reports about the root region; none if it never closed.
     pub region: Option<RegionReport>,
+    /// Polls until the first task failed, if one did.
+    pub(crate) failed_at: Option<u64>,
+    /// Polls until the root was cancelled by the lab, if it was.
+    pub(crate) cancelled_at: Option<u64>,
 }
 
 impl<T, E> LabReport<T, E> {
@@ -154,6 +158,8 @@ impl<T, E> LabReport<T, E> {
             fingerprint: None,
             trace: None,
             region: None,
+            failed_at: None,
+            cancelled_at: None,
         }
     }
 
