@@ -8,7 +8,12 @@
 //! Streams read and write by `futures-io`'s traits, which [`asupersync_io`] extends with calls that
 //! take the context. [`TcpStream::into_split`] gives halves for two tasks.
 //!
-//! This crate does not know what the bytes mean, how names are resolved, or who drives the reactor.
+//! Names are resolved by a service of the host ([`Resolve`]): the system's resolver unless another was
+//! installed, in the lab the table of the virtual network. [`TcpStream::connect_name`] tries a name's
+//! addresses as RFC 8305 has it.
+//!
+//! This crate does not know what the bytes mean, how name servers are spoken to, or who drives the
+//! reactor.
 //!
 //! # Example
 //!
@@ -46,19 +51,23 @@
 //!
 //! # Limitations
 //!
-//! * TCP only, and only to IP addresses: names are not resolved here.
-//! * `connect` tries one address.
+//! * TCP only.
 //! * What the virtual network leaves out is listed at [`VirtualNetwork`].
 
 #![forbid(unsafe_code)]
 
 mod address;
 mod error;
+mod resolve;
 mod tcp;
 mod virtual_network;
 
 pub use address::ToAddress;
 pub use error::NetError;
+pub use resolve::{HostPort, Lookup, Resolve, ResolveCaps, SystemResolver, ToHostPort, resolve};
 pub use std::net::Shutdown;
-pub use tcp::{ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReuniteError, TcpListener, TcpStream};
+pub use tcp::{
+    ConnectOptions, ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReuniteError, TcpListener,
+    TcpStream,
+};
 pub use virtual_network::{VirtualNetwork, VirtualOptions};

@@ -4,6 +4,7 @@ mod connection;
 mod dial;
 mod link;
 mod listener;
+mod names;
 mod options;
 mod rng;
 mod timer;
@@ -81,6 +82,8 @@ struct Table {
     ports: BTreeSet<SocketAddr>,
     /// The next ephemeral port to try and how many were given out, for each IP address.
     ephemeral: BTreeMap<IpAddr, Ephemeral>,
+    /// What names resolve to.
+    names: BTreeMap<String, Vec<IpAddr>>,
     /// Pairs that cannot reach each other, smaller address first.
     partitions: BTreeSet<(IpAddr, IpAddr)>,
     live: Vec<Live>,

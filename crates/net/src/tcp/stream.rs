@@ -2,18 +2,16 @@
 
 use super::real;
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
-use crate::ToAddress;
-use crate::error::{connect_failed, no_network};
-use crate::virtual_network::{Dial, VirtualNetwork, VirtualStream};
+use crate::error::no_network;
+use crate::virtual_network::VirtualStream;
 use asupersync_core::Cx;
 use asupersync_core::cap::HasIo;
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use asupersync_reactor::{Io, Reactor};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -42,40 +40,6 @@ impl TcpStream {
 
     pub(crate) fn from_virtual(stream: VirtualStream) -> TcpStream {
         TcpStream { backend: Backend::Virtual(stream) }
-    }
-
-    /// Connects to `address`.
-    ///
-    /// Waits as long as the system does, minutes perhaps: put a timeout around it.
-    ///
-    /// # Errors
-    /// [`NetError`](crate::NetError) inside the `io::Error`: refused, timed out, unreachable
-    /// (ASY-0511), not an address (ASY-0512). ASY-0004 inside it when the host has no network. `Cancelled`.
-    ///
-    /// # Cancel safety
-    /// A cancelled call closes what it had begun; the peer may have accepted it already.
-    #[track_caller]
-    pub fn connect<'a, C: HasIo, A: ToAddress + 'a>(
-        cx: &'a Cx<C>,
-        address: A,
-    ) -> impl Future<Output = io::Result<TcpStream>> + 'a {
-        let to = address.to_address();
-        connect(cx, None, to, Location::caller())
-    }
-
-    /// As [`connect`](Self::connect), from this address of ours. On the virtual network this chooses
-    /// the host that connects.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    #[track_caller]
-    pub fn connect_from<'a, C: HasIo, A: ToAddress + 'a>(
-        cx: &'a Cx<C>,
-        local: IpAddr,
-        address: A,
-    ) -> impl Future<Output = io::Result<TcpStream>> + 'a {
-        let to = address.to_address();
-        connect(cx, Some(local), to, Location::caller())
     }
 
     /// Takes over a connected socket.
@@ -268,30 +232,6 @@ impl TcpStream {
             Backend::Real(stream) => real::poll_write(stream, context, bufs),
             Backend::Virtual(stream) => stream.poll_write(context, bufs),
         }
-    }
-}
-
-async fn connect<C: HasIo>(
-    cx: &Cx<C>,
-    from: Option<IpAddr>,
-    to: io::Result<SocketAddr>,
-    site: &'static Location<'static>,
-) -> io::Result<TcpStream> {
-    cx.checkpoint()?;
-    let to = to?;
-    let failed = |error| connect_failed(to, error);
-    if let Some(network) = cx.service::<VirtualNetwork>() {
-        let mut dial = Dial::new(&network, from, to).map_err(failed)?;
-        let answer = cx.wait_at("TcpStream::connect", site, |context| dial.poll(context)).await?;
-        answer.map(TcpStream::from_virtual).map_err(failed)
-    } else if let Some(reactor) = cx.service::<Reactor>() {
-        let stream = real::dial(&reactor, from, to).map_err(failed)?;
-        cx.wait_at("TcpStream::connect", site, |context| real::poll_connected(&stream, context))
-            .await?
-            .map_err(failed)?;
-        Ok(TcpStream::from_real(stream))
-    } else {
-        Err(no_network("connect to", Some(to), site))
     }
 }
 
