@@ -85,6 +85,8 @@
 //! # Features
 //! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`, and
 //!   `scope!`, `spawn!`, `join!`, `try_join!`, `race!` and `select!`.
+//! - `tls`: TLS over any stream, as `tls`; `tls-native-roots` and `tls-webpki-roots` add the machine's
+//!   and Mozilla's certificate authorities, `tls-self-signed` certificates for development.
 //!
 //! # Limitations
 //! Linux is the platform this is built and tested on. Code that never waits cannot be stopped, only
@@ -110,6 +112,8 @@ pub use asupersync_plan as plan;
 pub use asupersync_runtime as runtime;
 pub use asupersync_sync as sync;
 pub use asupersync_time as time;
+#[cfg(feature = "tls")]
+pub use asupersync_tls as tls;
 
 pub use asupersync_core::cap;
 pub use asupersync_core::{
