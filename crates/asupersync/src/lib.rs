@@ -77,6 +77,9 @@
 //!
 //! # Questions the types answer
 //! - *May this function wait?* It takes `cx: &Cx`. There is no runtime in a thread-local.
+//! - *How long does this task live?* At most as long as its region. [`Scope::spawn_service`] makes one that
+//!   is cancelled last; [`Scope::group`] hands out outcomes as children end; [`Scope::limit`] bounds how many
+//!   run at once.
 //! - *Is it cancelled?* A wait or [`checkpoint`](TaskCx::checkpoint) answers `Err(Cancelled)`; `?`
 //!   passes it on, and the region reports `Outcome::Cancelled` with the reason.
 //! - *What may be lost when it is?* Each async function says so under "Cancel safety".
@@ -118,10 +121,10 @@ pub use asupersync_tls as tls;
 pub use asupersync_core::cap;
 pub use asupersync_core::{
     Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed, Cx, DetHashMap, DetHashSet,
-    Error, ErrorKind, FailureCause, Futurelock, JoinError, LeakReport, MaskGuard, ObligationId,
-    Outcome, OutcomeError, PanicPayload, Policy, Recoverability, RegionId, RegionOptions,
-    RegionReport, RegionSnapshot, Scope, Severity, Straggler, TaskCx, TaskHandle, TaskId,
-    TaskOptions, TaskSnapshot, Time, WaitSnapshot, join_outcomes,
+    Error, ErrorKind, FailureCause, Futurelock, Group, JoinError, LeakReport, Limit, MaskGuard,
+    NotReady, ObligationId, Outcome, OutcomeError, PanicPayload, Policy, Ready, Recoverability,
+    RegionId, RegionOptions, RegionReport, RegionSnapshot, Scope, Severity, Straggler, TaskCx,
+    TaskHandle, TaskId, TaskOptions, TaskSnapshot, Time, WaitSnapshot, join_outcomes,
 };
 pub use asupersync_lab::{LabConfig, LabRuntime};
 

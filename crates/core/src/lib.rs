@@ -94,8 +94,8 @@ pub use obligation::{
 pub use outcome::{Outcome, OutcomeError, PanicPayload, Severity, join_outcomes};
 pub use queue::{Removed, WaitKey, WaitQueue};
 pub use region::{
-    ChildFailure, Closed, FailureCause, Policy, RegionOptions, RegionReport, RegionState, Root,
-    Scope, Straggler, UnclaimedFailure,
+    ChildFailure, Closed, FailureCause, Group, Limit, NotReady, Policy, Ready, RegionOptions,
+    RegionReport, RegionState, Root, Scope, Straggler, UnclaimedFailure,
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
 pub use step::{Object, in_step};

@@ -95,6 +95,9 @@ impl Door<'_> {
             if looks_again && inner.scopes.effective(scope).is_some() {
                 return false;
             }
+            if self.label == WaitEntry::SOFT_CANCEL && inner.scopes.is_soft(scope) {
+                return false;
+            }
             let listed = match self.parked {
                 Parked::Listed(id) => inner.scopes.wait_mut(id),
                 Parked::No | Parked::Plain => None,

@@ -17,19 +17,20 @@ impl Region {
     /// A task of this region has published its outcome.
     pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, ended: Ended) {
         let header = task.header();
-        let failed = matches!(ended.severity, Severity::Err | Severity::Panicked);
-        let (removed, cancels, last) = {
+        let failed = matches!(ended.severity, Severity::Err | Severity::Panicked) && !ended.taken;
+        let (removed, cancels, last, dismisses) = {
             let mut inner = self.inner.lock();
             inner.ended += 1;
             let slot = header.slot.load(Ordering::Relaxed) as usize;
             let removed = inner.tasks.try_remove(slot);
+            inner.services -= usize::from(header.state.is_service());
             if ended.holds {
                 inner.holders.push((task.clone(), self.host.now()));
             }
             if failed {
                 inner.failed.push(task.clone());
             }
-            if inner.child_cancelled.is_none() {
+            if inner.child_cancelled.is_none() && !ended.taken {
                 inner.child_cancelled = ended.cancelled;
             }
             let cancels = failed
@@ -37,24 +38,47 @@ impl Region {
                 && inner.state != RegionState::Finalizing
                 && inner.cancel.is_none()
                 && !mutant!(FailFastIgnored);
-            (removed, cancels, inner.may_advance())
+            (removed, cancels, inner.may_advance(), inner.dismisses_services())
         };
         drop(removed);
+        if dismisses {
+            self.dismiss_services();
+        }
         if cancels {
-            let how = if ended.severity == Severity::Err { "failed" } else { "panicked" };
-            let reason = CancelReason::new(CancelKind::FailFast)
-                .with_message(format!("{} {how}", header.id))
-                .at_site(header.spawned_at);
-            self.cancel(reason, Origin::Itself);
+            self.fail_fast(task, ended.severity);
         }
         if last || cancels {
             self.advance();
         }
     }
 
+    fn fail_fast(self: &Arc<Self>, task: &TaskRef, severity: Severity) {
+        let header = task.header();
+        let how = if severity == Severity::Err { "failed" } else { "panicked" };
+        let reason = CancelReason::new(CancelKind::FailFast)
+            .with_message(format!("{} {how}", header.id))
+            .at_site(header.spawned_at);
+        self.cancel(reason, Origin::Itself);
+    }
+
+    /// The failure of an ended child comes back to the region: its group is gone, and nobody took it.
+    pub(super) fn take_back(self: &Arc<Self>, task: TaskRef, severity: Severity) {
+        let cancels = {
+            let mut inner = self.inner.lock();
+            if matches!(inner.state, RegionState::Finalizing | RegionState::Closed) {
+                return;
+            }
+            inner.failed.push(task.clone());
+            self.policy == Policy::FailFast && inner.cancel.is_none()
+        };
+        if cancels {
+            self.fail_fast(&task, severity);
+        }
+    }
+
     /// The body has ended; the region closes when its children have.
     pub(crate) fn begin_close(self: &Arc<Self>) {
-        let last;
+        let (last, dismisses);
         {
             let mut inner = self.inner.lock();
             if inner.state != RegionState::Open {
@@ -63,8 +87,12 @@ impl Region {
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
             last = inner.may_advance();
+            dismisses = inner.dismisses_services();
         }
         self.observe(&Event::RegionClosing { region: self.id });
+        if dismisses {
+            self.dismiss_services();
+        }
         if last {
             self.advance();
         }
@@ -187,7 +215,8 @@ impl Region {
             let books = inner.books.as_ref().filter(|_| self.parent.is_some());
             let books = books.map(|b| (b.stragglers.clone(), b.leaks.clone(), b.omitted));
             inner.state = inner.state.finalized();
-            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take()];
+            let grace = inner.grace_timer.take().map(|(_, timer)| timer);
+            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take(), grace];
             // They refer to this region, which refers to them.
             let unclaimed =
                 if inner.abandoned { std::mem::take(&mut inner.failed) } else { Vec::new() };
@@ -200,17 +229,21 @@ impl Region {
         self.observe(&Event::RegionClosed { region: self.id, live, unresolved });
         drop(opener);
         let next = self.parent.as_ref().and_then(|parent| {
-            let (removed, last) = {
+            let (removed, last, dismisses) = {
                 let mut inner = parent.inner.lock();
                 inner.ended += 1;
+                inner.services -= usize::from(self.service);
                 if let Some((stragglers, leaks, omitted)) = &books {
                     let own = inner.books.get_or_insert_default();
                     own.absorb(stragglers, leaks, *omitted);
                 }
                 let removed = inner.regions.try_remove(self.place.load(StdOrdering::Relaxed));
-                (removed, inner.may_advance())
+                (removed, inner.may_advance(), inner.dismisses_services())
             };
             drop(removed);
+            if dismisses {
+                parent.dismiss_services();
+            }
             last.then(|| Arc::clone(parent))
         });
         if let Some(waker) = waker {
