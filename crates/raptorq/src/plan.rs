@@ -157,7 +157,8 @@ impl Plan {
         let mut terms: Vec<u32> = (residual_at..hdpc_at).collect();
         terms.extend(inverse.free.iter().map(|&index| solved(index)));
         let tables = Tables::new(&terms, rank as usize, base, tables_at);
-        let mut last = SumsBuilder::new(Target::Slots, l as usize).above(base);
+        let mut last =
+            SumsBuilder::new(Target::Slots, l as usize).above(base).asking_ahead(streamed);
         tables.fill(&mut last);
         for (pivot, coefficients, combination) in dense.rows() {
             let bit = |term: usize| {
@@ -459,14 +460,15 @@ pub(crate) fn execute(
         kept.lines.reserve_exact(all.iter().map(|tile| tile.lines).sum::<usize>() * columns);
     }
     let mut staged = Vec::new();
-    for tile in all {
+    for (i, &tile) in all.iter().enumerate() {
         if tile.is_whole() {
             let at = tile.pieces[0].at;
-            kernel.run(&plan.program, &mut slab, tile.lines, inputs, at, &mut [], 0);
+            let next = all.get(i + 1).map(|next| next.pieces[0].at);
+            kernel.run(&plan.program, &mut slab, tile.lines, inputs, (at, next), &mut [], 0);
         } else {
             let lines = stage(inputs, tile);
             if let Some(rows) = Inputs::of_lines(&lines) {
-                kernel.run(&plan.program, &mut slab, 1, &rows, 0, &mut [], 0);
+                kernel.run(&plan.program, &mut slab, 1, &rows, (0, None), &mut [], 0);
             }
         }
         let result = &slab[plan.result * tile.lines..][..columns * tile.lines];

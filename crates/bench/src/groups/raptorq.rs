@@ -6,7 +6,8 @@
 //! - `encode`: source block in, K/10 repair symbols out, the plan at hand on both sides;
 //! - `encode_keep`: the same through an encoder that keeps the intermediate symbols;
 //! - `encode_first`: `encode` including making the plan;
-//! - `decode`: K + 2 repair symbols and nothing else in, the source block out.
+//! - `decode`: K + 2 repair symbols and nothing else in, the source block out, to a buffer used before;
+//! - `decode_new`: the same to memory fresh from the system, as the peer does in both.
 //!
 //! `memcpy` copies between two buffers of 256 MiB: memory bandwidth.
 
@@ -112,23 +113,34 @@ fn block_size(runner: &mut Runner, k: u32, memcpy: &mut dyn FnMut() -> f64) {
     let encoder = BlockEncoder::new(&plan, block, SYMBOL).expect("sizes fit");
     let symbols: Vec<Vec<u8>> =
         received.clone().map(|esi| encoder.symbol(esi).expect("below 2^24")).collect();
+    let receive = |symbols: Vec<Vec<u8>>| {
+        let mut decoder = BlockDecoder::new(k, SYMBOL).expect("K is in range");
+        for (esi, symbol) in received.clone().zip(symbols) {
+            let _ = decoder.add(esi, symbol).expect("a symbol of the block");
+        }
+        decoder
+    };
+    let mut output = vec![1; bytes];
     let decode = || {
         let mut took = Duration::ZERO;
         for _ in 0..times {
             let symbols = symbols.clone();
-            let (one, decoded) = time(|| {
-                let mut decoder = BlockDecoder::new(k, SYMBOL).expect("K is in range");
-                for (esi, symbol) in received.clone().zip(symbols) {
-                    let _ = decoder.add(esi, symbol).expect("a symbol of the block");
-                }
-                decoder.decode()
-            });
+            took += time(|| assert!(receive(symbols).decode_into(&mut output))).0;
+            assert!(output == block, "decoded something else");
+        }
+        rate(took)
+    };
+    let decode_new = || {
+        let mut took = Duration::ZERO;
+        for _ in 0..times {
+            let symbols = symbols.clone();
+            let (one, decoded) = time(|| receive(symbols).decode());
             assert!(decoded.as_deref() == Some(block), "decoded something else");
             took += one;
         }
         rate(took)
     };
-    let peer_decode = || {
+    let mut peer_decode = || {
         let mut took = Duration::ZERO;
         for _ in 0..times {
             let packet = |(esi, symbol): (u32, &Vec<u8>)| {
@@ -144,8 +156,15 @@ fn block_size(runner: &mut Runner, k: u32, memcpy: &mut dyn FnMut() -> f64) {
     };
     let sides = vec![
         Side::new("", decode),
-        Side::new(PEER, peer_decode),
+        Side::new(PEER, &mut peer_decode),
         Side::new("memcpy", &mut *memcpy),
     ];
     runner.compare(&format!("raptorq_decode_k{k}"), "MiB/s", Better::Higher, sides);
+
+    let sides = vec![
+        Side::new("", decode_new),
+        Side::new(PEER, &mut peer_decode),
+        Side::new("memcpy", &mut *memcpy),
+    ];
+    runner.compare(&format!("raptorq_decode_new_k{k}"), "MiB/s", Better::Higher, sides);
 }

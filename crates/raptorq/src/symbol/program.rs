@@ -85,6 +85,8 @@ pub(crate) struct Sums {
     pub(super) target: Target,
     /// What slot 0 of the words stands for.
     pub(super) base: u32,
+    /// Whether to ask for the inputs of the next tile meanwhile.
+    pub(super) ahead: bool,
     pub(super) runs: Vec<Run>,
     /// The words of each sum of each run.
     pub(super) words: Vec<u16>,
@@ -117,6 +119,7 @@ impl Sums {
 pub(crate) struct SumsBuilder {
     target: Target,
     base: u32,
+    ahead: bool,
     sums: Vec<Sum>,
     /// The slots of all sums, up to `end`; what follows is room.
     slots: Vec<u16>,
@@ -154,12 +157,27 @@ const COPIED: usize = 8;
 impl SumsBuilder {
     pub(crate) fn new(target: Target, sums: usize) -> Self {
         let (sums, slots) = (Vec::with_capacity(sums), vec![0; 8 * sums]);
-        Self { target, base: 0, sums, slots, start: 0, end: 0, bits: 0, bounds: Bounds::default() }
+        Self {
+            target,
+            base: 0,
+            ahead: false,
+            sums,
+            slots,
+            start: 0,
+            end: 0,
+            bits: 0,
+            bounds: Bounds::default(),
+        }
     }
 
     /// Sums over slots from `base` on only, so that a word reaches them.
     pub(crate) fn above(self, base: u32) -> Self {
         Self { base, ..self }
+    }
+
+    /// Meanwhile the inputs of the next tile are asked for: memory is idle while slots are summed.
+    pub(crate) fn asking_ahead(self, ahead: bool) -> Self {
+        Self { ahead, ..self }
     }
 
     /// One more slot for the sum that the next [`end`](Self::end) completes.
@@ -209,7 +227,7 @@ impl SumsBuilder {
 
     /// Orders by level, then by shape: two counting sorts.
     pub(crate) fn finish(self) -> Sums {
-        let Self { target, base, sums, mut slots, end, bits, mut bounds, .. } = self;
+        let Self { target, base, ahead, sums, mut slots, end, bits, mut bounds, .. } = self;
         word(bits);
         bounds.slot = slots[..end].iter().max().map_or(0, |&slot| u32::from(slot) + 1);
         slots.resize(end + COPIED, 0);
@@ -249,7 +267,7 @@ impl SumsBuilder {
             }
         }
         words.truncate(at);
-        Sums { target, base, runs, words, inputs, bounds }
+        Sums { target, base, ahead, runs, words, inputs, bounds }
     }
 }
 
