@@ -68,7 +68,8 @@
 //! - [`channel`] (mpsc, oneshot), [`sync`] (locks, semaphores, notifications), [`combinator`] (join,
 //!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`time`] (intervals), [`plan`]
 //!   (combinators as data).
-//! - [`io`] (traits and helpers), [`net`] (TCP), [`os`] (signals).
+//! - [`io`] (traits and helpers), [`net`] (TCP, UDP, Unix sockets, names), [`os`] (files, processes,
+//!   pipes, signals, the orderly end of a program).
 //! - [`runtime`] and [`lab`]: the two hosts.
 //! - [`prelude`]: what most files want.
 //!
