@@ -364,7 +364,13 @@ oracles! {
 impl Oracles {
     /// Looks at a run that stands still, before it is torn down.
     pub(crate) fn stuck(&mut self, snapshot: &RegionSnapshot, blocked: &[Blocked]) {
+        self.tree.stand_still();
         self.tree.knots = waits::knots(snapshot, blocked, &self.tree);
+    }
+
+    /// What was not wrong in this run, and may be in another.
+    pub(crate) fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.tree.warnings)
     }
 
     /// Judges one of the host's own events.

@@ -124,6 +124,8 @@ pub struct LabReport<T, E> {
     pub findings: Vec<Finding>,
     /// One verdict an oracle.
     pub verdicts: Vec<Verdict>,
+    /// What was not wrong in this run, and may be in another: locks taken in opposite orders.
+    pub warnings: Vec<String>,
     /// The seed it ran with.
     pub seed: u64,
     /// Polls.
@@ -151,6 +153,7 @@ impl<T, E> LabReport<T, E> {
             outcome: Outcome::Cancelled(reason),
             findings: vec![Finding::Nested],
             verdicts: Vec::new(),
+            warnings: Vec::new(),
             seed,
             steps: 0,
             virtual_time: Time::ZERO,

@@ -184,6 +184,7 @@ impl LabRuntime {
         let fingerprint = record.fingerprint.finish();
         let trace = record.trace.as_mut().map(Writer::finish);
         let failed_at = record.failed_at;
+        let warnings = record.oracles.warnings();
         drop(record);
 
         state.verdicts.clone_from(&verdicts);
@@ -195,6 +196,7 @@ impl LabRuntime {
             outcome,
             findings,
             verdicts,
+            warnings,
             seed,
             steps,
             virtual_time: now,

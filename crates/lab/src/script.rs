@@ -114,20 +114,20 @@ impl Strategy for Script {
         let mut state = self.0.lock();
         let state = &mut *state;
         let mut index = None;
-        if !state.is_over {
-            match &state.plan {
-                Plan::Exact { choices, .. } => {
-                    index = choices.get(state.next).map(|index| *index as usize);
+        match &state.plan {
+            // The choices of the teardown are in the list too.
+            Plan::Exact { choices, .. } => {
+                index = choices.get(state.next).map(|index| *index as usize);
+                state.next += 1;
+            }
+            Plan::Acts(_) if state.is_over => {}
+            Plan::Acts(acts) => {
+                while let Some(Act::Poll(task)) = acts.get(state.next) {
                     state.next += 1;
-                }
-                Plan::Acts(acts) => {
-                    while let Some(Act::Poll(task)) = acts.get(state.next) {
-                        state.next += 1;
-                        index = enabled.iter().position(|choice| choice.task == *task);
-                        if index.is_some() {
-                            state.seen.used.push(Act::Poll(*task));
-                            break;
-                        }
+                    index = enabled.iter().position(|choice| choice.task == *task);
+                    if index.is_some() {
+                        state.seen.used.push(Act::Poll(*task));
+                        break;
                     }
                 }
             }

@@ -209,3 +209,14 @@ fn a_failure_that_cancels_its_siblings_races_with_their_ends() {
     });
     assert!(found.0 >= 3, "{found:?}");
 }
+
+#[test]
+fn the_end_of_a_body_races_with_the_ends_of_its_tasks() {
+    let found = same_classes(program!(|cx, scope| {
+        for _ in 0..2 {
+            let _ = scope.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+        }
+        cx.yield_now().await?;
+    }));
+    assert_eq!(found, (4, 0));
+}

@@ -164,7 +164,7 @@ impl Levels {
                 Target::Readiness(id) => (2, id.to_bits()),
                 Target::Door(id) => (4, id.to_bits()),
                 Target::Children(id) => (6, id.to_bits()),
-                Target::Cancel(id) => (8, id.to_bits()),
+                Target::Turn(id) => (8, id.to_bits()),
             };
             bytes.push(tag | u8::from(touch.write));
             bytes.extend_from_slice(&bits.to_le_bytes());

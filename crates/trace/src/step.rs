@@ -50,8 +50,9 @@ pub enum Target {
     /// A region's count of children. Children coming and going commute, so both are reads; the
     /// region that acts on the count being zero writes.
     Children(RegionId),
-    /// Whether a region was cancelled while a child was still there to be told.
-    Cancel(RegionId),
+    /// Whether a region's children can still end unnoticed by what comes next: it was cancelled, or its body
+    /// returned. Ends of children commute, so they are reads.
+    Turn(RegionId),
 }
 
 /// One element of a footprint.
@@ -179,13 +180,17 @@ macro_rules! effects {
             // A child that has ended is not told of a cancellation that comes later.
             $E::TaskCompleted { region, .. } => [
                 Some(Effect::Touch(Touch::read(Target::Children(region)))),
-                Some(Effect::Touch(Touch::read(Target::Cancel(region)))),
+                Some(Effect::Touch(Touch::read(Target::Turn(region)))),
                 None,
                 None,
             ],
-            $E::RegionClosing { region } => {
-                [Some(Effect::Touch(Touch::read(Target::Children(region)))), None, None, None]
-            }
+            // It is this one that closes the region, or the last child: which, their order decides.
+            $E::RegionClosing { region } => [
+                Some(Effect::Touch(Touch::read(Target::Children(region)))),
+                Some(Effect::Touch(Touch::write(Target::Turn(region)))),
+                None,
+                None,
+            ],
             $E::RegionOpened { region, parent, by, .. } => [
                 Some(Effect::Touch(Touch::write(Target::Door(region)))),
                 parent.map(|parent| Effect::Touch(Touch::read(Target::Door(parent)))),
@@ -194,7 +199,7 @@ macro_rules! effects {
             ],
             $E::RegionCancelRequested { region, .. } => [
                 Some(Effect::Touch(Touch::write(Target::Door(region)))),
-                Some(Effect::Touch(Touch::write(Target::Cancel(region)))),
+                Some(Effect::Touch(Touch::write(Target::Turn(region)))),
                 None,
                 None,
             ],

@@ -1,7 +1,7 @@
 //! The run as its events tell it: which tasks, regions and obligations there are now.
 
 use super::waits::Knot;
-use asupersync_core::{DetHashMap, Event, ObjectId, ObligationId, RegionId, TaskId};
+use asupersync_core::{DetHashMap, DetHashSet, Event, ObjectId, ObligationId, RegionId, TaskId};
 use std::panic::Location;
 
 type Site = &'static Location<'static>;
@@ -60,6 +60,13 @@ pub(super) struct Tree {
     /// The wait that ended last in the poll in progress: where, and for what.
     ended: Option<(Site, Option<ObjectId>)>,
     parkings: u64,
+    /// Who took the second of two objects while holding the first.
+    orders: DetHashMap<(ObjectId, ObjectId), TaskId>,
+    warned: DetHashSet<(ObjectId, ObjectId)>,
+    /// What was not wrong in this run, and may be in another.
+    pub(super) warnings: Vec<String>,
+    /// The regions that wait for tasks of theirs, and for how many, when nothing can run.
+    pub(super) standing: Vec<(RegionId, usize)>,
     /// Why nothing can run, when nothing can.
     pub(super) knots: Vec<Knot>,
     /// Live tasks.
@@ -159,6 +166,7 @@ impl Tree {
             Event::ObligationReserved { obligation, task, kind, site } => {
                 let ended = self.ended.filter(|(place, _)| *place == site);
                 let object = ended.map_or(self.accessed, |(_, object)| object);
+                self.note_order(task, object);
                 self.obligations.insert(obligation, Obligation { task, kind, site, object });
                 if let Some(task) = self.tasks.get_mut(&task) {
                     task.holds += 1;
@@ -171,6 +179,43 @@ impl Tree {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Nothing can run: notes which regions that leaves open.
+    pub(super) fn stand_still(&mut self) {
+        let inside = |region| self.tasks.values().filter(|t| t.region == region).count();
+        let open = self.regions.iter().filter(|(_, region)| !region.closed);
+        let mut open: Vec<_> = open.map(|(id, _)| (*id, inside(*id))).collect();
+        open.retain(|(_, live)| *live > 0);
+        open.sort_unstable();
+        self.standing = open;
+    }
+
+    /// Notes that `task` took `object` while it held others.
+    fn note_order(&mut self, task: TaskId, object: Option<ObjectId>) {
+        let (Some(object), Some(facts)) = (object, self.tasks.get(&task)) else { return };
+        if facts.holds == 0 {
+            return;
+        }
+        let held = self.obligations.values().filter(|o| o.task == task);
+        let mut held: Vec<ObjectId> = held.filter_map(|o| o.object).collect();
+        held.sort_unstable();
+        held.dedup();
+        for before in held.into_iter().filter(|before| *before != object) {
+            self.orders.entry((before, object)).or_insert(task);
+            if let Some(other) = self.orders.get(&(object, before)) {
+                if *other != task && self.warned.insert((before.min(object), before.max(object))) {
+                    self.warnings.push(format!(
+                        "{} takes {} {object} while it holds {} {before}, and {} takes them in the \
+                         opposite order: under other timing they wait for each other",
+                        self.task_text(task),
+                        self.label_of(object),
+                        self.label_of(before),
+                        self.task_text(*other),
+                    ));
+                }
+            }
         }
     }
 
@@ -205,6 +250,10 @@ impl Tree {
         self.touched.clear();
         self.ended = None;
         self.parkings = 0;
+        self.orders.clear();
+        self.warned.clear();
+        self.warnings.clear();
+        self.standing.clear();
         self.knots.clear();
     }
 }
