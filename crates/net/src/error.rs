@@ -107,6 +107,28 @@ pub(crate) fn connect_failed(address: SocketAddr, source: io::Error) -> io::Erro
     NetError { code: "ASY-0511", what: "connect to", subject, advice, source }.into_io()
 }
 
+pub(crate) fn unix_bind_failed(name: String, source: io::Error) -> io::Error {
+    let advice = match source.kind() {
+        io::ErrorKind::AddrInUse => "a socket file is there; if its owner is gone, remove it first",
+        io::ErrorKind::NotFound => "the directory does not exist",
+        io::ErrorKind::InvalidInput => "a path has at most 107 bytes and no NUL",
+        _ => "see the system's error",
+    };
+    let subject = Subject::Name(name.into());
+    NetError { code: "ASY-0510", what: "listen on", subject, advice, source }.into_io()
+}
+
+pub(crate) fn unix_connect_failed(name: String, source: io::Error) -> io::Error {
+    let advice = match source.kind() {
+        io::ErrorKind::NotFound => "there is no such socket",
+        io::ErrorKind::ConnectionRefused => "nobody listens there any more",
+        io::ErrorKind::InvalidInput => "a path has at most 107 bytes and no NUL",
+        _ => "see the system's error",
+    };
+    let subject = Subject::Name(name.into());
+    NetError { code: "ASY-0511", what: "connect to", subject, advice, source }.into_io()
+}
+
 pub(crate) fn not_an_address(text: &str) -> io::Error {
     let source = io::Error::new(io::ErrorKind::InvalidInput, format!("`{text}` is not `IP:port`"));
     let advice = "write it as 127.0.0.1:80 or [::1]:80, or resolve the name first";

@@ -195,7 +195,7 @@ async fn connect_host<C: HasIo + HasTime + Includes<ResolveCaps>>(
 /// One address being connected to.
 enum Attempt {
     Real(Option<Io<mio::net::TcpStream>>),
-    Virtual(Dial),
+    Virtual(Box<Dial>),
 }
 
 impl Attempt {
@@ -207,7 +207,7 @@ impl Attempt {
     ) -> io::Result<Attempt> {
         let failed = |error| connect_failed(to, error);
         if let Some(network) = cx.service::<VirtualNetwork>() {
-            Ok(Attempt::Virtual(Dial::new(&network, from, to).map_err(failed)?))
+            Ok(Attempt::Virtual(Box::new(Dial::new(&network, from, to).map_err(failed)?)))
         } else if let Some(reactor) = cx.service::<Reactor>() {
             Ok(Attempt::Real(Some(real::dial(&reactor, from, to).map_err(failed)?)))
         } else {

@@ -1,8 +1,8 @@
 //! A connection.
 
 use super::real;
-use super::split::{OwnedReadHalf, OwnedWriteHalf};
 use crate::error::no_network;
+use crate::split::{OwnedReadHalf, OwnedWriteHalf, sealed::Socket, split};
 use crate::virtual_network::VirtualStream;
 use asupersync_core::Cx;
 use asupersync_core::cap::HasIo;
@@ -64,7 +64,7 @@ impl TcpStream {
     /// half closes its direction.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        super::split::split(self)
+        split(self)
     }
 
     /// Our end's address.
@@ -191,24 +191,22 @@ impl TcpStream {
                 answer => answer,
             },
             Backend::Virtual(stream) => {
-                stream.shutdown(how);
+                stream.end().shutdown(how);
                 Ok(())
             }
         }
     }
+}
 
-    pub(crate) fn poll_read(
-        &self,
-        context: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+impl Socket for TcpStream {
+    fn poll_read(&self, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match &self.backend {
             Backend::Real(stream) => real::poll_read(stream, context, buf),
-            Backend::Virtual(stream) => stream.poll_read(context, buf),
+            Backend::Virtual(stream) => stream.end().poll_read(context, buf),
         }
     }
 
-    pub(crate) fn poll_read_vectored(
+    fn poll_read_vectored(
         &self,
         context: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
@@ -218,74 +216,29 @@ impl TcpStream {
             // The first buffer with room, as the trait's own default does.
             Backend::Virtual(stream) => {
                 let buf = bufs.iter_mut().find(|buf| !buf.is_empty());
-                stream.poll_read(context, buf.map_or(&mut [], |buf| &mut **buf))
+                stream.end().poll_read(context, buf.map_or(&mut [], |buf| &mut **buf))
             }
         }
     }
 
-    pub(crate) fn poll_write(
+    fn poll_write(
         &self,
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &self.backend {
             Backend::Real(stream) => real::poll_write(stream, context, bufs),
-            Backend::Virtual(stream) => stream.poll_write(context, bufs),
+            Backend::Virtual(stream) => stream.end().poll_write(context, bufs),
         }
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        TcpStream::shutdown(self, how)
     }
 }
 
-/// The traits of a stream for an owner and for a shared reference.
-macro_rules! stream {
-    ($of:ty) => {
-        impl AsyncRead for $of {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buf: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_read(&self, context, buf)
-            }
-
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bufs: &mut [IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_read_vectored(&self, context, bufs)
-            }
-        }
-
-        impl AsyncWrite for $of {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_write(&self, context, &[IoSlice::new(buf)])
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_write(&self, context, bufs)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.shutdown(Shutdown::Write))
-            }
-        }
-    };
-}
-
-stream!(TcpStream);
-stream!(&TcpStream);
+crate::split::stream_traits!(TcpStream, TcpStream);
+crate::split::stream_traits!(&TcpStream, TcpStream);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
