@@ -50,6 +50,8 @@ pub enum Target {
     /// A region's count of children. Children coming and going commute, so both are reads; the
     /// region that acts on the count being zero writes.
     Children(RegionId),
+    /// Whether a region was cancelled while a child was still there to be told.
+    Cancel(RegionId),
 }
 
 /// One element of a footprint.
@@ -174,7 +176,14 @@ macro_rules! effects {
             $E::SpawnRefused { region, .. } => {
                 [Some(Effect::Touch(Touch::read(Target::Door(region)))), None, None, None]
             }
-            $E::TaskCompleted { region, .. } | $E::RegionClosing { region } => {
+            // A child that has ended is not told of a cancellation that comes later.
+            $E::TaskCompleted { region, .. } => [
+                Some(Effect::Touch(Touch::read(Target::Children(region)))),
+                Some(Effect::Touch(Touch::read(Target::Cancel(region)))),
+                None,
+                None,
+            ],
+            $E::RegionClosing { region } => {
                 [Some(Effect::Touch(Touch::read(Target::Children(region)))), None, None, None]
             }
             $E::RegionOpened { region, parent, by, .. } => [
@@ -183,9 +192,12 @@ macro_rules! effects {
                 parent.map(|parent| Effect::Touch(Touch::read(Target::Children(parent)))),
                 by.map(|by| Effect::Open(region, by)),
             ],
-            $E::RegionCancelRequested { region, .. } => {
-                [Some(Effect::Touch(Touch::write(Target::Door(region)))), None, None, None]
-            }
+            $E::RegionCancelRequested { region, .. } => [
+                Some(Effect::Touch(Touch::write(Target::Door(region)))),
+                Some(Effect::Touch(Touch::write(Target::Cancel(region)))),
+                None,
+                None,
+            ],
             $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => [
                 Some(Effect::Close(region)),
                 Some(Effect::Touch(Touch::write(Target::Children(region)))),

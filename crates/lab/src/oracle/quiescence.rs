@@ -57,6 +57,21 @@ impl Oracle for Quiescence {
     }
 
     fn end(&mut self, ending: Ending, tree: &Tree, findings: &mut Findings) {
+        if ending == Ending::Deadlock {
+            // Which of them it is that wait, the tree in the report shows.
+            let inside = |region| tree.tasks.values().filter(|t| t.region == region).count();
+            let open =
+                tree.regions.iter().filter(|(id, region)| !region.closed && inside(**id) > 0);
+            let mut open: Vec<_> = open.map(|(id, _)| (*id, inside(*id))).collect();
+            open.sort_unstable();
+            for (region, live) in open {
+                findings.broken(|| {
+                    format!(
+                        "region {region} will never be quiescent: {live} of its tasks wait for ever"
+                    )
+                });
+            }
+        }
         if ending == Ending::Quiescent {
             let open = tree.regions.iter().filter(|(_, region)| !region.closed);
             let mut open: Vec<_> = open.map(|(id, _)| *id).collect();
