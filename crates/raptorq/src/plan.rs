@@ -43,6 +43,9 @@ struct Place {
 /// Up to so many columns, tiles of 256 octets and the sources stay in the second cache.
 const SHORT: usize = 3_000;
 
+/// Up to so many, tiles of 128 octets nearly stay there, and leave room for sources asked for ahead.
+const MEDIUM: usize = 20_000;
+
 /// What one pass of a plan costs, in vector operations for each source symbol.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -157,8 +160,9 @@ impl Plan {
         let mut terms: Vec<u32> = (residual_at..hdpc_at).collect();
         terms.extend(inverse.free.iter().map(|&index| solved(index)));
         let tables = Tables::new(&terms, rank as usize, base, tables_at);
-        let mut last =
-            SumsBuilder::new(Target::Slots, l as usize).above(base).asking_ahead(streamed);
+        let mut last = SumsBuilder::new(Target::Slots, l as usize)
+            .above(base)
+            .asking_ahead(streamed && l as usize <= MEDIUM);
         tables.fill(&mut last);
         for (pivot, coefficients, combination) in dense.rows() {
             let bit = |term: usize| {
@@ -405,7 +409,7 @@ impl Tile {
 fn tiles(columns: usize, symbol_size: usize, head: usize) -> Vec<Tile> {
     let widest = match columns {
         _ if columns <= SHORT => 4,
-        _ if columns <= 20_000 => 2,
+        _ if columns <= MEDIUM => 2,
         _ => 1,
     };
     let head = head.min(symbol_size);
