@@ -67,8 +67,9 @@
 //!   [`CancelReason`], [`Error`].
 //! - [`channel`] (mpsc, oneshot), [`sync`] (locks, semaphores, notifications), [`combinator`] (join,
 //!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`stream`] (adaptors, bridges to
-//!   channels), [`time`] (intervals).
-//! - [`io`] (traits and helpers), [`net`] (TCP), [`os`] (signals).
+//!   channels), [`time`] (intervals), [`plan`] (combinators as data).
+//! - [`io`] (traits and helpers), [`net`] (TCP, UDP, Unix sockets, names), [`os`] (files, processes,
+//!   pipes, signals, the orderly end of a program).
 //! - [`runtime`] and [`lab`]: the two hosts.
 //! - [`prelude`]: what most files want.
 //!
@@ -77,6 +78,9 @@
 //!
 //! # Questions the types answer
 //! - *May this function wait?* It takes `cx: &Cx`. There is no runtime in a thread-local.
+//! - *How long does this task live?* At most as long as its region. [`Scope::spawn_service`] makes one that
+//!   is cancelled last; [`Scope::group`] hands out outcomes as children end; [`Scope::limit`] bounds how many
+//!   run at once.
 //! - *Is it cancelled?* A wait or [`checkpoint`](TaskCx::checkpoint) answers `Err(Cancelled)`; `?`
 //!   passes it on, and the region reports `Outcome::Cancelled` with the reason.
 //! - *What may be lost when it is?* Each async function says so under "Cancel safety".
@@ -85,6 +89,8 @@
 //! # Features
 //! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`, and
 //!   `scope!`, `spawn!`, `join!`, `try_join!`, `race!` and `select!`.
+//! - `tls`: TLS over any stream, as `tls`; `tls-native-roots` and `tls-webpki-roots` add the machine's
+//!   and Mozilla's certificate authorities, `tls-self-signed` certificates for development.
 //!
 //! # Limitations
 //! Linux is the platform this is built and tested on. Code that never waits cannot be stopped, only
@@ -106,18 +112,21 @@ pub use asupersync_io as io;
 pub use asupersync_lab as lab;
 pub use asupersync_net as net;
 pub use asupersync_os as os;
+pub use asupersync_plan as plan;
 pub use asupersync_runtime as runtime;
 pub use asupersync_stream as stream;
 pub use asupersync_sync as sync;
 pub use asupersync_time as time;
+#[cfg(feature = "tls")]
+pub use asupersync_tls as tls;
 
 pub use asupersync_core::cap;
 pub use asupersync_core::{
     Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed, Cx, DetHashMap, DetHashSet,
-    Error, ErrorKind, FailureCause, JoinError, LeakReport, MaskGuard, ObligationId, Outcome,
-    OutcomeError, PanicPayload, Policy, Recoverability, RegionId, RegionOptions, RegionReport,
-    RegionSnapshot, Scope, Severity, Straggler, TaskCx, TaskHandle, TaskId, TaskOptions,
-    TaskSnapshot, Time, WaitSnapshot, join_outcomes,
+    Error, ErrorKind, FailureCause, Futurelock, Group, JoinError, LeakReport, Limit, MaskGuard,
+    NotReady, ObligationId, Outcome, OutcomeError, PanicPayload, Policy, Ready, Recoverability,
+    RegionId, RegionOptions, RegionReport, RegionSnapshot, Scope, Severity, Straggler, TaskCx,
+    TaskHandle, TaskId, TaskOptions, TaskSnapshot, Time, WaitSnapshot, join_outcomes,
 };
 pub use asupersync_lab::{LabConfig, LabRuntime};
 
