@@ -2,7 +2,7 @@
 //! `peekable`.
 
 use crate::merge::{add, poll_open};
-use crate::run::Op;
+use crate::run::{IN_A_ROW, Op};
 use asupersync_core::{Cancelled, TaskCx};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
@@ -96,7 +96,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<U::Item>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..IN_A_ROW {
             if let Some(item) = ready!(poll_open(this.inner.as_mut(), context)) {
                 return Poll::Ready(Some(item));
             }
@@ -105,6 +105,8 @@ where
                 None => return Poll::Ready(None),
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -245,7 +247,7 @@ impl<S: Stream> Stream for Chunks<S> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..IN_A_ROW {
             match ready!(poll_open(this.stream.as_mut(), context)) {
                 Some(item) => this.chunk.push(item),
                 None if this.chunk.is_empty() => return Poll::Ready(None),
@@ -255,6 +257,8 @@ impl<S: Stream> Stream for Chunks<S> {
                 return Poll::Ready(Some(std::mem::take(this.chunk)));
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

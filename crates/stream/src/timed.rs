@@ -194,7 +194,7 @@ impl<S: Stream, C: HasTime> Stream for ChunksTimeout<'_, S, C> {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        loop {
+        for _ in 0..IN_A_ROW {
             match poll_open(this.stream.as_mut(), context) {
                 Poll::Ready(Some(item)) => {
                     if this.chunk.is_empty() {
@@ -213,5 +213,7 @@ impl<S: Stream, C: HasTime> Stream for ChunksTimeout<'_, S, C> {
             this.alarm.0 = None;
             return Poll::Ready(Some(std::mem::take(this.chunk)));
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }

@@ -174,7 +174,15 @@ fn an_answer_takes_no_further_item() {
 fn a_stream_without_end_lets_others_run_and_can_be_cancelled() {
     check(0..5, async |cx: &Cx| {
         let mut child = cx.spawn(async |cx: &Cx| {
-            iter(0u64..).filter(|_| false).count(cx).await?;
+            iter(0u64..).chunks(usize::MAX).flat_map(iter).count(cx).await?;
+            Ok::<_, Error>(())
+        });
+        cx.yield_now().await?;
+        child.cancel(CancelReason::user("enough"));
+        assert!(child.join(cx).await?.is_cancelled());
+        let mut child = cx.spawn(async |cx: &Cx| {
+            let nothing = iter(0u64..).filter(|_| false).chunks(usize::MAX);
+            nothing.flat_map(iter).merge(iter([1u64])).count(cx).await?;
             Ok::<_, Error>(())
         });
         cx.yield_now().await?;
