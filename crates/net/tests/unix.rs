@@ -169,6 +169,47 @@ fn a_full_receiver_holds_its_senders_back_on_the_machine_too() {
     });
 }
 
+/// Three clients come to a listener with room for fewer, which accepts only after a while.
+async fn crowd(cx: &Cx, listener: UnixListener, address: UnixAddr) -> Result<(), Error> {
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let address = address.clone();
+        clients.push(
+            cx.spawn(async move |cx: &Cx| Ok::<_, Error>(UnixStream::connect(cx, address).await?)),
+        );
+    }
+    cx.sleep(Duration::from_millis(50)).await?;
+    let connected = clients.iter().filter(|client| client.is_finished()).count();
+    assert!(connected < 3, "the queue has room for all");
+    let mut accepted = Vec::new();
+    for _ in 0..3 {
+        accepted.push(listener.accept(cx).await?);
+    }
+    for mut client in clients {
+        client.join(cx).await?.into_result()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn who_meets_a_full_queue_waits_for_room() {
+    let options = VirtualOptions { backlog: 1, ..VirtualOptions::default() };
+    let report = LabRuntime::new(LabConfig::default().network(options)).run(async |cx: &Cx| {
+        let address = UnixAddr::abstract_name("crowd");
+        crowd(cx, UnixListener::bind(cx, &address).await?, address).await
+    });
+    assert!(report.is_ok(), "{report}");
+    on_the_machine(async |cx: &Cx| {
+        use socket2::{Domain, SockAddr, Socket, Type};
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("crowd");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(&path)?)?;
+        socket.listen(0)?;
+        crowd(cx, UnixListener::from_std(cx, socket.into())?, path.into()).await
+    });
+}
+
 #[test]
 fn what_is_not_there_or_taken_or_too_long_is_named() {
     async fn check(cx: &Cx) -> Result<(), Error> {

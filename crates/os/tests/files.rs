@@ -151,6 +151,62 @@ async fn replaces(cx: &Cx) -> Result<(), Error> {
     Ok(outcome.into_result()?)
 }
 
+/// Every call there is, some in a loop: well over a hundred places to be cancelled at.
+async fn every_call(cx: &Cx) -> Result<(), Error> {
+    let temp = TempDir::new(cx).await?;
+    let folder = temp.path().join("a/b");
+    fs::create_dir_all(cx, &folder).await?;
+    for name in ["x", "y", "z"] {
+        let path = folder.join(name);
+        fs::write(cx, &path, name).await?;
+        let options = OpenOptions::new().read(true).write(true);
+        let mut file = File::open_with(cx, &path, options).await?;
+        file.write_all(cx, b"content").await?;
+        file.seek(cx, SeekFrom::End(-3)).await?;
+        file.read(cx, &mut [0; 3]).await?;
+        file.read_at(cx, &mut [0; 3], 0).await?;
+        file.write_at(cx, b"!", 7).await?;
+        file.set_len(cx, 4).await?;
+        file.set_mode(cx, 0o600).await?;
+        file.sync_data(cx).await?;
+        file.sync_all(cx).await?;
+        file.metadata(cx).await?;
+        fs::read_to_string(cx, &path, 100).await?;
+        fs::replace(cx, &path, "replaced").await?;
+        fs::metadata(cx, &path).await?;
+        fs::symlink_metadata(cx, &path).await?;
+        fs::rename(cx, &path, folder.join("renamed")).await?;
+        fs::exists(cx, &path).await?;
+        let mut scratch = TempFile::new_in(cx, &folder).await?;
+        scratch.file_mut().write_all(cx, b"kept").await?;
+        scratch.persist(cx, &path).await?;
+        let mut entries = ReadDir::open(cx, &folder).await?;
+        while entries.next(cx).await?.is_some() {}
+        fs::remove_file(cx, folder.join("renamed")).await?;
+        fs::sync_dir(cx, &folder).await?;
+    }
+    let empty = temp.path().join("empty");
+    fs::create_dir(cx, &empty).await?;
+    fs::remove_dir(cx, &empty).await?;
+    fs::remove_dir_all(cx, &folder).await?;
+    Ok(temp.close(cx).await?)
+}
+
+/// Makes every call, and looks at what is left afterwards, cancelled or not.
+async fn every_call_and_nothing_left(cx: &Cx) -> Result<(), Error> {
+    let files = cx.service::<VirtualFiles>().unwrap();
+    let outcome = every_call(cx).await;
+    assert_eq!(files.paths(), [Path::new("/tmp")]);
+    outcome
+}
+
+#[test]
+fn cancelled_in_any_call_a_program_leaves_nothing() {
+    let test = LabTest::new("files::every_call_and_nothing_left");
+    let summary = test.inject_cancel(true).run(every_call_and_nothing_left);
+    assert!(summary.runs > 100, "{summary:?}");
+}
+
 /// Replaces a file, with a yield before every step of it.
 async fn replace_slowly(cx: &Cx) -> io::Result<()> {
     let mut temp = TempFile::new_in(cx, "/data").await?;
@@ -184,8 +240,8 @@ async fn crashed(cx: &Cx, crash: u64) -> Result<(Vec<u8>, bool), Error> {
 #[test]
 fn a_crash_at_any_moment_leaves_the_old_content_or_the_new() {
     let (mut old, mut new) = (0, 0);
-    for seed in 0..40 {
-        for crash in 0..8 {
+    for seed in 0..20 {
+        for crash in 0..24 {
             let lab = LabRuntime::new(LabConfig::default().seed(seed));
             let report = lab.run(async move |cx: &Cx| crashed(cx, crash).await);
             assert!(report.is_sound(), "{report}");

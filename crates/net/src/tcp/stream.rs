@@ -17,7 +17,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A TCP connection. Reads and writes by `futures-io`'s traits, on itself or on a shared reference.
+/// A TCP connection. Reads and writes by `futures-io`'s traits, on itself or on a shared reference: two
+/// shared references are its halves within a task, [`into_split`](Self::into_split) gives those for two.
 ///
 /// Dropping it closes it, without waiting: bytes that were written are still delivered, and a peer
 /// whose bytes were not read gets a reset. `close` closes only the writing direction.

@@ -4,7 +4,7 @@ use super::virtual_files::VirtualFile;
 use super::{OpenOptions, VirtualFiles};
 use crate::blocking::Call;
 use asupersync_core::cap::{HasBlocking, HasIo, HasSpawn};
-use asupersync_core::{Cx, Error, ErrorKind};
+use asupersync_core::{Cx, Error, ErrorKind, TaskCx};
 use asupersync_reactor::Reactor;
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
@@ -261,13 +261,28 @@ pub(super) async fn run<C: HasFiles, T: Send + 'static>(
             cx.checkpoint()?;
             Call::start(cx, move || call(&Machine)).wait(cx).await
         }
-        Files::Virtual(files) => {
-            let mut call = Some(call);
-            cx.wait_at(label, site, |_| Poll::Ready(call.take().map(|call| call(&*files))))
-                .await?
-                .expect("the wait is over when it was polled once")
-        }
+        Files::Virtual(files) => one_step(cx, label, site, move || call(&*files)).await,
     }
+}
+
+/// Does a call in a step of its own: others may come between two calls, as on a machine.
+async fn one_step<T>(
+    cx: &TaskCx,
+    label: &'static str,
+    site: &'static Location<'static>,
+    call: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let mut call = Some(call);
+    let mut waited = false;
+    cx.wait_at(label, site, |context| {
+        if !std::mem::replace(&mut waited, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let call = call.take().expect("the wait is over with the call");
+        Poll::Ready(call())
+    })
+    .await?
 }
 
 /// The same for a file that is open already.
@@ -283,8 +298,5 @@ pub(super) async fn run_on<C: HasFiles, T: Send + 'static>(
         cx.checkpoint()?;
         return Call::start(cx, move || call(&handle)).wait(cx).await;
     }
-    let mut call = Some(call);
-    cx.wait_at(label, site, |_| Poll::Ready(call.take().map(|call| call(&handle))))
-        .await?
-        .expect("the wait is over when it was polled once")
+    one_step(cx, label, site, move || call(&handle)).await
 }
