@@ -441,6 +441,10 @@ impl Strategy for Guide {
         true
     }
 
+    fn knows(&self) -> u64 {
+        self.0.lock().knows()
+    }
+
     fn stepped(&mut self, footprint: Footprint) {
         self.0.lock().stepped(footprint);
     }

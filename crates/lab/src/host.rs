@@ -12,7 +12,7 @@ use asupersync_net::{VirtualNetwork, VirtualOptions};
 use asupersync_os::VirtualSignals;
 use asupersync_os::fs::VirtualFiles;
 use asupersync_time::{Key, Wheel};
-use asupersync_trace::{self as trace, Effect, Fingerprinter, StepBuilder, Writer};
+use asupersync_trace::{self as trace, Fingerprinter, Writer};
 use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
@@ -82,19 +82,15 @@ impl Queue {
 }
 
 /// Which poll touched what, for a strategy that wants to know.
-#[derive(Default)]
 pub(crate) struct Watch {
-    builder: StepBuilder,
     footprint: Footprint,
+    /// Polls whose footprint is known. Of the last of them it is told again, with what follows it.
+    skips: u64,
 }
 
 impl Watch {
-    fn feed(&mut self, effects: impl Iterator<Item = Effect>) {
-        for effect in effects {
-            if let Some(step) = self.builder.feed(effect) {
-                self.footprint.steps.push(step.to_step());
-            }
-        }
+    pub(crate) fn after(skips: u64) -> Watch {
+        Watch { skips, footprint: Footprint::default() }
     }
 }
 
@@ -119,11 +115,14 @@ pub(crate) struct Record {
 impl Record {
     /// Notes one of the host's own events.
     pub(crate) fn host(&mut self, event: &trace::Event) {
-        self.fingerprint.host(event);
-        self.oracles.host(event);
-        if let Some(watch) = &mut self.watch {
-            watch.feed(Effect::of_event(event));
+        let Record { fingerprint, watch, polls, .. } = self;
+        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
+            Some(watch) => {
+                fingerprint.host_with(event, |step| watch.footprint.steps.push(step.to_step()));
+            }
+            None => fingerprint.host(event),
         }
+        self.oracles.host(event);
         if let Some(trace) = &mut self.trace {
             trace.host(event);
         }
@@ -239,7 +238,8 @@ impl LabHost {
     ) -> Option<ObjectId> {
         let mut record = self.record.lock();
         let object = record.last_object?;
-        if let Some(watch) = &mut record.watch {
+        let polls = record.polls;
+        if let Some(watch) = record.watch.as_mut().filter(|watch| polls >= watch.skips) {
             let (before, after) = change;
             watch.footprint.ops.push(Op { object, kind, expected, before, after });
         }
@@ -302,8 +302,8 @@ impl Host for LabHost {
 
     fn observe(&self, event: &Event<'_>) {
         let mut record = self.record.lock();
+        let record = &mut *record;
         record.oracles.observe(event);
-        record.fingerprint.kernel(event);
         match *event {
             Event::Access { object, .. } => record.last_object = Some(object),
             Event::PollBegin { .. } => record.polls += 1,
@@ -314,14 +314,18 @@ impl Host for LabHost {
             }
             _ => {}
         }
-        if let Some(watch) = &mut record.watch {
-            if let Event::Access { label, .. } = event {
-                watch.footprint.foreign |= !EXACT.contains(label);
+        let Record { fingerprint, watch, polls, .. } = record;
+        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
+            Some(watch) => {
+                let footprint = &mut watch.footprint;
+                match *event {
+                    Event::Access { label, .. } => footprint.foreign |= !EXACT.contains(&label),
+                    Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
+                    _ => {}
+                }
+                fingerprint.kernel_with(event, |step| footprint.steps.push(step.to_step()));
             }
-            if let Event::TaskCancelRequested { task, .. } = event {
-                watch.footprint.cancels.push(*task);
-            }
-            watch.feed(Effect::of_kernel(event));
+            None => fingerprint.kernel(event),
         }
         if let Event::TaskCancelRequested { task, .. } = event {
             // A cancelled task does not wait for the mutex any more.

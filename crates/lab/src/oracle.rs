@@ -271,6 +271,8 @@ pub(crate) enum Ending {
 /// A judge of one invariant.
 trait Oracle: Default {
     const INVARIANT: Invariant;
+    /// The events that it is shown.
+    const WANTS: u32;
 
     /// Judges an event. `tree` shows the run as it was before it.
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings);
@@ -280,6 +282,50 @@ trait Oracle: Default {
 
     /// Forgets the run.
     fn clear(&mut self) {}
+}
+
+/// Sorts of kernel events, a bit each: an oracle is shown only those that it wants.
+mod kinds {
+    use asupersync_core::Event;
+
+    pub(super) const SPAWNED: u32 = 1;
+    pub(super) const POLL_BEGIN: u32 = 1 << 1;
+    pub(super) const POLL_END: u32 = 1 << 2;
+    pub(super) const PARKED: u32 = 1 << 3;
+    pub(super) const WAIT_ENDED: u32 = 1 << 4;
+    pub(super) const CANCEL: u32 = 1 << 5;
+    pub(super) const COMPLETED: u32 = 1 << 6;
+    pub(super) const BRANCHES: u32 = 1 << 7;
+    pub(super) const REGION_OPENED: u32 = 1 << 8;
+    pub(super) const REGION_CLOSED: u32 = 1 << 9;
+    pub(super) const FINALIZERS: u32 = 1 << 10;
+    pub(super) const RESERVED: u32 = 1 << 11;
+    pub(super) const RESOLVED: u32 = 1 << 12;
+    pub(super) const USER: u32 = 1 << 13;
+
+    pub(super) fn of(event: &Event<'_>) -> u32 {
+        match event {
+            Event::TaskSpawned { .. } => SPAWNED,
+            Event::PollBegin { .. } => POLL_BEGIN,
+            Event::PollEnd { .. } => POLL_END,
+            Event::WaitParked { .. } => PARKED,
+            Event::WaitEnded { .. } => WAIT_ENDED,
+            Event::TaskCancelRequested { .. }
+            | Event::TaskEscalated { .. }
+            | Event::RegionCancelRequested { .. } => CANCEL,
+            Event::TaskCompleted { .. } => COMPLETED,
+            Event::BranchOpened { .. }
+            | Event::BranchClosed { .. }
+            | Event::BranchesLeft { .. } => BRANCHES,
+            Event::RegionOpened { .. } => REGION_OPENED,
+            Event::RegionClosed { .. } => REGION_CLOSED,
+            Event::FinalizerDeferred { .. } | Event::FinalizerStarted { .. } => FINALIZERS,
+            Event::ObligationReserved { .. } => RESERVED,
+            Event::ObligationResolved { .. } => RESOLVED,
+            Event::User { .. } => USER,
+            _ => 0,
+        }
+    }
 }
 
 macro_rules! oracles {
@@ -295,7 +341,8 @@ macro_rules! oracles {
         impl Oracles {
             /// Judges a kernel event.
             pub(crate) fn observe(&mut self, event: &Event<'_>) {
-                $( {
+                let kind = kinds::of(event);
+                $( if wants(&self.$field.0) & kind != 0 {
                     let (oracle, findings) = &mut self.$field;
                     findings.event = self.events;
                     oracle.observe(event, &self.tree, findings);
@@ -398,6 +445,10 @@ impl Oracles {
     pub(crate) fn set_dropped_permits_leak(&mut self, leak: bool) {
         self.obligations.0.dropped_permits_leak = leak;
     }
+}
+
+const fn wants<O: Oracle>(_: &O) -> u32 {
+    O::WANTS
 }
 
 fn oracle_invariant<O: Oracle>(_: &O) -> Invariant {

@@ -19,7 +19,7 @@ use asupersync_trace::{Limits, Trace, first_difference};
 ///     let names: HashMap<u32, String> = (0..20).map(|n| (n, format!("task {n}"))).collect();
 ///     cx.region(async move |scope| {
 ///         for name in names.into_values() {
-///             let _ = scope.spawn_named(&name, async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+///             let _ = scope.spawn_named(name, async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
 ///         }
 ///         Ok::<_, Error>(())
 ///     }).await.into_result()

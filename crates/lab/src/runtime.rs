@@ -146,7 +146,8 @@ impl LabRuntime {
         state.strategy.begin(seed);
         let watches = state.strategy.watches();
         self.begin_record(&state.host, seed, announced, capture);
-        state.host.record.lock().watch = watches.then(Watch::default);
+        let skips = state.strategy.knows();
+        state.host.record.lock().watch = watches.then(|| Watch::after(skips));
         let host: Arc<dyn Host> = state.host.clone();
         let root = Root::new(host, RegionOptions::new().name("root"));
         let handle = root.spawn_with(TaskOptions::new().name("main"), body);

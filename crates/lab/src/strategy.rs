@@ -41,6 +41,12 @@ pub trait Strategy: Send {
         false
     }
 
+    /// Of how many of the run's first polls the strategy knows what they touch: of these
+    /// [`stepped`](Strategy::stepped) need not tell the truth. Asked once for each run.
+    fn knows(&self) -> u64 {
+        0
+    }
+
     /// The poll that was chosen last is over, and this is what it touched.
     fn stepped(&mut self, footprint: Footprint) {
         let _ = footprint;
@@ -206,6 +212,10 @@ impl<S: Strategy> Strategy for Prefix<S> {
         self.then.watches()
     }
 
+    fn knows(&self) -> u64 {
+        self.then.knows()
+    }
+
     fn stepped(&mut self, footprint: Footprint) {
         self.then.stepped(footprint);
     }
@@ -230,6 +240,10 @@ impl Strategy for Box<dyn Strategy> {
 
     fn watches(&self) -> bool {
         (**self).watches()
+    }
+
+    fn knows(&self) -> u64 {
+        (**self).knows()
     }
 
     fn stepped(&mut self, footprint: Footprint) {

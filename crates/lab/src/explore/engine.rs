@@ -63,12 +63,19 @@ impl Engine {
     }
 
     pub(super) fn begin(&mut self) {
-        self.history.clear();
+        // What comes before the branch is as it was.
+        let known = self.nodes.len().saturating_sub(1);
+        self.history.truncate(known);
         self.blocked_tasks.clear();
         self.chosen = None;
         self.depth = 0;
         self.is_over = false;
         self.is_blocked = false;
+    }
+
+    /// Polls that are as they were in the run before.
+    pub(super) fn knows(&self) -> u64 {
+        self.history.polls.len() as u64
     }
 
     /// Whether the run was given up because only what had been run already could follow.
@@ -197,6 +204,10 @@ impl Engine {
             return;
         }
         let Some(task) = self.chosen.take() else { return };
+        if self.depth < self.history.polls.len() {
+            self.depth += 1;
+            return;
+        }
         self.nodes[self.depth].label = self.history.push(task, footprint);
         self.depth += 1;
     }

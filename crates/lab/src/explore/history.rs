@@ -14,6 +14,8 @@ pub(crate) struct History {
     /// For each poll its event.
     events_of_polls: Vec<usize>,
     events: Vec<Event>,
+    /// Polls of which races were looked for in a run before.
+    known: usize,
 }
 
 /// A step: a poll, or something that happened by itself.
@@ -77,10 +79,21 @@ impl History {
         pairs
     }
 
-    pub(super) fn clear(&mut self) {
-        self.polls.clear();
-        self.events_of_polls.clear();
-        self.events.clear();
+    /// Forgets all but the first `polls`; races among those are not looked for again.
+    pub(super) fn truncate(&mut self, polls: usize) {
+        let polls = polls.min(self.polls.len());
+        let end = self.events_of_polls.get(polls).copied();
+        // What the host did before a poll goes with it.
+        let end = end.map(|end| {
+            self.events[..end]
+                .iter()
+                .rposition(|e| e.is_poll)
+                .map_or(0, |last| last + 1 + self.polls[polls - 1].closes.len())
+        });
+        self.events.truncate(end.unwrap_or(self.events.len()));
+        self.polls.truncate(polls);
+        self.events_of_polls.truncate(polls);
+        self.known = self.known.min(polls);
     }
 
     /// Adds the poll of `task`; answers its label.
@@ -189,7 +202,7 @@ impl History {
     /// The races of the run, at whose end `blocked` waited for mutexes.
     pub(super) fn races(&mut self, blocked: &[Blocked], mut each: impl FnMut(Race)) {
         self.order();
-        for second in 0..self.polls.len() {
+        for second in self.known..self.polls.len() {
             let at = self.events_of_polls[second];
             let event = &self.events[at];
             let previous = event.direct.iter().rfind(|e| self.events[**e].actor == event.actor);
@@ -244,6 +257,7 @@ impl History {
                 each(Race { first: self.events[first].poll, second: None, sequence });
             }
         }
+        self.known = self.polls.len();
     }
 
     /// The events before `end` that took the mutex, or received.

@@ -5,7 +5,7 @@
 //! was never given.
 
 use super::tree::Tree;
-use super::{Findings, Invariant, Oracle};
+use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{Event, TaskId};
 
 #[derive(Debug, Default)]
@@ -15,6 +15,12 @@ pub(super) struct Authority {
 
 impl Oracle for Authority {
     const INVARIANT: Invariant = Invariant::Authority;
+    const WANTS: u32 = kinds::BRANCHES
+        | kinds::RESERVED
+        | kinds::POLL_BEGIN
+        | kinds::POLL_END
+        | kinds::USER
+        | kinds::PARKED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         let (task, what) = match *event {

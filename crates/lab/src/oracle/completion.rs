@@ -1,7 +1,7 @@
 //! I5: a cancelled task ends within its cleanup budget, or is dropped where that is over.
 
 use super::tree::Tree;
-use super::{Ending, Findings, Invariant, Oracle};
+use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::{DetHashMap, Event, TaskId};
 
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(super) struct Completion {
 
 impl Oracle for Completion {
     const INVARIANT: Invariant = Invariant::Completion;
+    const WANTS: u32 = kinds::POLL_BEGIN | kinds::CANCEL | kinds::COMPLETED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

@@ -1,7 +1,7 @@
 //! Time: it never goes back, and no timer fires before its time.
 
 use super::tree::Tree;
-use super::{Findings, Invariant, Oracle};
+use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{Event, Time};
 
 #[derive(Debug, Default)]
@@ -36,6 +36,7 @@ impl Deadlines {
 
 impl Oracle for Deadlines {
     const INVARIANT: Invariant = Invariant::Deadlines;
+    const WANTS: u32 = kinds::POLL_BEGIN;
 
     fn observe(&mut self, event: &Event<'_>, _tree: &Tree, findings: &mut Findings) {
         if let Event::PollBegin { at, .. } = *event {

@@ -24,12 +24,14 @@ pub(crate) struct Framing {
 
 impl Oracle for Delivery {
     const INVARIANT: Invariant = Invariant::Delivery;
+    const WANTS: u32 = 0;
 
     fn observe(&mut self, _: &Event<'_>, _: &Tree, _: &mut Findings) {}
 }
 
 impl Oracle for Effects {
     const INVARIANT: Invariant = Invariant::Effects;
+    const WANTS: u32 = 0;
 
     fn observe(&mut self, _: &Event<'_>, _: &Tree, _: &mut Findings) {}
 
@@ -40,6 +42,7 @@ impl Oracle for Effects {
 
 impl Oracle for Framing {
     const INVARIANT: Invariant = Invariant::Framing;
+    const WANTS: u32 = 0;
 
     fn observe(&mut self, _: &Event<'_>, _: &Tree, _: &mut Findings) {}
 

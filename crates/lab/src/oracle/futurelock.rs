@@ -6,7 +6,7 @@
 
 use super::tree::{Tree, site_text};
 use super::waits::Knot;
-use super::{Ending, Findings, Invariant, Oracle};
+use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::{DetHashSet, Event, TaskId};
 
 #[derive(Debug)]
@@ -54,6 +54,7 @@ impl Futurelock {
 
 impl Oracle for Futurelock {
     const INVARIANT: Invariant = Invariant::Futurelock;
+    const WANTS: u32 = kinds::POLL_BEGIN;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         if let Event::PollBegin { .. } = event {

@@ -1,7 +1,7 @@
 //! Starvation: how many come after a waiter and are served before it.
 
 use super::tree::Tree;
-use super::{Findings, Invariant, Oracle};
+use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{DetHashMap, Event, ObjectId, TaskId};
 
 #[derive(Debug)]
@@ -30,6 +30,8 @@ impl Default for Overtaking {
 
 impl Oracle for Overtaking {
     const INVARIANT: Invariant = Invariant::Overtaking;
+    const WANTS: u32 =
+        kinds::RESERVED | kinds::POLL_BEGIN | kinds::COMPLETED | kinds::PARKED | kinds::WAIT_ENDED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

@@ -1,7 +1,7 @@
 //! I2: a closed region has no live descendant.
 
 use super::tree::Tree;
-use super::{Ending, Findings, Invariant, Oracle};
+use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::Event;
 
 #[derive(Debug, Default)]
@@ -9,6 +9,7 @@ pub(super) struct Quiescence;
 
 impl Oracle for Quiescence {
     const INVARIANT: Invariant = Invariant::Quiescence;
+    const WANTS: u32 = kinds::REGION_CLOSED | kinds::REGION_OPENED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

@@ -7,7 +7,7 @@
 //! wait any more.
 
 use super::tree::{Tree, site_text};
-use super::{Ending, Findings, Invariant, Oracle};
+use super::{Ending, Findings, Invariant, Oracle, kinds};
 use crate::strategy::Blocked;
 use asupersync_core::{DetHashMap, DetHashSet, Event, ObjectId, RegionSnapshot, TaskId};
 
@@ -181,6 +181,7 @@ macro_rules! at_standstill {
     ($oracle:ident, $invariant:ident, $knot:ident) => {
         impl Oracle for $oracle {
             const INVARIANT: Invariant = Invariant::$invariant;
+            const WANTS: u32 = kinds::PARKED;
 
             fn observe(&mut self, event: &Event<'_>, _tree: &Tree, findings: &mut Findings) {
                 if let Event::WaitParked { .. } = event {
