@@ -83,6 +83,7 @@
 //!
 //! # Features
 //! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`.
+//! - `dns`: a resolver of our own, as `dns`, to be used instead of the system's.
 //! - `tls`: TLS over any stream, as `tls`; `tls-native-roots` and `tls-webpki-roots` add the machine's
 //!   and Mozilla's certificate authorities, `tls-self-signed` certificates for development.
 //!
@@ -97,6 +98,8 @@ pub use asupersync_macros::{main, test};
 
 pub use asupersync_channel as channel;
 pub use asupersync_combinator as combinator;
+#[cfg(feature = "dns")]
+pub use asupersync_dns as dns;
 pub use asupersync_io as io;
 pub use asupersync_lab as lab;
 pub use asupersync_net as net;
