@@ -110,16 +110,13 @@ fn our_zone() -> Arc<Says> {
     ])
 }
 
-fn run<T: Send + 'static>(
+fn run<T: Clone + Send + 'static>(
     config: LabConfig,
     body: impl for<'a> AsyncFnOnce(&'a Cx) -> Result<T, Error>
     + for<'a> asupersync_core::TaskBody<'a, asupersync_core::cap::All, T, Error>
     + Send
     + 'static,
-) -> (T, LabReport<T, Error>)
-where
-    T: Clone,
-{
+) -> (T, LabReport<T, Error>) {
     let report = LabRuntime::new(config).run(body);
     assert!(report.is_ok(), "{report}");
     let Outcome::Ok(value) = &report.outcome else { unreachable!("the report is ok") };

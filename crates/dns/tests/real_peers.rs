@@ -1,5 +1,7 @@
 //! Against dnsmasq, beside dig, over the loopback. A program that is not installed is skipped, and said so.
 
+#![expect(clippy::disallowed_methods, reason = "a free port is found outside of any runtime")]
+
 use asupersync_core::{Cx, Error, Outcome};
 use asupersync_dns::{
     AddressFamily, Config, DnsError, DnsErrorKind, RecordData, RecordType, Resolver,
