@@ -220,9 +220,14 @@ impl UdpSocket {
         cx: &'a TaskCx,
         buf: &'a mut [u8],
     ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
-        let poll = |context: &mut Context<'_>| self.poll_recv(context, buf, false);
+        let poll = |context: &mut Context<'_>| match &self.backend {
+            Backend::Real(socket) => {
+                socket.poll_io(Direction::Read, context, |socket| socket.recv(buf))
+            }
+            Backend::Virtual(socket) => socket.poll_recv(context, buf, false).map_ok(|(n, _)| n),
+        };
         let wait = cx.wait_at("UdpSocket::recv", Location::caller(), poll);
-        async move { Ok(wait.await??.0) }
+        async move { wait.await? }
     }
 
     /// As [`recv`](Self::recv), with the sender's address.

@@ -14,8 +14,8 @@
 //! file and no descriptor, and closes only when that is so. What blocks a thread runs on the blocking
 //! pool, as a child of the region.
 //!
-//! Like sockets, all this belongs to the host: the production runtime has the machine's, the lab what a
-//! test gives it: [`fs::VirtualFiles`], and the signals that it raises on its [`VirtualSignals`].
+//! Like sockets, all this belongs to the host: the production runtime has the machine's, the lab
+//! [`fs::VirtualFiles`], and the signals that a test raises on its [`VirtualSignals`].
 //!
 //! This crate does not know what a program does about a signal, or what bytes mean.
 //!
@@ -47,8 +47,7 @@
 //!   its last `Signals` is dropped.
 //! * Signals are not counted: one that arrives twice before it is taken is received once, as the
 //!   system itself has it.
-//! * The lab runs no processes and has no standard streams; its files are there only if a test gives it
-//!   [`fs::VirtualFiles`], its pipes with those or with [`VirtualSignals`].
+//! * The lab runs no processes and has no standard streams.
 //! * A process that ends by itself may leave others behind that it started; they are killed only when it
 //!   is stopped.
 

@@ -48,26 +48,15 @@ const CAPACITY: usize = 64 * 1024;
 /// A pipe of the system's; in the lab, one in memory.
 ///
 /// # Errors
-/// ASY-0004 inside when the host watches no descriptors, or the system's.
-#[track_caller]
+/// The system's: too many descriptors.
 pub fn pipe<C: HasIo>(cx: &Cx<C>) -> io::Result<(PipeReader, PipeWriter)> {
-    let reactor = match reactor(cx, "make a pipe", Location::caller()) {
-        Ok(reactor) => reactor,
-        Err(_) if is_lab(cx) => {
-            let (reader, writer) = asupersync_io::pipe(CAPACITY);
-            let reader = PipeReader { backend: Reader::Virtual(reader) };
-            return Ok((reader, PipeWriter { backend: Writer::Virtual(writer) }));
-        }
-        Err(error) => return Err(error),
+    let Some(reactor) = cx.service::<Reactor>() else {
+        let (reader, writer) = asupersync_io::pipe(CAPACITY);
+        let reader = PipeReader { backend: Reader::Virtual(reader) };
+        return Ok((reader, PipeWriter { backend: Writer::Virtual(writer) }));
     };
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     Ok((PipeReader::watch(&reactor, reader)?, PipeWriter::watch(&reactor, writer)?))
-}
-
-/// Whether the host has drivers in memory: pipes need none of their own there.
-fn is_lab<C: HasIo>(cx: &Cx<C>) -> bool {
-    cx.service::<crate::fs::VirtualFiles>().is_some()
-        || cx.service::<crate::VirtualSignals>().is_some()
 }
 
 impl PipeReader {

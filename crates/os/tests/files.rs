@@ -9,12 +9,7 @@ use asupersync_os::fs::{
 use asupersync_runtime::RuntimeBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
-
-fn lab() -> LabConfig {
-    LabConfig::default().service_with(|_| Arc::new(VirtualFiles::new()))
-}
 
 fn on_the_machine<F>(body: F)
 where
@@ -113,23 +108,18 @@ fn files_behave_alike_on_the_machine_and_in_the_lab() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
     on_the_machine(async move |cx: &Cx| everyday(cx, path).await);
-    let report = LabRuntime::new(lab()).run(async |cx: &Cx| everyday(cx, "/tmp".into()).await);
+    let report = LabRuntime::new(LabConfig::default())
+        .run(async |cx: &Cx| everyday(cx, "/tmp".into()).await);
     assert!(report.is_ok(), "{report}");
-}
-
-async fn in_the_lab(cx: &Cx) -> Result<(), Error> {
-    everyday(cx, "/tmp".into()).await
 }
 
 #[test]
 fn cancelled_at_any_step_a_program_leaves_no_temporary_file() {
-    let files = VirtualFiles::new();
-    let steps = LabRuntime::new(lab()).run(in_the_lab).steps;
-    // One step a call would be cancelled between calls only; a yield before each makes it many.
-    assert!(steps > 0);
-    let summary = LabTest::new("files::replaces").config(lab()).inject_cancel(true).run(replaces);
-    assert!(summary.runs > 5, "{summary:?}");
-    drop(files);
+    let summary = LabTest::new("files::replaces")
+        .config(LabConfig::default())
+        .inject_cancel(true)
+        .run(replaces);
+    assert!(summary.runs > 20, "{summary:?}");
 }
 
 /// Replaces a file again and again while another task looks at it.
@@ -196,7 +186,7 @@ fn a_crash_at_any_moment_leaves_the_old_content_or_the_new() {
     let (mut old, mut new) = (0, 0);
     for seed in 0..40 {
         for crash in 0..8 {
-            let lab = LabRuntime::new(lab().seed(seed));
+            let lab = LabRuntime::new(LabConfig::default().seed(seed));
             let report = lab.run(async move |cx: &Cx| crashed(cx, crash).await);
             assert!(report.is_sound(), "{report}");
             match report.outcome {
@@ -217,7 +207,7 @@ fn a_crash_at_any_moment_leaves_the_old_content_or_the_new() {
 
 #[test]
 fn a_full_disk_cuts_a_write_short_and_keeps_the_old_file() {
-    let report = LabRuntime::new(lab()).run(async |cx: &Cx| {
+    let report = LabRuntime::new(LabConfig::default()).run(async |cx: &Cx| {
         let files = cx.service::<VirtualFiles>().unwrap();
         fs::replace(cx, "/tmp/state", "old").await?;
         files.set_capacity(8);
@@ -228,16 +218,6 @@ fn a_full_disk_cuts_a_write_short_and_keeps_the_old_file() {
         let mut file = File::create(cx, "/tmp/log").await?;
         assert_eq!(file.write(cx, b"0123456789").await?, 5);
         assert!(file.write(cx, b"5").await.is_err());
-        Ok::<_, Error>(())
-    });
-    assert!(report.is_ok(), "{report}");
-}
-
-#[test]
-fn a_host_without_files_says_so() {
-    let report = LabRuntime::new(LabConfig::default()).run(async |cx: &Cx| {
-        let error = File::open(cx, "/etc/passwd").await.unwrap_err();
-        assert!(error.to_string().starts_with("ASY-0004"), "{error}");
         Ok::<_, Error>(())
     });
     assert!(report.is_ok(), "{report}");

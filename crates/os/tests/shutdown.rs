@@ -11,10 +11,6 @@ use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(10);
 
-fn lab() -> LabConfig {
-    LabConfig::default().service_with(|_| Arc::new(VirtualSignals::new()))
-}
-
 /// A service that does pieces of work which take `piece` each, until it shall end.
 async fn service(cx: &Cx, drain: Drain, piece: Duration) -> Result<u32, Error> {
     let mut done = 0;
@@ -27,7 +23,7 @@ async fn service(cx: &Cx, drain: Drain, piece: Duration) -> Result<u32, Error> {
 
 /// Runs the service, raising signals at these seconds.
 fn run(piece: u64, signals: &'static [u64]) -> (Ended<Result<u32, Error>>, Time) {
-    let report = LabRuntime::new(lab()).run(async move |cx: &Cx| {
+    let report = LabRuntime::new(LabConfig::default()).run(async move |cx: &Cx| {
         let raised = cx.service::<VirtualSignals>().unwrap();
         let shutdown = Shutdown::on_signals(cx, GRACE)?;
         let _ = cx.spawn(async move |cx: &Cx| {
@@ -73,7 +69,7 @@ fn a_second_signal_does_not_wait_for_the_grace() {
 
 #[test]
 fn a_program_that_ends_by_itself_has_met_no_signal() {
-    let report = LabRuntime::new(lab()).run(async |cx: &Cx| {
+    let report = LabRuntime::new(LabConfig::default()).run(async |cx: &Cx| {
         let shutdown = Shutdown::on_signals(cx, GRACE)?.cleanup(Duration::from_secs(1));
         let ended = shutdown.run(cx, async { 7 }).await;
         assert_eq!((ended.exit_code(), ended.signal, ended.value), (0, None, Some(7)));
@@ -110,7 +106,8 @@ async fn waits_for_the_drain(cx: &Cx) -> Result<(), Error> {
 
 #[test]
 fn a_program_cancelled_at_any_step_ends_in_order() {
-    let test = LabTest::new("shutdown::waits_for_the_drain").config(lab()).seeds(0..5);
+    let test =
+        LabTest::new("shutdown::waits_for_the_drain").config(LabConfig::default()).seeds(0..5);
     let summary = test.inject_cancel(true).run(waits_for_the_drain);
     assert!(summary.runs > 15, "{summary:?}");
 }

@@ -11,7 +11,7 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::panic::Location;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::SystemTime;
@@ -229,6 +229,14 @@ impl Files {
             let what = format!("cannot do {what}: this host has no files");
             let error = Error::at(ErrorKind::ServiceMissing, what, site);
             Err(io::Error::new(io::ErrorKind::Unsupported, error))
+        }
+    }
+
+    /// The folder for temporary files: the environment is the machine's.
+    pub(super) fn temp_dir(&self) -> PathBuf {
+        match self {
+            Files::Machine => std::env::temp_dir(),
+            Files::Virtual(_) => "/tmp".into(),
         }
     }
 

@@ -83,7 +83,7 @@ impl TempFile {
     pub fn new<C: HasFiles + HasRandom>(
         cx: &Cx<C>,
     ) -> impl Future<Output = io::Result<TempFile>> + Send + '_ {
-        make_file(cx, std::env::temp_dir(), Location::caller())
+        make_file(cx, None, Location::caller())
     }
 
     /// Makes one in a folder.
@@ -98,7 +98,7 @@ impl TempFile {
         cx: &Cx<C>,
         folder: impl Into<PathBuf>,
     ) -> impl Future<Output = io::Result<TempFile>> + Send + '_ {
-        make_file(cx, folder.into(), Location::caller())
+        make_file(cx, Some(folder.into()), Location::caller())
     }
 
     /// The file, open for reading and writing.
@@ -152,7 +152,7 @@ impl TempDir {
     pub fn new<C: HasFiles + HasRandom>(
         cx: &Cx<C>,
     ) -> impl Future<Output = io::Result<TempDir>> + Send + '_ {
-        make_dir(cx, std::env::temp_dir(), Location::caller())
+        make_dir(cx, None, Location::caller())
     }
 
     /// Makes one in a folder.
@@ -167,7 +167,7 @@ impl TempDir {
         cx: &Cx<C>,
         folder: impl Into<PathBuf>,
     ) -> impl Future<Output = io::Result<TempDir>> + Send + '_ {
-        make_dir(cx, folder.into(), Location::caller())
+        make_dir(cx, Some(folder.into()), Location::caller())
     }
 
     /// Where it is.
@@ -190,10 +190,11 @@ impl TempDir {
 
 async fn make_file<C: HasFiles + HasRandom>(
     cx: &Cx<C>,
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     site: &'static Location<'static>,
 ) -> io::Result<TempFile> {
     let files = Files::of(cx, "TempFile::new", site)?;
+    let folder = folder.unwrap_or_else(|| files.temp_dir());
     let names = names(cx);
     let make = move |disk: &dyn Disk| {
         let options = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600);
@@ -208,10 +209,11 @@ async fn make_file<C: HasFiles + HasRandom>(
 
 async fn make_dir<C: HasFiles + HasRandom>(
     cx: &Cx<C>,
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     site: &'static Location<'static>,
 ) -> io::Result<TempDir> {
     let files = Files::of(cx, "TempDir::new", site)?;
+    let folder = folder.unwrap_or_else(|| files.temp_dir());
     let names = names(cx);
     let make = move |disk: &dyn Disk| {
         let (path, ()) = first_free(&folder, names, |path| disk.create_dir(path))?;
