@@ -89,6 +89,7 @@
 //! # Features
 //! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`, and
 //!   `scope!`, `spawn!`, `join!`, `try_join!`, `race!` and `select!`.
+//! - `dns`: a resolver of our own, as `dns`, to be used instead of the system's.
 //! - `tls`: TLS over any stream, as `tls`; `tls-native-roots` and `tls-webpki-roots` add the machine's
 //!   and Mozilla's certificate authorities, `tls-self-signed` certificates for development.
 //!
@@ -108,6 +109,8 @@ pub use asupersync_combinator::{join, race, try_join};
 
 pub use asupersync_channel as channel;
 pub use asupersync_combinator as combinator;
+#[cfg(feature = "dns")]
+pub use asupersync_dns as dns;
 pub use asupersync_io as io;
 pub use asupersync_lab as lab;
 pub use asupersync_net as net;

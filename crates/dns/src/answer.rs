@@ -111,3 +111,6 @@ fn negative(message: &Message, name: &Name) -> u32 {
 fn seconds(count: u32) -> Duration {
     Duration::from_secs(u64::from(count))
 }
+
+#[cfg(test)]
+mod tests;

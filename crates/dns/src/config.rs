@@ -96,7 +96,7 @@ impl Config {
         match (name, value) {
             ("ndots", Ok(value)) => self.ndots = value.min(15) as usize,
             ("timeout", Ok(value)) => {
-                self.timeout = Duration::from_secs(u64::from(value.clamp(1, 30)))
+                self.timeout = Duration::from_secs(u64::from(value.clamp(1, 30)));
             }
             ("attempts", Ok(value)) => self.attempts = value.clamp(1, 5),
             ("rotate", _) => self.rotate = true,

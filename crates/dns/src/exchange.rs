@@ -1,7 +1,7 @@
 //! One question to one server, by UDP and, where that does not do, by TCP.
 
 use crate::answer::Asked;
-use crate::message::{Message, Question};
+use crate::message::{Message, Question, ResponseCode};
 use asupersync_core::Cx;
 use asupersync_io::{AsyncReadExt, AsyncWriteExt};
 use asupersync_net::{ResolveCaps, TcpStream, UdpSocket};
@@ -13,6 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const MOST_STRAYS: u32 = 64;
 /// Tries to bind a port of our own choice before the system chooses.
 const PORT_TRIES: u32 = 8;
+/// The longest packet without EDNS (RFC 1035 section 4.2.1), in octets.
+const PLAIN: u16 = 512;
 /// The lowest port that is taken: those below belong to services.
 const LOWEST_PORT: u16 = 1024;
 
@@ -23,10 +25,24 @@ pub(crate) async fn ask(
     question: &Question,
     packet: u16,
 ) -> io::Result<Message> {
-    if let Some(message) = ask_udp(cx, server, question, packet).await? {
-        return Ok(message);
+    let answer = ask_by(cx, server, question, Some(packet)).await?;
+    // A server from before EDNS may stumble over it (RFC 6891 section 7).
+    if answer.code == ResponseCode::FORMAT.0 && answer.edns.is_none() {
+        return ask_by(cx, server, question, None).await;
     }
-    ask_tcp(cx, server, question, packet).await
+    Ok(answer)
+}
+
+async fn ask_by(
+    cx: &Cx<ResolveCaps>,
+    server: SocketAddr,
+    question: &Question,
+    edns: Option<u16>,
+) -> io::Result<Message> {
+    match ask_udp(cx, server, question, edns).await? {
+        Some(message) => Ok(message),
+        None => ask_tcp(cx, server, question, edns).await,
+    }
 }
 
 fn asked(cx: &Cx<ResolveCaps>, server: SocketAddr, question: &Question) -> Asked {
@@ -38,13 +54,13 @@ async fn ask_udp(
     cx: &Cx<ResolveCaps>,
     server: SocketAddr,
     question: &Question,
-    packet: u16,
+    edns: Option<u16>,
 ) -> io::Result<Option<Message>> {
     let socket = bind(cx, server).await?;
     let asked = asked(cx, server, question);
-    let query = Message::question(asked.id, asked.question.clone(), Some(packet)).encode();
+    let query = Message::question(asked.id, asked.question.clone(), edns).encode();
     socket.send_to(cx, &query, server).await?;
-    let mut buffer = vec![0; usize::from(packet.max(512))];
+    let mut buffer = vec![0; usize::from(edns.unwrap_or(0).max(PLAIN))];
     for _ in 0..MOST_STRAYS {
         let (length, from) = match socket.recv_from(cx, &mut buffer).await {
             // The port is closed: only a hint, which anybody may send. The next server's turn comes
@@ -63,10 +79,10 @@ async fn ask_tcp(
     cx: &Cx<ResolveCaps>,
     server: SocketAddr,
     question: &Question,
-    packet: u16,
+    edns: Option<u16>,
 ) -> io::Result<Message> {
     let asked = asked(cx, server, question);
-    let query = Message::question(asked.id, asked.question.clone(), Some(packet)).encode();
+    let query = Message::question(asked.id, asked.question.clone(), edns).encode();
     let mut stream = TcpStream::connect(cx, server).await?;
     // A question is far shorter than 65,536 octets: one name.
     let length = (query.len() as u16).to_be_bytes();

@@ -118,8 +118,8 @@ impl Message {
                 message.questions.push(question);
             }
         }
-        for section in 1..4 {
-            for _ in 0..counts[section] {
+        for (section, count) in counts.into_iter().enumerate().skip(1) {
+            for _ in 0..count {
                 message.read_record(section, &mut reader)?;
             }
         }

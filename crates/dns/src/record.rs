@@ -181,7 +181,7 @@ impl RecordData {
             RecordData::A(address) => out.extend(address.octets()),
             RecordData::Aaaa(address) => out.extend(address.octets()),
             RecordData::Cname(name) | RecordData::Ns(name) | RecordData::Ptr(name) => {
-                name.write(out)
+                name.write(out);
             }
             RecordData::Mx { preference, exchange } => {
                 out.extend(preference.to_be_bytes());

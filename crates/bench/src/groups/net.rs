@@ -11,7 +11,7 @@ use super::sched::{Hosts, Pair, each, sides, size};
 use crate::runner::{Better, Runner};
 
 const MESSAGE: usize = 64;
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 /// Runs the group.
 pub fn run(runner: &mut Runner) {
@@ -35,12 +35,12 @@ pub fn run(runner: &mut Runner) {
 
 type Echo = (&'static str, fn(&Pair, usize) -> f64, fn(&Pair, usize) -> f64);
 
-fn mebibytes(start: Instant, pieces: usize) -> f64 {
+pub(super) fn mebibytes(start: Instant, pieces: usize) -> f64 {
     (pieces * PIECE) as f64 / start.elapsed().as_secs_f64() / f64::from(1 << 20)
 }
 
 /// Both ends of a connection on the loopback.
-async fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
+pub(super) async fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
     let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
     let near = TcpStream::connect(cx, listener.local_addr()?).await?;
     let (far, _) = listener.accept(cx).await?;
@@ -49,7 +49,8 @@ async fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
     Ok((near, far))
 }
 
-async fn tokio_tcp_pair() -> std::io::Result<(tokio::net::TcpStream, tokio::net::TcpStream)> {
+pub(super) async fn tokio_tcp_pair()
+-> std::io::Result<(tokio::net::TcpStream, tokio::net::TcpStream)> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let near = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
     let (far, _) = listener.accept().await?;
@@ -59,7 +60,7 @@ async fn tokio_tcp_pair() -> std::io::Result<(tokio::net::TcpStream, tokio::net:
 }
 
 /// Round trips over a stream, answered by a task of its own: nanoseconds each.
-async fn echo<S>(cx: &Cx, mut near: S, mut far: S, trips: usize) -> Result<f64, Error>
+pub(super) async fn echo<S>(cx: &Cx, mut near: S, mut far: S, trips: usize) -> Result<f64, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -79,7 +80,7 @@ where
     Ok(each(start, trips))
 }
 
-async fn tokio_echo<S>(mut near: S, mut far: S, trips: usize) -> std::io::Result<f64>
+pub(super) async fn tokio_echo<S>(mut near: S, mut far: S, trips: usize) -> std::io::Result<f64>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
