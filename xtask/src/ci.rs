@@ -2,7 +2,7 @@
 
 use crate::step::Step;
 use crate::{
-    bench, conformance, deny, determinism, docs, examples, features, fuzz, layers, loom, msrv,
+    bench, conformance, deny, determinism, docs, examples, features, fuzz, lab, layers, loom, msrv,
     mutants, test, tidy,
 };
 
@@ -21,6 +21,7 @@ pub(crate) static STEPS: &[&Step] = &[
     &docs::RUSTDOC,
     &test::UNIT,
     &conformance::STEP,
+    &lab::STEP,
     &test::DOCTEST,
     &determinism::STEP,
     &examples::STEP,
