@@ -2,11 +2,18 @@
 
 use crate::runner::Runner;
 
+pub mod channel;
 pub mod raptorq;
 pub mod sched;
+pub mod sync;
 
 /// A group's name and what runs it.
 pub type Group = (&'static str, fn(&mut Runner));
 
 /// Every group.
-pub const ALL: &[Group] = &[("raptorq", raptorq::run), ("sched", sched::run)];
+pub const ALL: &[Group] = &[
+    ("channel", channel::run),
+    ("raptorq", raptorq::run),
+    ("sched", sched::run),
+    ("sync", sync::run),
+];
