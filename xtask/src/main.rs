@@ -21,6 +21,7 @@ mod docs;
 mod examples;
 mod features;
 mod fuzz;
+mod lab;
 mod layers;
 mod loom;
 mod model;

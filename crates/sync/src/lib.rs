@@ -62,7 +62,7 @@ pub use histogram::Histogram;
 pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard};
 pub use notify::Notify;
 pub use once::OnceLock;
-pub use pool::{Manager, Pool, PoolError, PoolOptions, Pooled};
+pub use pool::{Maker, Pool, PoolError, PoolOptions, Pooled};
 pub use rwlock::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
     RwLock, RwLockReadGuard, RwLockWriteGuard,

@@ -143,6 +143,13 @@ impl<T> Mutex<T> {
         Some(OwnedMutexGuard::new(Arc::clone(self), claim, cx.obligation(&GUARD)))
     }
 
+    /// How many tasks wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.object.read();
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn claim_owned(self: &Arc<Self>) -> Option<OwnedMut<Mutex<T>, T>>
     where
         T: 'static,

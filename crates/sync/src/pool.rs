@@ -21,7 +21,7 @@ use std::pin::pin;
 static OBJECT: ObligationKind = ObligationKind::abort_on_drop("Pool::Object");
 
 /// Makes a pool's objects, and says which are still fit for use.
-pub trait Manager: Send + Sync {
+pub trait Maker: Send + Sync {
     /// What the pool holds.
     type Object: Send;
     /// Why an object could not be made.
@@ -60,19 +60,19 @@ pub trait Manager: Send + Sync {
 /// Every operation can be cancelled or dropped at any moment: a place in line is given up, what had
 /// been handed over goes to the next, and an object in the midst of its making or check is dropped.
 /// Nothing tells whether a task that is cancelled leaves its object in mid-sentence: that is for
-/// [`Manager::check`] to find out, or for [`Pooled::discard`] to prevent.
+/// [`Maker::check`] to find out, or for [`Pooled::discard`] to prevent.
 ///
 /// # Poisoning
 /// An object whose user panics is dropped, not given back: nobody can say what state it is in.
 ///
 /// ```
 /// use asupersync_core::{Cx, Error};
-/// use asupersync_sync::{Manager, Pool, PoolOptions};
+/// use asupersync_sync::{Maker, Pool, PoolOptions};
 /// use std::time::Duration;
 ///
 /// struct Buffers;
 ///
-/// impl Manager for Buffers {
+/// impl Maker for Buffers {
 ///     type Object = Vec<u8>;
 ///     type Error = Error;
 ///
@@ -91,8 +91,8 @@ pub trait Manager: Send + Sync {
 ///     Ok(())
 /// }
 /// ```
-pub struct Pool<M: Manager> {
-    manager: M,
+pub struct Pool<M: Maker> {
+    maker: M,
     options: PoolOptions,
     slots: Slots,
     idle: Mutex<Vec<Idle<M::Object>>>,
@@ -105,19 +105,19 @@ struct Idle<T> {
     since: Time,
 }
 
-impl<M: Manager> Pool<M> {
+impl<M: Maker> Pool<M> {
     /// A pool without objects; they are made when they are asked for.
     #[must_use]
-    pub fn new(manager: M, options: PoolOptions) -> Pool<M> {
+    pub fn new(maker: M, options: PoolOptions) -> Pool<M> {
         let slots = Slots::new("Pool", options.max_size);
-        Pool { manager, options, slots, idle: Mutex::new(Vec::new()) }
+        Pool { maker, options, slots, idle: Mutex::new(Vec::new()) }
     }
 
     /// Waits for an object: the one used last if it is fit, or else a new one.
     ///
     /// # Cancel safety
     /// Nothing is lost: see [`Pool`]. A cancel request is answered within one poll while waiting in line;
-    /// while an object is checked or made, by the manager.
+    /// while an object is checked or made, by the maker.
     ///
     /// # Errors
     /// [`PoolError`].
@@ -168,12 +168,12 @@ impl<M: Manager> Pool<M> {
             if self.is_expired(&idle, cx.now()) {
                 continue;
             }
-            if self.manager.check(cx, &mut idle.object).await {
+            if self.maker.check(cx, &mut idle.object).await {
                 return Ok(Pooled::new(self, cx, place, idle.object, idle.made, site));
             }
             cx.checkpoint()?;
         }
-        let object = self.manager.create(cx).await.map_err(PoolError::Create)?;
+        let object = self.maker.create(cx).await.map_err(PoolError::Create)?;
         Ok(Pooled::new(self, cx, place, object, cx.now(), site))
     }
 
@@ -249,8 +249,8 @@ impl<M: Manager> Pool<M> {
 
     /// What makes its objects.
     #[must_use]
-    pub fn manager(&self) -> &M {
-        &self.manager
+    pub fn maker(&self) -> &M {
+        &self.maker
     }
 
     fn take_idle(&self) -> Option<Idle<M::Object>> {
@@ -278,7 +278,7 @@ impl<M: Manager> Pool<M> {
     }
 }
 
-impl<M: Manager> fmt::Debug for Pool<M> {
+impl<M: Maker> fmt::Debug for Pool<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("idle", &self.idle())

@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use asupersync_core::{Cancelled, Cx, Error};
-use asupersync_sync::{Manager, Pool, PoolError, PoolOptions, Pooled};
+use asupersync_sync::{Maker, Pool, PoolError, PoolOptions, Pooled};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl From<NoNumber> for Error {
     }
 }
 
-impl Manager for Numbers {
+impl Maker for Numbers {
     type Object = Number;
     type Error = NoNumber;
 
@@ -95,7 +95,7 @@ fn the_object_used_last_is_used_first_and_never_more_exist_than_allowed() {
         })
         .await
         .into_result()?;
-        assert_eq!(pool.manager().most.load(Ordering::SeqCst), 2);
+        assert_eq!(pool.maker().most.load(Ordering::SeqCst), 2);
         assert_eq!((pool.idle(), pool.in_use(), pool.waiting()), (2, 0, 0));
         let (first, second) = (pool.acquire(cx).await?, pool.acquire(cx).await?);
         let number = second.0;
@@ -122,12 +122,12 @@ fn what_is_old_idle_for_long_or_unfit_is_dropped_and_another_made() {
             assert_eq!(number(17 * MS).await?, 1);
         }
         assert_eq!(number(17 * MS).await?, 2, "too old");
-        pool.manager().unfit.store(true, Ordering::SeqCst);
+        pool.maker().unfit.store(true, Ordering::SeqCst);
         assert_eq!(number(MS).await?, 3, "unfit");
         assert_eq!(pool.reap(cx), 0);
         cx.sleep(20 * MS).await?;
         assert_eq!((pool.reap(cx), pool.idle()), (1, 0));
-        assert_eq!(pool.manager().alive.load(Ordering::SeqCst), 0);
+        assert_eq!(pool.maker().alive.load(Ordering::SeqCst), 0);
         Ok::<_, Error>(())
     });
 }
@@ -155,9 +155,9 @@ fn a_time_limit_covers_the_line_and_the_making() {
 fn a_maker_that_fails_says_so_and_its_place_goes_to_the_next() {
     asupersync_lab::check(0..20, async |cx: &Cx| {
         let pool = pool(PoolOptions::new(1));
-        pool.manager().down.store(true, Ordering::SeqCst);
+        pool.maker().down.store(true, Ordering::SeqCst);
         assert_eq!(pool.acquire(cx).await.unwrap_err(), PoolError::Create(NoNumber::Down));
-        pool.manager().down.store(false, Ordering::SeqCst);
+        pool.maker().down.store(false, Ordering::SeqCst);
         assert!(pool.try_acquire(cx).is_none(), "there is none, and making one would wait");
         let object = pool.acquire(cx).await?;
         let object = Pooled::take(object);
@@ -191,7 +191,7 @@ fn cancelled_anywhere_it_loses_no_place_and_keeps_no_object() {
             })
             .await;
         assert_eq!((pool.in_use(), pool.waiting()), (0, 0));
-        assert_eq!(pool.manager().alive.load(Ordering::SeqCst), pool.idle());
+        assert_eq!(pool.maker().alive.load(Ordering::SeqCst), pool.idle());
         outcome.into_result()?;
         Ok::<_, Error>(())
     });
@@ -208,7 +208,7 @@ fn an_object_whose_user_panics_is_not_used_again() {
         }));
         assert!(panicked.is_err());
         assert_eq!((pool.idle(), pool.in_use()), (0, 0));
-        assert_eq!(pool.manager().alive.load(Ordering::SeqCst), 0);
+        assert_eq!(pool.maker().alive.load(Ordering::SeqCst), 0);
         Ok::<_, Error>(())
     });
 }
@@ -226,7 +226,7 @@ fn a_closed_pool_sends_its_line_home_and_takes_nothing_back() {
         pool.close();
         assert_eq!(waiter.join(cx).await?.ok(), Some(true));
         drop(out);
-        assert_eq!((pool.idle(), pool.manager().alive.load(Ordering::SeqCst)), (0, 0));
+        assert_eq!((pool.idle(), pool.maker().alive.load(Ordering::SeqCst)), (0, 0));
         Ok::<_, Error>(())
     });
 }

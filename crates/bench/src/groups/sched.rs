@@ -22,7 +22,7 @@ mod timers;
 mod yields;
 
 const WORKERS: usize = 2;
-const TOKIO: &str = "tokio";
+pub(super) const TOKIO: &str = "tokio";
 
 /// Runs the group.
 pub fn run(runner: &mut Runner) {
@@ -113,7 +113,7 @@ pub(super) fn each(start: Instant, count: usize) -> f64 {
 }
 
 /// Millions of operations a second since `start`.
-fn millions(start: Instant, count: usize) -> f64 {
+pub(super) fn millions(start: Instant, count: usize) -> f64 {
     count as f64 / start.elapsed().as_secs_f64() / 1e6
 }
 

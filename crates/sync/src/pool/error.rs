@@ -14,7 +14,7 @@ pub enum PoolError<E> {
     Closed,
     /// The waiting scope was cancelled.
     Cancelled(Cancelled),
-    /// The manager could not make one.
+    /// The maker could not make one.
     Create(E),
 }
 

@@ -1,6 +1,6 @@
 //! An object that is out.
 
-use super::{Idle, Manager, OBJECT, Place, Pool};
+use super::{Idle, Maker, OBJECT, Place, Pool};
 use asupersync_core::{Cx, Obligation, Time};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -8,7 +8,7 @@ use std::panic::Location;
 
 /// An object of a [`Pool`]; goes back when dropped. An obligation of the abort class.
 #[must_use = "an object that is dropped at once goes back unused"]
-pub struct Pooled<'a, M: Manager> {
+pub struct Pooled<'a, M: Maker> {
     pool: &'a Pool<M>,
     cx: &'a Cx,
     made: Time,
@@ -19,7 +19,7 @@ pub struct Pooled<'a, M: Manager> {
     _place: Place<'a>,
 }
 
-impl<'a, M: Manager> Pooled<'a, M> {
+impl<'a, M: Maker> Pooled<'a, M> {
     pub(super) fn new(
         pool: &'a Pool<M>,
         cx: &'a Cx,
@@ -53,7 +53,7 @@ impl<'a, M: Manager> Pooled<'a, M> {
     }
 }
 
-impl<M: Manager> Drop for Pooled<'_, M> {
+impl<M: Maker> Drop for Pooled<'_, M> {
     fn drop(&mut self) {
         if let Some(obligation) = self.obligation.take() {
             obligation.commit();
@@ -67,7 +67,7 @@ impl<M: Manager> Drop for Pooled<'_, M> {
     }
 }
 
-impl<M: Manager> Deref for Pooled<'_, M> {
+impl<M: Maker> Deref for Pooled<'_, M> {
     type Target = M::Object;
 
     fn deref(&self) -> &M::Object {
@@ -78,7 +78,7 @@ impl<M: Manager> Deref for Pooled<'_, M> {
     }
 }
 
-impl<M: Manager> DerefMut for Pooled<'_, M> {
+impl<M: Maker> DerefMut for Pooled<'_, M> {
     fn deref_mut(&mut self) -> &mut M::Object {
         match &mut self.object {
             Some(object) => object,
@@ -87,7 +87,7 @@ impl<M: Manager> DerefMut for Pooled<'_, M> {
     }
 }
 
-impl<M: Manager> fmt::Debug for Pooled<'_, M>
+impl<M: Maker> fmt::Debug for Pooled<'_, M>
 where
     M::Object: fmt::Debug,
 {
