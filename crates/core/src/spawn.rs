@@ -61,7 +61,7 @@ where
                 };
                 region.observe(&event);
             }
-            if region.is_soft() {
+            if region.is_soft() && !mutant!(SoftNotInherited) {
                 task.header().inner.lock().scopes.base.soft = true;
             }
             task.submit();
