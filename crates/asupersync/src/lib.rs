@@ -56,7 +56,7 @@
 //! | you want | use | you give up |
 //! |---|---|---|
 //! | concurrency and parallelism | a task: [`Scope::spawn`], [`Cx::spawn`] | borrowing: it owns (or shares by `Arc`) what it uses |
-//! | concurrency and borrowing | a combinator: [`combinator::join()`], [`combinator::race()`] | parallelism: its branches take turns on one task |
+//! | concurrency and borrowing | a combinator ([`combinator::join()`], [`combinator::race()`]), or fibers, as many as one likes: [`TaskCx::fibers`] | parallelism: they take turns on one task |
 //! | parallelism and borrowing | scoped threads inside [`Cx::spawn_blocking`] | concurrency: their thread blocks until they end |
 //!
 //! A region's *body* borrows freely, as it is part of the task that opened it. Only what is spawned
@@ -126,10 +126,11 @@ pub use asupersync_tls as tls;
 pub use asupersync_core::cap;
 pub use asupersync_core::{
     Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed, Cx, DetHashMap, DetHashSet,
-    Error, ErrorKind, FailureCause, Futurelock, Group, JoinError, LeakReport, Limit, MaskGuard,
-    NotReady, ObligationId, Outcome, OutcomeError, PanicPayload, Policy, Ready, Recoverability,
-    RegionId, RegionOptions, RegionReport, RegionSnapshot, Scope, Severity, Straggler, TaskCx,
-    TaskHandle, TaskId, TaskOptions, TaskSnapshot, Time, WaitSnapshot, join_outcomes,
+    Error, ErrorKind, FailureCause, Fibers, Futurelock, Group, JoinError, LeakReport, Limit,
+    MaskGuard, NotReady, ObligationId, Outcome, OutcomeError, PanicPayload, Policy, RRef,
+    RRefError, Ready, Recoverability, RegionId, RegionOptions, RegionReport, RegionSnapshot, Scope,
+    Severity, Straggler, TaskCx, TaskHandle, TaskId, TaskOptions, TaskSnapshot, Time, WaitSnapshot,
+    join_outcomes,
 };
 pub use asupersync_lab::{LabConfig, LabRuntime};
 

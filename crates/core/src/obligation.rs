@@ -6,6 +6,18 @@
 //! is *timed*: it expires. Nothing here panics on drop. An obligation that was `mem::forget`ten is found:
 //! a duty when its region closes, an abort-class one when the root closes (until then it moves up the
 //! tree, because a forgotten permit and one that was handed to a longer-lived task look the same).
+//!
+//! | kind | class | settled by |
+//! |---|---|---|
+//! | send permit | abort on drop | `send`, `abort` (in `asupersync-channel`) |
+//! | [`Ack`] | must be resolved | `commit`, `nack` |
+//! | [`Lease`] | timed | `renew`ed until it `expire`s |
+//! | [`IoOp`] | must be resolved | `complete`, `cancel` |
+//! | one's own | any | an [`ObligationKind`] with any of the three tokens |
+
+mod kinds;
+
+pub use kinds::{Ack, IoOp};
 
 use crate::event::{Event, Resolution};
 use crate::host::TimerKey;
@@ -386,7 +398,7 @@ impl Record {
         (!self.timed).then(|| self.report(region))
     }
 
-    fn report(&self, region: &Region) -> LeakReport {
+    pub(crate) fn report(&self, region: &Region) -> LeakReport {
         LeakReport {
             kind: self.kind.name,
             task: self.task,

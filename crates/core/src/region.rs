@@ -11,6 +11,7 @@
 mod cancel;
 mod close;
 mod group;
+mod heap;
 mod limit;
 mod open;
 mod ready;
@@ -22,6 +23,7 @@ mod state;
 
 pub(crate) use cancel::cancel_all;
 pub use group::Group;
+pub use heap::{RRef, RRefError};
 pub use limit::Limit;
 pub use open::Scope;
 pub use ready::{NotReady, Ready};
@@ -46,6 +48,7 @@ use crate::task::scopes::ScopeKey;
 use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
+use std::any::Any;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering as StdOrdering};
@@ -154,6 +157,8 @@ struct Inner {
     ledger: Slab<Arc<Record>>,
     /// Ended tasks with abort-class obligations that are still open, and since when they have ended.
     holders: Vec<(TaskRef, Time)>,
+    /// Values that live as long as the region, in the order of allocation.
+    heap: Vec<Arc<dyn Any + Send + Sync>>,
     /// Ended children with an error or a panic, in order.
     failed: Vec<TaskRef>,
     /// Why a child ended as cancelled, where that counts for this region's outcome.
@@ -252,6 +257,7 @@ impl Region {
                 deferred: 0,
                 ledger: Slab::new(),
                 holders: Vec::new(),
+                heap: Vec::new(),
                 failed: Vec::new(),
                 child_cancelled: None,
                 ended: 0,
@@ -406,6 +412,13 @@ impl Region {
                 }
             }
         }
+    }
+
+    /// What is in the ledger, for a snapshot.
+    pub(crate) fn owed(&self) -> Vec<LeakReport> {
+        let records: Vec<Arc<Record>> =
+            self.inner.lock().ledger.iter().map(|(_, record)| Arc::clone(record)).collect();
+        records.iter().map(|record| record.report(self)).collect()
     }
 
     pub(crate) fn enter_ledger(&self, record: Arc<Record>) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::cancel::CancelReason;
 use crate::id::{RegionId, TaskId};
-use crate::obligation::unsettled;
+use crate::obligation::{LeakReport, unsettled};
 use crate::primitive::Ordering;
 use crate::region::{Region, RegionState};
 use crate::task::TaskRef;
@@ -20,6 +20,8 @@ pub struct RegionSnapshot {
     pub state: RegionState,
     pub cancel: Option<CancelReason>,
     pub tasks: Vec<TaskSnapshot>,
+    /// Duties and leases that are owed before the region closes.
+    pub owed: Vec<LeakReport>,
     pub regions: Vec<RegionSnapshot>,
 }
 
@@ -87,6 +89,7 @@ impl RegionSnapshot {
                 state: region.state(),
                 cancel: region.cancelled_for(),
                 tasks: tasks.iter().map(TaskSnapshot::of).collect(),
+                owed: region.owed(),
                 regions: Vec::new(),
             };
             (snapshot, regions)
@@ -127,6 +130,7 @@ impl Clone for RegionSnapshot {
                 state: snapshot.state,
                 cancel: snapshot.cancel.clone(),
                 tasks: snapshot.tasks.clone(),
+                owed: snapshot.owed.clone(),
                 regions: Vec::new(),
             };
             (copy, snapshot.regions.iter().collect())
@@ -166,6 +170,9 @@ impl fmt::Display for RegionSnapshot {
             }
             region.head(f)?;
             let last = region.tasks.len() + region.regions.len();
+            for owed in &region.owed {
+                writeln!(f, "{inner}{} owed: {owed}", if last == 0 { " " } else { "│" })?;
+            }
             for (n, task) in region.tasks.iter().enumerate() {
                 let fork = if n + 1 == last { "└─" } else { "├─" };
                 writeln!(f, "{inner}{fork} {task}")?;

@@ -63,7 +63,7 @@ where
             if own != crate::Budget::UNLIMITED {
                 limit(&task, own);
             }
-            if region.is_soft() {
+            if region.is_soft() && !mutant!(SoftNotInherited) {
                 task.header().inner.lock().scopes.base.soft = true;
             }
             task.submit();

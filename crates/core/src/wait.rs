@@ -95,7 +95,8 @@ impl Door<'_> {
             if looks_again && inner.scopes.effective(scope).is_some() {
                 return false;
             }
-            if self.label == WaitEntry::SOFT_CANCEL && inner.scopes.is_soft(scope) {
+            let soft = self.label == WaitEntry::SOFT_CANCEL && inner.scopes.is_soft(scope);
+            if soft && !mutant!(SoftLooksOnce) {
                 return false;
             }
             let listed = match self.parked {

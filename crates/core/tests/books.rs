@@ -192,3 +192,91 @@ fn a_holder_that_stands_still_while_another_waits_for_its_kind_is_a_futurelock()
     let mut context = Context::from_waker(Waker::noop());
     assert!(busy.poll_join(&mut context).is_ready());
 }
+
+static DELIVERY: ObligationKind = ObligationKind::new("queue::Delivery");
+
+#[test]
+fn an_ack_is_settled_by_commit_or_nack_and_else_leaks() {
+    let ran = run(async |cx: &Cx| {
+        let (good, bad, lost) = (cx.ack(&DELIVERY), cx.ack(&DELIVERY), cx.ack(&DELIVERY));
+        let watches = [good.watch(), bad.watch(), lost.watch()];
+        good.commit().unwrap();
+        bad.nack().unwrap();
+        drop(lost);
+        let mut ends = Vec::new();
+        for watch in watches {
+            ends.push(cx.wait("watch", |context| watch.poll_settled(context)).await?);
+        }
+        Ok::<_, Error>(ends)
+    });
+    use asupersync_core::Settlement::{Aborted, Committed, Leaked};
+    assert_eq!(ran.outcome.ok().unwrap(), [Committed, Aborted, Leaked]);
+    assert_eq!(ran.report.leaks.len(), 1);
+    assert_eq!(ran.report.leaks[0].kind, "queue::Delivery");
+}
+
+#[test]
+fn what_is_owed_is_in_the_snapshot_with_its_age_until_it_is_settled() {
+    let ran = run(async |cx: &Cx| {
+        let outcome = cx
+            .region(async |scope| {
+                let ack = cx.ack(&DELIVERY);
+                cx.sleep(Duration::from_secs(4)).await?;
+                let before = scope.snapshot();
+                ack.commit().unwrap();
+                Ok::<_, Error>((before, scope.snapshot()))
+            })
+            .await;
+        Ok::<_, Error>(outcome.into_result()?)
+    });
+    let (before, after) = ran.outcome.ok().unwrap();
+    assert_eq!(before.owed.len(), 1);
+    assert_eq!(before.owed[0].age, Duration::from_secs(4));
+    assert!(before.to_string().contains("owed: queue::Delivery of t"), "{before}");
+    assert!(after.owed.is_empty());
+}
+
+#[test]
+fn a_closure_that_outlives_its_task_is_reported_as_an_operation_left_open() {
+    use asupersync_core::{BlockingJob, BlockingPool};
+    use std::sync::{Arc, Mutex};
+    #[derive(Default)]
+    struct Slow(Mutex<Vec<BlockingJob>>);
+    impl BlockingPool for Slow {
+        fn submit(&self, job: BlockingJob) {
+            self.0.lock().unwrap().push(job);
+        }
+    }
+    let pool = Arc::new(Slow::default());
+    let machine = Machine::with_pool(pool.clone());
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let (begins, begun) = std::sync::mpsc::channel::<()>();
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let _ = root.spawn(async move |cx: &Cx| {
+        let mut work = cx.spawn_blocking(move || {
+            begins.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok::<_, Error>(())
+        });
+        Ok::<_, Error>(work.join(cx).await?.into_result()?)
+    });
+    for _ in 0..3 {
+        machine.step();
+    }
+    let job = pool.0.lock().unwrap().pop().expect("the closure was submitted");
+    let thread = std::thread::spawn(move || job.run());
+    begun.recv().unwrap();
+    root.cancel(CancelReason::user("stop").with_cleanup(Duration::from_secs(1)));
+    root.begin_close();
+    let mut context = Context::from_waker(Waker::noop());
+    let report = loop {
+        if let Poll::Ready(report) = root.poll_closed(&mut context) {
+            break report;
+        }
+        assert!(machine.step());
+    };
+    let kinds: Vec<_> = report.leaks.iter().map(|leak| leak.kind).collect();
+    assert_eq!(kinds, ["blocking::Closure"]);
+    release.send(()).unwrap();
+    thread.join().unwrap();
+}

@@ -87,7 +87,7 @@ impl Region {
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
             last = inner.may_advance();
-            dismisses = inner.dismisses_services();
+            dismisses = !mutant!(CloseDismissesNobody) && inner.dismisses_services();
         }
         self.observe(&Event::RegionClosing { region: self.id });
         if dismisses {
@@ -191,11 +191,15 @@ impl Region {
 
     /// Everything after the last child and finalizer. Answers the parent, which may be next.
     fn closed(self: &Arc<Self>) -> Option<Arc<Region>> {
-        let (ledger, holders, opener) = {
+        let (ledger, holders, mut heap, opener) = {
             let mut inner = self.inner.lock();
             let ledger = std::mem::take(&mut inner.ledger);
-            (ledger, std::mem::take(&mut inner.holders), inner.opener.take())
+            let heap = std::mem::take(&mut inner.heap);
+            (ledger, std::mem::take(&mut inner.holders), heap, inner.opener.take())
         };
+        while let Some(value) = heap.pop() {
+            crate::wake::drop_quietly(value);
+        }
         let mut leaks: Vec<LeakReport> =
             ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();
         if !holders.is_empty() {

@@ -24,6 +24,7 @@ pub struct Machine {
     pub polls: Mutex<u64>,
     pub observing: bool,
     pub without_pool: bool,
+    pub pool: Option<Arc<dyn BlockingPool>>,
 }
 
 struct Inline;
@@ -74,7 +75,7 @@ impl Host for Machine {
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
-        let pool: Arc<dyn BlockingPool> = Arc::new(Inline);
+        let pool = self.pool.clone().unwrap_or_else(|| Arc::new(Inline));
         (service == TypeId::of::<Arc<dyn BlockingPool>>() && !self.without_pool)
             .then(|| Arc::new(pool) as Arc<dyn Any + Send + Sync>)
     }
@@ -87,6 +88,10 @@ impl Machine {
 
     pub fn observed() -> Arc<Machine> {
         Arc::new(Machine { observing: true, ..Machine::default() })
+    }
+
+    pub fn with_pool(pool: Arc<dyn BlockingPool>) -> Arc<Machine> {
+        Arc::new(Machine { pool: Some(pool), ..Machine::default() })
     }
 
     /// A host that offers no driver at all.
