@@ -24,6 +24,7 @@ mod fuzz;
 mod lab;
 mod layers;
 mod loom;
+mod model;
 mod msrv;
 mod mutants;
 mod newcomer;

@@ -3,6 +3,7 @@
 use crate::runner::Runner;
 
 pub mod channel;
+pub mod net;
 pub mod raptorq;
 pub mod sched;
 pub mod sync;
@@ -13,6 +14,7 @@ pub type Group = (&'static str, fn(&mut Runner));
 /// Every group.
 pub const ALL: &[Group] = &[
     ("channel", channel::run),
+    ("net", net::run),
     ("raptorq", raptorq::run),
     ("sched", sched::run),
     ("sync", sync::run),

@@ -56,6 +56,7 @@ mod cx;
 mod det;
 mod error;
 pub mod event;
+mod futurelock;
 mod host;
 mod id;
 pub mod mutant;
@@ -84,6 +85,7 @@ pub use cx::{Cx, MaskGuard, Masked, TaskCx};
 pub use det::{DetHashMap, DetHashSet};
 pub use error::{Error, ErrorKind, Recoverability};
 pub use event::{Access, Event, Resolution};
+pub use futurelock::Futurelock;
 pub use host::{BlockingJob, BlockingPool, Host, Lane, TimerKey};
 pub use id::{ObjectId, ObligationId, RegionId, TaskId};
 pub use obligation::{
@@ -92,8 +94,8 @@ pub use obligation::{
 pub use outcome::{Outcome, OutcomeError, PanicPayload, Severity, join_outcomes};
 pub use queue::{Removed, WaitKey, WaitQueue};
 pub use region::{
-    ChildFailure, Closed, FailureCause, Policy, RegionOptions, RegionReport, RegionState, Root,
-    Scope, Straggler, UnclaimedFailure,
+    ChildFailure, Closed, FailureCause, Group, Limit, NotReady, Policy, Ready, RegionOptions,
+    RegionReport, RegionState, Root, Scope, Straggler, UnclaimedFailure,
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
 pub use step::{Object, in_step};

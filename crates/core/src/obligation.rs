@@ -9,7 +9,7 @@
 
 use crate::event::{Event, Resolution};
 use crate::host::TimerKey;
-use crate::id::{ObligationId, TaskId};
+use crate::id::{ObligationId, RegionId, TaskId};
 use crate::mutant::mutant;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use crate::region::Region;
@@ -296,19 +296,19 @@ pub struct LeakReport {
     pub kind: &'static str,
     /// The task that took it on.
     pub task: TaskId,
+    /// For an abort-class obligation that task's region, for a duty the one that closed over it.
+    pub region: RegionId,
     /// Where.
     pub site: &'static Location<'static>,
-    /// How long it was open, where that is known.
-    pub age: Option<Duration>,
+    /// How long a duty was open. For the abort class, taking on which reads no clock: how long it was
+    /// open after its task had ended.
+    pub age: Duration,
 }
 
 impl fmt::Display for LeakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}, reserved at {}", self.kind, self.task, self.site)?;
-        match self.age {
-            Some(age) => write!(f, ", {age:?} old"),
-            None => Ok(()),
-        }
+        let LeakReport { kind, task, region, site, age } = self;
+        write!(f, "{kind} of {task} in {region}, reserved at {site}, {age:?} old")
     }
 }
 
@@ -390,8 +390,9 @@ impl Record {
         LeakReport {
             kind: self.kind.name,
             task: self.task,
+            region: region.id,
             site: self.site,
-            age: Some(region.host.now().saturating_since(self.since)),
+            age: region.host.now().saturating_since(self.since),
         }
     }
 }

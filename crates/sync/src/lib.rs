@@ -9,7 +9,7 @@
 //! Guards and permits are obligations of the kernel,
 //! so that a region's report and the inspector can name who holds what, since which source line.
 //! [`Slots`](slots::Slots) is the machine beneath the semaphore; channels count their capacity with
-//! it too.
+//! it too. [`Woken`](woken::Woken) is the one beneath whatever polls many others in one task.
 //!
 //! What this crate does not know: threads, clocks, sockets, which host it runs on. It spins nowhere
 //! and blocks no thread beyond a few instructions under a lock.
@@ -54,6 +54,7 @@ mod pool;
 mod rwlock;
 mod semaphore;
 pub mod slots;
+pub mod woken;
 
 pub use barrier::Barrier;
 pub use contended::{ContendedGuard, ContendedMutex, Contention};

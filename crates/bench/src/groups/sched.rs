@@ -88,7 +88,7 @@ impl Pair {
 }
 
 /// Both sides of a workload given as two functions of the pair.
-fn sides<'a>(
+pub(super) fn sides<'a>(
     pair: &'a Pair,
     ours: impl Fn(&Pair) -> f64 + 'a,
     tokio: impl Fn(&Pair) -> f64 + 'a,
