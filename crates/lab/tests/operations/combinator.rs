@@ -3,8 +3,8 @@
 use crate::probe::{Entry, MS, operation};
 use asupersync_combinator::{
     Bulkhead, CircuitBreaker, Jitter, RateLimiter, RetryPolicy, bracket, first_ok, hedge, join,
-    join_all, map_reduce, pipeline, quorum, race, race_all, retry, retry_if, timeout, timeout_at,
-    try_join, try_join_all,
+    join_all, map_reduce, pipeline, quorum, race, race_all, race_some, retry, retry_if, timeout,
+    timeout_at, try_join, try_join_all,
 };
 use asupersync_core::{Cx, Error, TaskCx};
 use std::num::NonZeroU32;
@@ -162,6 +162,18 @@ fn one_of(list: &mut Vec<Entry>) {
         2,
         |cx, work| race(cx, (work.on(cx, 1), work.on(cx, 1), work.on(cx, 1))),
         |got| got.is_ok()
+    );
+    leaves_nothing!(
+        list,
+        "combinator::race_some::race_some",
+        "the first has nothing",
+        2,
+        |cx, work| race_some(
+            cx,
+            0,
+            (async { work.fail(cx, 1).await.ok() }, async { work.on(cx, 2).await.ok() })
+        ),
+        |got| matches!(got, Ok(Some(2)))
     );
     leaves_nothing!(
         list,
