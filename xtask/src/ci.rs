@@ -2,8 +2,8 @@
 
 use crate::step::Step;
 use crate::{
-    bench, conformance, deny, determinism, docs, examples, features, formal, fuzz, layers, loom,
-    model, msrv, mutants, test, tidy,
+    bench, conformance, deny, determinism, docs, examples, features, formal, fuzz, lab, layers,
+    loom, model, msrv, mutants, test, tidy,
 };
 
 /// The steps of `cargo xtask ci`, in order. Those that read before those that build; those that
@@ -21,6 +21,7 @@ pub(crate) static STEPS: &[&Step] = &[
     &docs::RUSTDOC,
     &test::UNIT,
     &conformance::STEP,
+    &lab::STEP,
     &test::DOCTEST,
     &determinism::STEP,
     &examples::STEP,

@@ -1,7 +1,7 @@
 //! The table of commands: every name that may follow `cargo xtask`.
 
 use crate::{
-    alone, bench, ci, conformance, deny, determinism, docs, examples, features, formal, fuzz,
+    alone, bench, ci, conformance, deny, determinism, docs, examples, features, formal, fuzz, lab,
     layers, loom, model, msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
 };
 
@@ -40,6 +40,7 @@ static COMMANDS: &[Command] = &[
     command("loom", "[--all]", loom::STEP.about, &[&loom::STEP]),
     command("model", "[--all]", model::STEP.about, &[&model::STEP]),
     command("conformance", "", conformance::STEP.about, &[&conformance::STEP]),
+    command("lab", "", lab::STEP.about, &[&lab::STEP]),
     command("determinism", "", determinism::STEP.about, &[&determinism::STEP]),
     command("mutants", "", mutants::STEP.about, &[&mutants::STEP]),
     command("formal", "[--all]", "what is proved and model-checked", formal::STEPS),

@@ -22,6 +22,7 @@ mod examples;
 mod features;
 mod formal;
 mod fuzz;
+mod lab;
 mod layers;
 mod loom;
 mod model;

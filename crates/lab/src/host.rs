@@ -1,14 +1,18 @@
 //! The machine beneath the kernel: a list of runnables, a clock that is a number, a timer
 //! wheel.
 
-use crate::oracle::Oracles;
+use crate::oracle::{Fact, Oracles};
 use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind};
+use asupersync_core::event::Resolution;
 use asupersync_core::{
-    BlockingJob, BlockingPool, Event, Host, Lane, ObjectId, Runnable, TaskId, Time, TimerKey,
+    BlockingJob, BlockingPool, Event, Host, Lane, ObjectId, Runnable, Severity, TaskId, Time,
+    TimerKey,
 };
 use asupersync_net::{VirtualNetwork, VirtualOptions};
+use asupersync_os::VirtualSignals;
+use asupersync_os::fs::VirtualFiles;
 use asupersync_time::{Key, Wheel};
-use asupersync_trace::{self as trace, Effect, Fingerprinter, StepBuilder, Writer};
+use asupersync_trace::{self as trace, Fingerprinter, Writer};
 use parking_lot::Mutex;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
@@ -78,19 +82,15 @@ impl Queue {
 }
 
 /// Which poll touched what, for a strategy that wants to know.
-#[derive(Default)]
 pub(crate) struct Watch {
-    builder: StepBuilder,
     footprint: Footprint,
+    /// Polls whose footprint is known. Of the last of them it is told again, with what follows it.
+    skips: u64,
 }
 
 impl Watch {
-    fn feed(&mut self, effects: impl Iterator<Item = Effect>) {
-        for effect in effects {
-            if let Some(step) = self.builder.feed(effect) {
-                self.footprint.steps.push(step.to_step());
-            }
-        }
+    pub(crate) fn after(skips: u64) -> Watch {
+        Watch { skips, footprint: Footprint::default() }
     }
 }
 
@@ -106,15 +106,23 @@ pub(crate) struct Record {
     pub(crate) trace: Option<Writer>,
     pub(crate) watch: Option<Watch>,
     last_object: Option<ObjectId>,
+    /// Polls begun.
+    pub(crate) polls: u64,
+    /// How many had begun when the first task failed.
+    pub(crate) failed_at: Option<u64>,
 }
 
 impl Record {
     /// Notes one of the host's own events.
     pub(crate) fn host(&mut self, event: &trace::Event) {
-        self.fingerprint.host(event);
-        if let Some(watch) = &mut self.watch {
-            watch.feed(Effect::of_event(event));
+        let Record { fingerprint, watch, polls, .. } = self;
+        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
+            Some(watch) => {
+                fingerprint.host_with(event, |step| watch.footprint.steps.push(step.to_step()));
+            }
+            None => fingerprint.host(event),
         }
+        self.oracles.host(event);
         if let Some(trace) = &mut self.trace {
             trace.host(event);
         }
@@ -230,11 +238,19 @@ impl LabHost {
     ) -> Option<ObjectId> {
         let mut record = self.record.lock();
         let object = record.last_object?;
-        if let Some(watch) = &mut record.watch {
+        let polls = record.polls;
+        if let Some(watch) = record.watch.as_mut().filter(|watch| polls >= watch.skips) {
             let (before, after) = change;
             watch.footprint.ops.push(Op { object, kind, expected, before, after });
         }
         Some(object)
+    }
+
+    /// Tells the oracles what a program says.
+    pub(crate) fn fact(&self, fact: Fact<'_>) {
+        if self.observing {
+            self.record.lock().oracles.fact(fact);
+        }
     }
 
     /// What was touched since the last time this was asked.
@@ -286,16 +302,30 @@ impl Host for LabHost {
 
     fn observe(&self, event: &Event<'_>) {
         let mut record = self.record.lock();
+        let record = &mut *record;
         record.oracles.observe(event);
-        record.fingerprint.kernel(event);
-        if let Event::Access { object, .. } = event {
-            record.last_object = Some(*object);
-        }
-        if let Some(watch) = &mut record.watch {
-            if let Event::Access { label, .. } = event {
-                watch.footprint.foreign |= !EXACT.contains(label);
+        match *event {
+            Event::Access { object, .. } => record.last_object = Some(object),
+            Event::PollBegin { .. } => record.polls += 1,
+            Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
+            | Event::ObligationResolved { how: Resolution::Leaked, .. } => {
+                let polls = record.polls;
+                record.failed_at.get_or_insert(polls);
             }
-            watch.feed(Effect::of_kernel(event));
+            _ => {}
+        }
+        let Record { fingerprint, watch, polls, .. } = record;
+        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
+            Some(watch) => {
+                let footprint = &mut watch.footprint;
+                match *event {
+                    Event::Access { label, .. } => footprint.foreign |= !EXACT.contains(&label),
+                    Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
+                    _ => {}
+                }
+                fingerprint.kernel_with(event, |step| footprint.steps.push(step.to_step()));
+            }
+            None => fingerprint.kernel(event),
         }
         if let Event::TaskCancelRequested { task, .. } = event {
             // A cancelled task does not wait for the mutex any more.
@@ -361,6 +391,8 @@ impl Default for Services {
         let mut services = Services(Vec::new());
         services.add::<Arc<dyn BlockingPool>>(|_| Arc::new(Arc::new(InlinePool)));
         services.add_network(VirtualOptions::default());
+        services.add::<VirtualFiles>(|_| Arc::new(VirtualFiles::new()));
+        services.add::<VirtualSignals>(|_| Arc::new(VirtualSignals::new()));
         services
     }
 }

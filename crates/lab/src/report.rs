@@ -1,8 +1,8 @@
 //! What a run came to.
 
-use crate::oracle::Verdict;
+use crate::oracle::{Invariant, Verdict};
 use asupersync_core::{
-    CancelReason, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
+    CancelReason, Error, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
 };
 use asupersync_trace::Fingerprint;
 use std::fmt;
@@ -124,6 +124,8 @@ pub struct LabReport<T, E> {
     pub findings: Vec<Finding>,
     /// One verdict an oracle.
     pub verdicts: Vec<Verdict>,
+    /// What was not wrong in this run, and may be in another: locks taken in opposite orders.
+    pub warnings: Vec<String>,
     /// The seed it ran with.
     pub seed: u64,
     /// Polls.
@@ -138,6 +140,10 @@ pub struct LabReport<T, E> {
     pub trace: Option<Vec<u8>>,
     /// What the kernel reports about the root region; none if it never closed.
     pub region: Option<RegionReport>,
+    /// Polls until the first task failed, if one did.
+    pub(crate) failed_at: Option<u64>,
+    /// Polls until the root was cancelled by the lab, if it was.
+    pub(crate) cancelled_at: Option<u64>,
 }
 
 impl<T, E> LabReport<T, E> {
@@ -147,6 +153,7 @@ impl<T, E> LabReport<T, E> {
             outcome: Outcome::Cancelled(reason),
             findings: vec![Finding::Nested],
             verdicts: Vec::new(),
+            warnings: Vec::new(),
             seed,
             steps: 0,
             virtual_time: Time::ZERO,
@@ -154,6 +161,8 @@ impl<T, E> LabReport<T, E> {
             fingerprint: None,
             trace: None,
             region: None,
+            failed_at: None,
+            cancelled_at: None,
         }
     }
 
@@ -168,6 +177,39 @@ impl<T, E> LabReport<T, E> {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.is_sound() && self.outcome.is_ok()
+    }
+}
+
+impl<T, E> LabReport<T, E> {
+    /// The first thing that is wrong with the run, as an error that can be passed on. Says nothing about
+    /// the outcome.
+    ///
+    /// # Errors
+    /// A finding, by its own kind; or a broken oracle: [`ErrorKind::ObligationLeak`],
+    /// [`ErrorKind::FuturelockViolation`], or [`ErrorKind::InvariantViolated`] for every other.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Some(finding) = self.findings.first() {
+            let kind = match finding {
+                Finding::Deadlock { .. } => ErrorKind::Deadlock,
+                Finding::StepLimit { .. } => ErrorKind::StepLimit,
+                Finding::TeardownStuck { .. } => ErrorKind::RegionCloseTimeout,
+                Finding::Panicked { .. } => ErrorKind::Panicked,
+                Finding::Nested => ErrorKind::NestedBlockOn,
+                Finding::Diverged { .. } => ErrorKind::Other,
+            };
+            let text = finding.to_string();
+            let what = text.strip_prefix(kind.code()).and_then(|text| text.strip_prefix(": "));
+            return Err(Error::new(kind, what.unwrap_or(&text).to_owned()));
+        }
+        let Some(broken) = self.verdicts.iter().find(|verdict| !verdict.is_ok()) else {
+            return Ok(());
+        };
+        let kind = match broken.invariant() {
+            Invariant::Obligations => ErrorKind::ObligationLeak,
+            Invariant::Futurelock => ErrorKind::FuturelockViolation,
+            _ => ErrorKind::InvariantViolated,
+        };
+        Err(Error::new(kind, format!("{kind:?}: {broken}")))
     }
 }
 

@@ -17,7 +17,7 @@ use std::fmt;
 use twox_hash::XxHash3_128;
 
 /// Names the class of a run under reordering of independent steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u128);
 
 impl Fingerprint {
@@ -58,15 +58,25 @@ pub struct Fingerprinter {
 impl Fingerprinter {
     /// Takes a kernel event.
     pub fn kernel(&mut self, event: &kernel::Event<'_>) {
+        self.kernel_with(event, |_| {});
+    }
+
+    /// Takes a kernel event; `each` is shown the steps that it ends.
+    pub fn kernel_with(&mut self, event: &kernel::Event<'_>, mut each: impl FnMut(StepView<'_>)) {
         for effect in Effect::of_kernel(event) {
-            self.feed(effect);
+            self.feed(effect, &mut each);
         }
     }
 
     /// Takes a recorded event or one of the host's own.
     pub fn host(&mut self, event: &crate::Event) {
+        self.host_with(event, |_| {});
+    }
+
+    /// Takes a recorded event or one of the host's own; `each` is shown the steps that it ends.
+    pub fn host_with(&mut self, event: &crate::Event, mut each: impl FnMut(StepView<'_>)) {
         for effect in Effect::of_event(event) {
-            self.feed(effect);
+            self.feed(effect, &mut each);
         }
     }
 
@@ -86,8 +96,9 @@ impl Fingerprinter {
         self.levels.clear();
     }
 
-    fn feed(&mut self, effect: Effect) {
+    fn feed(&mut self, effect: Effect, each: &mut impl FnMut(StepView<'_>)) {
         if let Some(step) = self.builder.feed(effect) {
+            each(step);
             self.levels.push(step);
         }
     }
@@ -164,6 +175,7 @@ impl Levels {
                 Target::Readiness(id) => (2, id.to_bits()),
                 Target::Door(id) => (4, id.to_bits()),
                 Target::Children(id) => (6, id.to_bits()),
+                Target::Turn(id) => (8, id.to_bits()),
             };
             bytes.push(tag | u8::from(touch.write));
             bytes.extend_from_slice(&bits.to_le_bytes());

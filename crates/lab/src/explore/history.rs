@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 /// The run so far.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     /// The polls.
     pub(super) polls: Vec<Shared>,
     /// For each poll its event.
     events_of_polls: Vec<usize>,
     events: Vec<Event>,
+    /// Polls of which races were looked for in a run before.
+    known: usize,
 }
 
 /// A step: a poll, or something that happened by itself.
@@ -43,20 +45,61 @@ struct Users {
 pub(super) struct Race {
     /// The poll that came first, before which the sequence goes.
     pub(super) first: usize,
+    /// The poll that comes first in the sequence's end; none if it never came.
+    pub(super) second: Option<usize>,
     pub(super) sequence: Vec<Shared>,
 }
 
+/// A race, for who is not an explorer.
+#[derive(Clone, Debug)]
+pub(crate) struct RacePair {
+    /// The poll that came first.
+    pub(crate) first: usize,
+    /// The one that could have; none if a mutex or an empty queue kept it from coming at all.
+    pub(crate) second: Option<usize>,
+    /// Whose polls in place of `first` and what followed make it so.
+    pub(crate) instead: Vec<TaskId>,
+}
+
 impl History {
-    pub(super) fn clear(&mut self) {
-        self.polls.clear();
-        self.events_of_polls.clear();
-        self.events.clear();
+    /// The polls that the last of the first `count` depends on, and itself.
+    pub(crate) fn past(&mut self, count: usize) -> Vec<usize> {
+        self.order();
+        let Some(last) = count.min(self.polls.len()).checked_sub(1) else { return Vec::new() };
+        let last_event = self.events_of_polls[last];
+        (0..=last).filter(|poll| self.before(self.events_of_polls[*poll], last_event)).collect()
+    }
+
+    pub(crate) fn race_pairs(&mut self, blocked: &[Blocked]) -> Vec<RacePair> {
+        let mut pairs = Vec::new();
+        self.races(blocked, |Race { first, second, sequence }| {
+            let instead = sequence.iter().map(|label| label.task).collect();
+            pairs.push(RacePair { first, second, instead });
+        });
+        pairs
+    }
+
+    /// Forgets all but the first `polls`; races among those are not looked for again.
+    pub(super) fn truncate(&mut self, polls: usize) {
+        let polls = polls.min(self.polls.len());
+        let end = self.events_of_polls.get(polls).copied();
+        // What the host did before a poll goes with it.
+        let end = end.map(|end| {
+            self.events[..end]
+                .iter()
+                .rposition(|e| e.is_poll)
+                .map_or(0, |last| last + 1 + self.polls[polls - 1].closes.len())
+        });
+        self.events.truncate(end.unwrap_or(self.events.len()));
+        self.polls.truncate(polls);
+        self.events_of_polls.truncate(polls);
+        self.known = self.known.min(polls);
     }
 
     /// Adds the poll of `task`; answers its label.
-    pub(super) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
+    pub(crate) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
         let poll = self.polls.len();
-        let Footprint { steps, ops, foreign } = footprint;
+        let Footprint { steps, ops, foreign, cancels } = footprint;
         let at = steps.iter().position(|step| step.actor == Actor::Task(task));
         let mut closes = Vec::new();
         let mut own = None;
@@ -81,7 +124,8 @@ impl History {
             });
         }
         let step = own.expect("a poll is a step of its task");
-        let label = Arc::new(Label { task, step, closes, ops, foreign });
+        let opaque = false;
+        let label = Arc::new(Label { task, step, closes, ops, foreign, cancels, opaque });
         self.polls.push(label.clone());
         label
     }
@@ -158,7 +202,7 @@ impl History {
     /// The races of the run, at whose end `blocked` waited for mutexes.
     pub(super) fn races(&mut self, blocked: &[Blocked], mut each: impl FnMut(Race)) {
         self.order();
-        for second in 0..self.polls.len() {
+        for second in self.known..self.polls.len() {
             let at = self.events_of_polls[second];
             let event = &self.events[at];
             let previous = event.direct.iter().rfind(|e| self.events[**e].actor == event.actor);
@@ -197,7 +241,7 @@ impl History {
                     continue;
                 }
                 for (poll, sequence) in self.reversals(*first, second) {
-                    each(Race { first: poll, sequence });
+                    each(Race { first: poll, second: Some(second), sequence });
                 }
             }
         }
@@ -210,9 +254,10 @@ impl History {
                 }
                 let mut sequence = self.not_after(first, None);
                 sequence.push(Label::lock(*task, *object));
-                each(Race { first: self.events[first].poll, sequence });
+                each(Race { first: self.events[first].poll, second: None, sequence });
             }
         }
+        self.known = self.polls.len();
     }
 
     /// The events before `end` that took the mutex, or received.
@@ -283,7 +328,18 @@ impl History {
             return None;
         }
         let mut sequence = self.not_after(moved, Some(first));
-        sequence.push(label.moved(value));
+        let before = &self.events[first];
+        let cancelled = before.is_poll && self.polls[before.poll].cancels.contains(&label.task);
+        if cancelled {
+            // It was told that it is cancelled, and without that will do something else.
+            sequence.push(Arc::new(Label {
+                opaque: true,
+                closes: Vec::new(),
+                ..Label::clone(label)
+            }));
+        } else {
+            sequence.push(label.moved(value));
+        }
         Some(sequence)
     }
 

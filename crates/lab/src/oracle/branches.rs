@@ -1,7 +1,7 @@
 //! I6: losers are drained before their combinator returns.
 
 use super::tree::Tree;
-use super::{Findings, Invariant, Oracle};
+use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{DetHashMap, Event, TaskId};
 
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(super) struct Branches {
 
 impl Oracle for Branches {
     const INVARIANT: Invariant = Invariant::Branches;
+    const WANTS: u32 = kinds::BRANCHES | kinds::COMPLETED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

@@ -1,7 +1,7 @@
 //! I7: finalizers run exactly once, last first, after all children.
 
 use super::tree::Tree;
-use super::{Findings, Invariant, Oracle};
+use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{DetHashMap, Event, RegionId};
 
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(super) struct Finalizers {
 
 impl Oracle for Finalizers {
     const INVARIANT: Invariant = Invariant::Finalizers;
+    const WANTS: u32 = kinds::FINALIZERS | kinds::REGION_CLOSED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

@@ -5,7 +5,7 @@
 //! back, but the message that was promised never came.
 
 use super::tree::{Tree, site_text};
-use super::{Ending, Findings, Invariant, Oracle};
+use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::event::Resolution;
 use asupersync_core::{DetHashMap, Event, Severity, TaskId};
 
@@ -30,6 +30,7 @@ fn is_send_permit(kind: &str) -> bool {
 
 impl Oracle for Obligations {
     const INVARIANT: Invariant = Invariant::Obligations;
+    const WANTS: u32 = kinds::RESERVED | kinds::RESOLVED | kinds::REGION_CLOSED | kinds::COMPLETED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

@@ -1,7 +1,7 @@
 //! I1: every live task has exactly one owner region.
 
 use super::tree::Tree;
-use super::{Ending, Findings, Invariant, Oracle};
+use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::Event;
 
 #[derive(Debug, Default)]
@@ -9,6 +9,7 @@ pub(super) struct Ownership;
 
 impl Oracle for Ownership {
     const INVARIANT: Invariant = Invariant::Ownership;
+    const WANTS: u32 = kinds::POLL_BEGIN | kinds::COMPLETED | kinds::SPAWNED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

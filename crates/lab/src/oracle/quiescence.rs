@@ -1,7 +1,7 @@
 //! I2: a closed region has no live descendant.
 
 use super::tree::Tree;
-use super::{Ending, Findings, Invariant, Oracle};
+use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::Event;
 
 #[derive(Debug, Default)]
@@ -9,6 +9,7 @@ pub(super) struct Quiescence;
 
 impl Oracle for Quiescence {
     const INVARIANT: Invariant = Invariant::Quiescence;
+    const WANTS: u32 = kinds::REGION_CLOSED | kinds::REGION_OPENED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
@@ -57,6 +58,15 @@ impl Oracle for Quiescence {
     }
 
     fn end(&mut self, ending: Ending, tree: &Tree, findings: &mut Findings) {
+        if ending == Ending::Deadlock {
+            for (region, live) in &tree.standing {
+                findings.broken(|| {
+                    format!(
+                        "region {region} will never be quiescent: {live} of its tasks wait for ever"
+                    )
+                });
+            }
+        }
         if ending == Ending::Quiescent {
             let open = tree.regions.iter().filter(|(_, region)| !region.closed);
             let mut open: Vec<_> = open.map(|(id, _)| *id).collect();

@@ -1,7 +1,7 @@
 //! I4: the severity of a cancellation never falls.
 
 use super::tree::Tree;
-use super::{Findings, Invariant, Oracle};
+use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{CancelKind, DetHashMap, Event, RegionId, TaskId};
 
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(super) struct Monotone {
 
 impl Oracle for Monotone {
     const INVARIANT: Invariant = Invariant::Severity;
+    const WANTS: u32 = kinds::CANCEL | kinds::COMPLETED;
 
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {

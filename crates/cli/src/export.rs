@@ -1,0 +1,84 @@
+//! `trace export`: the run in other tools' formats.
+
+use crate::model::Model;
+use asupersync_trace::Trace;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Trace events as Chrome and Perfetto read them. A step takes one microsecond, so that order shows where
+/// virtual time stands still; the virtual time is among the arguments.
+pub(crate) fn perfetto(trace: &Trace) -> String {
+    let model = Model::of(trace);
+    let mut events: Vec<Value> = Vec::new();
+    for (tid, task) in model.tasks.iter().enumerate() {
+        let name = format!("{} ({})", task.name, model.path(task.region));
+        events.push(json!({ "ph": "M", "pid": 1, "tid": tid, "name": "thread_name",
+                            "args": { "name": name } }));
+    }
+    for (step, poll) in model.polls.iter().enumerate() {
+        let name = poll.parked.as_deref().unwrap_or(poll.phase.name());
+        events.push(
+            json!({ "ph": "X", "pid": 1, "tid": poll.task, "ts": step, "dur": 1, "name": name,
+                            "cat": poll.phase.name(),
+                            "args": { "step": step, "virtual_ns": poll.at.as_nanos(),
+                                      "did": poll.deeds } }),
+        );
+        for woken in &poll.wakes {
+            let Some(next) = next_poll(&model, *woken, step) else { continue };
+            let id = format!("{step}-{woken}");
+            events.push(json!({ "ph": "s", "pid": 1, "tid": poll.task, "ts": step, "id": id,
+                                "name": "wake", "cat": "wake" }));
+            events
+                .push(json!({ "ph": "f", "bp": "e", "pid": 1, "tid": woken, "ts": next, "id": id,
+                                "name": "wake", "cat": "wake" }));
+        }
+    }
+    format!("{}\n", json!({ "displayTimeUnit": "ns", "traceEvents": events }))
+}
+
+fn next_poll(model: &Model, task: usize, after: usize) -> Option<usize> {
+    let later = model.polls.iter().enumerate().skip(after + 1);
+    later.filter(|(_, poll)| poll.task == task).map(|(step, _)| step).next()
+}
+
+/// Polls by region path, task and what they parked on, as flame graph tools read them.
+pub(crate) fn folded(trace: &Trace) -> String {
+    let model = Model::of(trace);
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for poll in &model.polls {
+        let task = &model.tasks[poll.task];
+        let frame = |text: &str| text.replace([';', '\n'], ",");
+        let mut stack = model.path(task.region).replace('/', ";");
+        write!(stack, ";{}", frame(&task.name)).expect("strings take all");
+        if let Some(parked) = &poll.parked {
+            write!(stack, ";{}", frame(parked)).expect("strings take all");
+        }
+        *counts.entry(stack).or_default() += 1;
+    }
+    let lines = counts.into_iter().map(|(stack, count)| format!("{stack} {count}\n"));
+    lines.collect()
+}
+
+/// The steps, each task's in a column, and who woke whom.
+pub(crate) fn dot(trace: &Trace) -> String {
+    let model = Model::of(trace);
+    let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut text = String::from("digraph run {\n  node [shape=box, fontname=monospace];\n");
+    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+    for (step, poll) in model.polls.iter().enumerate() {
+        let name = quote(&model.tasks[poll.task].name);
+        let deeds = quote(&poll.deeds.join(", "));
+        writeln!(text, "  s{step} [label=\"{step} {name}\\n{deeds}\"];").expect("strings take all");
+        if let Some(before) = last.insert(poll.task, step) {
+            writeln!(text, "  s{before} -> s{step};").expect("strings take all");
+        }
+        for woken in &poll.wakes {
+            if let Some(next) = next_poll(&model, *woken, step) {
+                writeln!(text, "  s{step} -> s{next} [style=dashed];").expect("strings take all");
+            }
+        }
+    }
+    text.push_str("}\n");
+    text
+}
