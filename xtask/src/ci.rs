@@ -2,8 +2,8 @@
 
 use crate::step::Step;
 use crate::{
-    bench, conformance, deny, determinism, docs, examples, features, fuzz, lab, layers, loom,
-    model, msrv, mutants, test, tidy,
+    bench, conformance, deny, determinism, docs, examples, features, formal, fuzz, lab, layers,
+    loom, model, msrv, mutants, test, tidy,
 };
 
 /// The steps of `cargo xtask ci`, in order. Those that read before those that build; those that
@@ -27,6 +27,8 @@ pub(crate) static STEPS: &[&Step] = &[
     &examples::STEP,
     &loom::STEP,
     &model::STEP,
+    &formal::PROOFS,
+    &formal::TLC,
     &mutants::STEP,
     &bench::CHECK,
     &fuzz::STEP,

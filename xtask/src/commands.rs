@@ -1,8 +1,8 @@
 //! The table of commands: every name that may follow `cargo xtask`.
 
 use crate::{
-    alone, bench, ci, conformance, deny, determinism, docs, examples, features, fuzz, lab, layers,
-    loom, model, msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
+    alone, bench, ci, conformance, deny, determinism, docs, examples, features, formal, fuzz, lab,
+    layers, loom, model, msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
 };
 
 /// A name on the command line and the steps it runs, in order.
@@ -43,6 +43,9 @@ static COMMANDS: &[Command] = &[
     command("lab", "", lab::STEP.about, &[&lab::STEP]),
     command("determinism", "", determinism::STEP.about, &[&determinism::STEP]),
     command("mutants", "", mutants::STEP.about, &[&mutants::STEP]),
+    command("formal", "[--all]", "what is proved and model-checked", formal::STEPS),
+    command("proofs", "", formal::PROOFS.about, &[&formal::PROOFS]),
+    command("tlc", "[--all]", formal::TLC.about, &[&formal::TLC]),
     command("examples", "[NAME]", examples::STEP.about, &[&examples::STEP]),
     command("msrv", "", msrv::STEP.about, &[&msrv::STEP]),
     command("fuzz", "[--seconds N]", fuzz::STEP.about, &[&fuzz::STEP]),

@@ -20,6 +20,7 @@ mod determinism;
 mod docs;
 mod examples;
 mod features;
+mod formal;
 mod fuzz;
 mod lab;
 mod layers;

@@ -52,6 +52,26 @@ pub(crate) static CPP: Tool = Tool {
     envs: &[],
 };
 
+pub(crate) static COQ: Tool = Tool {
+    name: "Coq",
+    probe: &["coqc", "--version"],
+    install: &[
+        &["apt-get", "update", "-q"],
+        &["apt-get", "install", "-y", "-q", "--no-install-recommends", "coq"],
+    ],
+    envs: &[],
+};
+
+pub(crate) static JAVA: Tool = Tool {
+    name: "a Java runtime",
+    probe: &["java", "-version"],
+    install: &[
+        &["apt-get", "update", "-q"],
+        &["apt-get", "install", "-y", "-q", "default-jre-headless"],
+    ],
+    envs: &[],
+};
+
 // These tools read a few files of ours: optimising them costs minutes and saves milliseconds.
 const QUICK_BUILD: &[(&str, &str)] = &[
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),

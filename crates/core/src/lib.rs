@@ -69,6 +69,8 @@ pub mod mutant;
 mod obligation;
 mod outcome;
 pub mod primitive;
+#[cfg(all(test, not(loom)))]
+mod proved;
 mod queue;
 mod region;
 mod snapshot;
