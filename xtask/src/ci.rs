@@ -2,8 +2,8 @@
 
 use crate::step::Step;
 use crate::{
-    bench, conformance, deny, determinism, docs, examples, features, fuzz, layers, loom, msrv,
-    mutants, test, tidy,
+    bench, conformance, deny, determinism, docs, examples, features, fuzz, layers, loom, model,
+    msrv, mutants, test, tidy,
 };
 
 /// The steps of `cargo xtask ci`, in order. Those that read before those that build; those that
@@ -25,6 +25,7 @@ pub(crate) static STEPS: &[&Step] = &[
     &determinism::STEP,
     &examples::STEP,
     &loom::STEP,
+    &model::STEP,
     &mutants::STEP,
     &bench::CHECK,
     &fuzz::STEP,

@@ -2,7 +2,7 @@
 
 use crate::{
     alone, bench, ci, conformance, deny, determinism, docs, examples, features, fuzz, layers, loom,
-    msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
+    model, msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
 };
 
 /// A name on the command line and the steps it runs, in order.
@@ -38,6 +38,7 @@ static COMMANDS: &[Command] = &[
     command("deny", "", "licences, bans, sources and advisories", deny::STEPS),
     command("advisories", "", deny::ADVISORIES.about, &[&deny::ADVISORIES]),
     command("loom", "[--all]", loom::STEP.about, &[&loom::STEP]),
+    command("model", "[--all]", model::STEP.about, &[&model::STEP]),
     command("conformance", "", conformance::STEP.about, &[&conformance::STEP]),
     command("determinism", "", determinism::STEP.about, &[&determinism::STEP]),
     command("mutants", "", mutants::STEP.about, &[&mutants::STEP]),

@@ -23,6 +23,7 @@ mod features;
 mod fuzz;
 mod layers;
 mod loom;
+mod model;
 mod msrv;
 mod mutants;
 mod newcomer;

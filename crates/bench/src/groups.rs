@@ -2,6 +2,7 @@
 
 use crate::runner::Runner;
 
+pub mod net;
 pub mod raptorq;
 pub mod sched;
 
@@ -9,4 +10,4 @@ pub mod sched;
 pub type Group = (&'static str, fn(&mut Runner));
 
 /// Every group.
-pub const ALL: &[Group] = &[("raptorq", raptorq::run), ("sched", sched::run)];
+pub const ALL: &[Group] = &[("net", net::run), ("raptorq", raptorq::run), ("sched", sched::run)];

@@ -84,7 +84,8 @@ pub use branch::{Branch, BranchEnd, BranchOptions};
 pub use budget::Budget;
 pub use cancel::{CancelKind, CancelReason, Cancelled, cancelled_in};
 pub use cell::{
-    Claim, Detached, DetachedRead, DetachedWrite, ExclusiveCell, ReadClaim, SharedCell, WriteClaim,
+    Claim, Detached, DetachedRead, DetachedWrite, ExclusiveCell, Owned, OwnedMut, OwnedRef,
+    PartMut, PartRef, ReadClaim, SharedCell, WriteClaim,
 };
 pub use cx::{Cx, MaskGuard, Masked, TaskCx};
 pub use det::{DetHashMap, DetHashSet};
@@ -105,7 +106,7 @@ pub use region::{
     RegionOptions, RegionReport, RegionState, Root, Scope, Straggler, UnclaimedFailure,
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
-pub use step::Object;
+pub use step::{Object, in_step};
 pub use task::{JoinError, Runnable, TaskBody, TaskHandle, TaskOptions};
 pub use time::Time;
 pub use wait::{Sleep, Wait};

@@ -42,9 +42,6 @@ where
     let own = options.budget;
     let name = options.name.clone();
     let task = allocate::<C, T, E, F>(Arc::clone(region), id, options, site, body);
-    if own != crate::Budget::UNLIMITED {
-        limit(&task, own);
-    }
     let by = creator.map(|task| task.header().id);
     let (task, entered) = task.doubled();
     match region.admit(entered) {
@@ -60,6 +57,11 @@ where
                     finalizer: false,
                 };
                 region.observe(&event);
+            }
+            // Only now: a task that is refused ends at once, and nobody would disarm its timer or close
+            // its account. It does not run before it is submitted.
+            if own != crate::Budget::UNLIMITED {
+                limit(&task, own);
             }
             if region.is_soft() && !mutant!(SoftNotInherited) {
                 task.header().inner.lock().scopes.base.soft = true;

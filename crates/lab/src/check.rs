@@ -1,15 +1,19 @@
 //! The front door: a test body under many seeds, with a failure report that replays.
 
 use crate::config::LabConfig;
+use crate::explore::{ExploreOptions, explore_at};
+use crate::failure::{Failed, Place};
+use crate::repeat;
 use crate::report::LabReport;
 use crate::runtime::LabRuntime;
-use asupersync_core::{Cx, Outcome, TaskBody, Time, cap};
-use asupersync_trace::{Fingerprint, Limits, Trace, first_difference};
+use crate::strategy::{Pct, Pos, Random, Strategy};
+use crate::trial::{failed, trials};
+use asupersync_core::{Cx, TaskBody, Time, cap};
+use asupersync_trace::{Fingerprint, Limits, Pack, Recording, Trace, first_difference};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
-use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 /// Runs a body once, with this seed and default options.
@@ -74,18 +78,41 @@ pub struct Summary {
 ///
 /// It obeys the environment: `ASUPERSYNC_LAB_SEED=n` runs that seed only,
 /// `ASUPERSYNC_LAB_CANCEL_AT=n` only with a cancellation at that step, `ASUPERSYNC_LAB_REPLAY=FILE`
-/// runs what a trace file records and compares event by event, and with `ASUPERSYNC_TRACE_DIR=DIR`
+/// runs what a trace file or pack records and compares event by event, and with `ASUPERSYNC_TRACE_DIR=DIR`
 /// each run leaves its trace there as `<package>.<target>.<test>-<seed>.trace`, with `-cancel-<step>`
 /// after the seed where a cancellation was injected.
 #[derive(Clone, Debug)]
 #[must_use = "a test does nothing until it is run"]
 pub struct LabTest {
-    name: String,
-    /// Whether the name is the test harness's, so that it can be given to `cargo test`.
-    is_filter: bool,
+    place: Place,
     seeds: Range<u64>,
     inject_cancel: bool,
     config: LabConfig,
+    strategy: Strategies,
+    explore: Option<ExploreOptions>,
+}
+
+/// Which orders a test's seeds give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategies {
+    /// [`Random`](crate::Random).
+    #[default]
+    Random,
+    /// [`Pct`](crate::Pct), with this depth and number of steps.
+    Pct(u32, u64),
+    /// [`Pos`](crate::Pos).
+    Pos,
+}
+
+impl Strategies {
+    fn make(self) -> Box<dyn Strategy> {
+        match self {
+            Strategies::Random => Box::new(Random::default()),
+            Strategies::Pct(depth, steps) => Box::new(Pct::new(depth, steps)),
+            Strategies::Pos => Box::new(Pos::default()),
+        }
+    }
 }
 
 impl LabTest {
@@ -93,26 +120,23 @@ impl LabTest {
     /// `concat!(module_path!(), "::", stringify!(name))`.
     pub fn new(path: &str) -> LabTest {
         let name = path.split_once("::").map_or(path, |(_, name)| name);
+        LabTest::at(Place { name: name.to_owned(), is_filter: true, site: None })
+    }
+
+    fn at(place: Place) -> LabTest {
         LabTest {
-            name: name.to_owned(),
-            is_filter: true,
+            config: LabConfig { header: place.header(), ..LabConfig::default() },
+            place,
             seeds: 0..1,
             inject_cancel: false,
-            config: LabConfig::default(),
+            strategy: Strategies::default(),
+            explore: None,
         }
     }
 
     #[track_caller]
     fn here() -> LabTest {
-        let thread = std::thread::current();
-        match thread.name().filter(|name| *name != "main") {
-            Some(name) => LabTest { name: name.to_owned(), ..LabTest::new("") },
-            None => {
-                let site = Location::caller();
-                let name = format!("{}:{}", site.file(), site.line());
-                LabTest { name, is_filter: false, ..LabTest::new("") }
-            }
-        }
+        LabTest::at(Place::here())
     }
 
     /// The seeds to run.
@@ -130,7 +154,20 @@ impl LabTest {
 
     /// The options of each run; the seed in it is not used.
     pub fn config(mut self, config: LabConfig) -> LabTest {
-        self.config = config;
+        self.config = LabConfig { header: self.place.header(), ..config };
+        self
+    }
+
+    /// Which order each seed gives; [`Strategies::Random`] by default.
+    pub fn strategy(mut self, strategy: Strategies) -> LabTest {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Has the body [explored](crate::explore) in place of run by seeds: the test passes when no run failed
+    /// and nothing was left out.
+    pub fn explore(mut self, options: ExploreOptions) -> LabTest {
+        self.explore = Some(options);
         self
     }
 
@@ -164,52 +201,54 @@ impl LabTest {
         T: Send + 'static,
         E: fmt::Debug + Send + 'static,
     {
+        if let Some(options) = self.explore.take() {
+            return self.explored(options, body);
+        }
         let mut only_cancel_at = environment.cancel_at;
         if let Some(seed) = environment.seed {
             self.seeds = seed..seed + 1;
         }
-        if let Some(recorded) = &environment.replay {
-            let seed = recorded.header().seed;
+        let replay = environment.replay.as_ref().filter(|replay| self.place.is_of(&replay.trace));
+        if let Some(replay) = replay {
+            let seed = replay.trace.header().seed;
             self.seeds = seed..seed + 1;
-            self.config.choices = recorded.choices().collect();
-            only_cancel_at = option(recorded, "inject-cancel-at");
-            if let Some(steps) = option(recorded, "max-steps") {
+            self.config.choices = replay.choices();
+            only_cancel_at = option(&replay.trace, "inject-cancel-at");
+            if let Some(steps) = option(&replay.trace, "max-steps") {
                 self.config.max_steps = steps;
             }
         }
-        let lab = LabRuntime::new(self.config.clone());
-        let capture = environment.trace_dir.is_some()
-            || environment.replay.is_some()
-            || self.config.capture_trace;
+        let lab = LabRuntime::with_strategy(self.config.clone(), self.strategy.make());
+        let capture =
+            environment.trace_dir.is_some() || replay.is_some() || self.config.capture_trace;
         let mut tally = Tally::default();
         let mut one = |seed: u64, cancel_at: Option<u64>| -> Result<u64, String> {
             let report = lab.run_seeded(seed, cancel_at, capture, body.clone());
             tally.add(&report);
             if let (Some(dir), Some(trace)) = (&environment.trace_dir, &report.trace) {
-                self.write(dir, seed, cancel_at, trace)?;
+                let cancel = cancel_at.map(|step| format!("-cancel-{step}")).unwrap_or_default();
+                self.place.write(dir, &format!("{seed}{cancel}.trace"), trace)?;
             }
-            if let (Some(recorded), Some(trace)) = (&environment.replay, &report.trace) {
-                let again = parse(trace)?;
-                if let Some(difference) = first_difference(recorded, &again) {
-                    return Err(format!(
-                        "{}: the replay is not the recorded run (left), so the program depends on \
-                         hidden shared state or has changed: {difference}",
-                        self.name
-                    ));
-                }
+            if let (Some(replay), Some(trace)) = (&replay, &report.trace) {
+                replay.compare(&self.place.name, trace)?;
             }
             if failed(&report, cancel_at.is_some()) {
-                return Err(self.failure(&lab, &report, cancel_at, &environment, body.clone()));
+                let file = replay.map(|replay| replay.path.as_path());
+                return Err(self.failure(&report, cancel_at, file, body.clone()));
             }
             Ok(report.steps)
         };
+        let first = self.seeds.start;
         for seed in self.seeds.clone() {
             if only_cancel_at.is_some() {
                 one(seed, only_cancel_at)?;
                 continue;
             }
             let steps = one(seed, None)?;
-            if self.inject_cancel && environment.replay.is_none() {
+            if seed == first && replay.is_none() && self.config.observe {
+                self.demand_repeatable(&lab, seed, &body)?;
+            }
+            if self.inject_cancel && replay.is_none() {
                 for step in 0..steps {
                     one(seed, Some(step))?;
                 }
@@ -218,14 +257,57 @@ impl LabTest {
         Ok(tally.summary())
     }
 
-    /// The report of a failed run. It is run again with its trace captured, which shows at the same
-    /// time whether it can be repeated at all.
-    fn failure<F, T, E>(
+    /// A run that cannot be repeated makes the replay of a later failure worth nothing.
+    fn demand_repeatable<F, T, E>(
         &self,
         lab: &LabRuntime,
+        seed: u64,
+        body: &F,
+    ) -> Result<(), String>
+    where
+        F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+        F: for<'a> TaskBody<'a, cap::All, T, E> + Clone + Send + 'static,
+        T: Send + 'static,
+        E: fmt::Debug + Send + 'static,
+    {
+        let trace = || lab.run_seeded(seed, None, true, body.clone()).trace.unwrap_or_default();
+        let verdict = repeat::compare(&trace(), &trace());
+        if verdict.is_ok() {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: not repeatable: two runs with seed {seed} differ, so the program depends on something \
+             that is neither its seed nor its choices (a clock, a thread, a static, a randomly seeded \
+             map)\noracle {verdict}",
+            self.place.name
+        ))
+    }
+
+    fn explored<F, T, E>(&self, options: ExploreOptions, body: F) -> Result<Summary, String>
+    where
+        F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+        F: for<'a> TaskBody<'a, cap::All, T, E> + Clone + Send + 'static,
+        T: Send + 'static,
+        E: fmt::Debug + Send + 'static,
+    {
+        let found = explore_at(&self.place, options, body);
+        if found.failure.is_some() || !found.exhausted {
+            return Err(format!("{}: {found}", self.place.name));
+        }
+        Ok(Summary {
+            runs: found.runs,
+            steps: found.steps,
+            classes: found.classes.len(),
+            virtual_time: found.virtual_time,
+        })
+    }
+
+    /// The report of a failed run. It is run again, which shows whether it can be repeated at all.
+    fn failure<F, T, E>(
+        &self,
         report: &LabReport<T, E>,
         cancel_at: Option<u64>,
-        environment: &Environment,
+        replayed: Option<&Path>,
         body: F,
     ) -> String
     where
@@ -234,94 +316,25 @@ impl LabTest {
         T: Send + 'static,
         E: fmt::Debug + Send + 'static,
     {
-        use fmt::Write as _;
         let seed = report.seed;
-        let mut text = format!("{}: failed with seed {seed}", self.name);
+        let mut title = format!("failed with seed {seed}");
+        let mut by_seed = format!("ASUPERSYNC_LAB_SEED={seed} ");
         if let Some(step) = cancel_at {
-            write!(text, " and a cancellation at step {step}").expect("strings take all");
+            title.push_str(&format!(" and a cancellation at step {step}"));
+            by_seed.push_str(&format!("ASUPERSYNC_LAB_CANCEL_AT={step} "));
         }
-        write!(text, "\n{report}").expect("strings take all");
-
-        let again = lab.run_seeded(seed, cancel_at, true, body);
-        if again.choices != report.choices || again.fingerprint != report.fingerprint {
-            text.push_str(
-                "\nwarning: run again, it went another way: the program depends on something that \
-                 is neither its seed nor its choices (a clock, a thread, a static, a randomly seeded \
-                 map), and the lines below may not replay it",
-            );
-        }
-        let dir = environment.trace_dir.clone();
-        let dir = dir.unwrap_or_else(|| std::env::temp_dir().join("asupersync-lab"));
-        let trace = again.trace.unwrap_or_default();
-        let written = self.write(&dir, seed, cancel_at, &trace);
-        if let Ok(trace) = parse(&trace) {
-            let story = crate::story::tell(&trace);
-            write!(text, "\nthe steps that led to it:\n{story}").expect("strings take all");
-        }
-        let command = self.command();
-        match written {
-            Ok(file) => {
-                let file = file.display();
-                write!(text, "\ntrace, with every choice: {file}").expect("strings take all");
-                write!(text, "\nreplay the trace: ASUPERSYNC_LAB_REPLAY={file} {command}")
-            }
-            Err(error) => write!(text, "\nthe trace could not be kept: {error}"),
-        }
-        .expect("strings take all");
-        let cancel = cancel_at.map(|step| format!("ASUPERSYNC_LAB_CANCEL_AT={step} "));
-        let cancel = cancel.unwrap_or_default();
-        write!(text, "\nreplay the seed:  ASUPERSYNC_LAB_SEED={seed} {cancel}{command}")
-            .expect("strings take all");
-        text
-    }
-
-    fn command(&self) -> String {
-        let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}"));
-        let package = package.unwrap_or_default();
-        if self.is_filter {
-            format!("cargo test{package} {} -- --exact", self.name)
-        } else {
-            format!("cargo test{package}")
-        }
-    }
-
-    fn write(
-        &self,
-        dir: &Path,
-        seed: u64,
-        cancel_at: Option<u64>,
-        trace: &[u8],
-    ) -> Result<PathBuf, String> {
-        // Tests of several packages write into one folder; their names need not differ.
-        let name: String = format!("{}.{}", binary(), self.name)
-            .replace("::", ".")
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' })
-            .take(160)
-            .collect();
-        let cancel = cancel_at.map(|step| format!("-cancel-{step}")).unwrap_or_default();
-        let path = dir.join(format!("{name}-{seed}{cancel}.trace"));
-        std::fs::create_dir_all(dir)
-            .and_then(|()| std::fs::write(&path, trace))
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        Ok(path)
-    }
-}
-
-/// The running test binary, as its package and target without the build's hash.
-fn binary() -> String {
-    let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
-    let exe = std::env::current_exe().unwrap_or_default();
-    let stem = exe.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let target = stem.rsplit_once('-').map_or(stem.as_str(), |(target, _)| target);
-    format!("{package}.{target}")
-}
-
-fn failed<T, E>(report: &LabReport<T, E>, cancelled: bool) -> bool {
-    if cancelled {
-        !report.is_sound() || matches!(report.outcome, Outcome::Panicked(_))
-    } else {
-        !report.is_ok()
+        let failed = Failed {
+            place: &self.place,
+            config: &self.config,
+            seed,
+            choices: report.choices.clone(),
+            cancel_at,
+            fingerprint: report.fingerprint,
+            replayed,
+            title,
+            by_seed: Some(by_seed),
+        };
+        failed.tell(&mut trials(&self.config, seed, body)).text
     }
 }
 
@@ -356,14 +369,14 @@ impl Tally {
 struct Environment {
     seed: Option<u64>,
     cancel_at: Option<u64>,
-    replay: Option<Trace>,
+    replay: Option<Replay>,
     trace_dir: Option<PathBuf>,
 }
 
 impl Environment {
     fn read() -> Result<Environment, String> {
         let replay = match std::env::var_os("ASUPERSYNC_LAB_REPLAY") {
-            Some(path) => Some(read_trace(Path::new(&path))?),
+            Some(path) => Some(Replay::read(Path::new(&path))?),
             None => None,
         };
         Ok(Environment {
@@ -381,20 +394,52 @@ fn number(variable: &str) -> Result<Option<u64>, String> {
     parsed.map(Some).map_err(|_| format!("{variable} must be a number, and is {value:?}"))
 }
 
-fn read_trace(path: &Path) -> Result<Trace, String> {
-    let limits = Limits::default();
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limits.file_bytes as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot read the trace {}: {error}", path.display()))?;
-    Trace::parse(&bytes, &limits).map_err(|error| format!("{}: {error}", path.display()))
+/// A recording that is to be run again.
+pub(crate) struct Replay {
+    pub(crate) path: PathBuf,
+    pub(crate) trace: Trace,
+    pack: Option<Pack>,
 }
 
-fn parse(trace: &[u8]) -> Result<Trace, String> {
-    Trace::parse(trace, &Limits::default()).map_err(|error| error.to_string())
+impl Replay {
+    /// What the environment asks to replay.
+    pub(crate) fn asked() -> Result<Option<Replay>, String> {
+        Ok(Environment::read()?.replay)
+    }
+
+    fn read(path: &Path) -> Result<Replay, String> {
+        let limits = Limits::default();
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(limits.file_bytes as u64 + 1).read_to_end(&mut bytes))
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let recording = Recording::parse(&bytes, &limits)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let Recording { trace, pack } = recording;
+        Ok(Replay { path: path.to_owned(), trace, pack })
+    }
+
+    pub(crate) fn choices(&self) -> Vec<u32> {
+        match &self.pack {
+            Some(pack) => pack.choices.clone(),
+            None => self.trace.choices().collect(),
+        }
+    }
+
+    /// Demands that the run was the recorded one.
+    pub(crate) fn compare(&self, name: &str, trace: &[u8]) -> Result<(), String> {
+        let again = Trace::parse(trace, &Limits::default()).map_err(|error| error.to_string())?;
+        match first_difference(&self.trace, &again) {
+            None => Ok(()),
+            Some(difference) => Err(format!(
+                "{name}: the replay is not the recorded run (left), so the program depends on hidden \
+                 shared state or has changed: {difference}"
+            )),
+        }
+    }
 }
 
-fn option(trace: &Trace, name: &str) -> Option<u64> {
+pub(crate) fn option(trace: &Trace, name: &str) -> Option<u64> {
     let (_, value) = trace.header().options.iter().find(|(known, _)| known == name)?;
     value.parse().ok()
 }

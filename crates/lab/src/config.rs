@@ -22,6 +22,7 @@ pub struct LabConfig {
     pub(crate) seed: u64,
     pub(crate) max_steps: u64,
     pub(crate) futurelock_max_idle_steps: u64,
+    pub(crate) max_overtakes: u64,
     pub(crate) capture_trace: bool,
     pub(crate) observe: bool,
     pub(crate) dropped_permits_leak: bool,
@@ -29,6 +30,8 @@ pub struct LabConfig {
     pub(crate) choices: Vec<u32>,
     pub(crate) required: Vec<Invariant>,
     pub(crate) services: Services,
+    /// Further options for the trace's header.
+    pub(crate) header: Vec<(String, String)>,
 }
 
 impl Default for LabConfig {
@@ -37,6 +40,7 @@ impl Default for LabConfig {
             seed: 0,
             max_steps: 1_000_000,
             futurelock_max_idle_steps: 10_000,
+            max_overtakes: 1_000,
             capture_trace: false,
             observe: true,
             dropped_permits_leak: true,
@@ -44,6 +48,7 @@ impl Default for LabConfig {
             choices: Vec::new(),
             required: Vec::new(),
             services: Services::default(),
+            header: Vec::new(),
         }
     }
 }
@@ -68,6 +73,14 @@ impl LabConfig {
     #[must_use]
     pub fn futurelock_max_idle_steps(mut self, steps: u64) -> LabConfig {
         self.futurelock_max_idle_steps = steps;
+        self
+    }
+
+    /// How many tasks that come later may be served, of one object, before a task that waits for it.
+    /// 1,000 by default; 0 demands strict order.
+    #[must_use]
+    pub fn max_overtakes(mut self, most: u64) -> LabConfig {
+        self.max_overtakes = most;
         self
     }
 
@@ -110,7 +123,7 @@ impl LabConfig {
     }
 
     /// Makes it a failure if the oracle of this invariant sees no event. Ownership, quiescence,
-    /// obligations and futurelock are required anyway.
+    /// obligations, authority, futurelock and deadlines are required anyway.
     #[must_use]
     pub fn require(mut self, invariant: Invariant) -> LabConfig {
         self.required.push(invariant);
@@ -143,13 +156,15 @@ impl LabConfig {
     }
 
     pub(crate) fn requires(&self, invariant: Invariant) -> bool {
-        let always = match invariant {
+        let always = matches!(
+            invariant,
             Invariant::Ownership
-            | Invariant::Quiescence
-            | Invariant::Obligations
-            | Invariant::Futurelock => true,
-            Invariant::Severity | Invariant::Branches | Invariant::Finalizers => false,
-        };
+                | Invariant::Quiescence
+                | Invariant::Obligations
+                | Invariant::Authority
+                | Invariant::Futurelock
+                | Invariant::Deadlines
+        );
         always || self.required.contains(&invariant)
     }
 }

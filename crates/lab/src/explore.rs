@@ -5,19 +5,27 @@ mod history;
 mod label;
 mod tree;
 
+use crate::check::{Replay, option};
 use crate::config::LabConfig;
+use crate::failure::{Failed, Place};
+use crate::quiet::Quiet;
 use crate::report::{Finding, LabReport};
 use crate::runtime::LabRuntime;
+use crate::script::Plan;
 use crate::strategy::{Blocked, Choice, Footprint, Strategy};
-use asupersync_core::{Cx, TaskBody, TaskId, cap};
+use crate::trial::{Trials, Wanted, trials, with_place};
+use asupersync_core::{Cx, TaskBody, TaskId, Time, cap};
 use asupersync_trace::Fingerprint;
 use engine::Engine;
+pub(crate) use history::{History, RacePair};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How orders are enumerated. All three find the same classes.
+/// How orders are enumerated. The first three find the same classes; the bounded two leave some out, say so,
+/// and run some classes several times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     /// Wakeup trees (Abdulla, Aronis, Jonsson and Sagonas, "Optimal dynamic partial order reduction",
@@ -29,6 +37,14 @@ pub enum Method {
     SleepSets,
     /// Every order. Checks the other two, where there are few.
     Naive,
+    /// Every order in which at most so many times a task is left that could go on (Musuvathi and Qadeer,
+    /// "Iterative context bounding for systematic testing of multithreaded programs", PLDI 2007). For programs
+    /// too large for the others; many bugs need two or fewer.
+    Preemptions(u32),
+    /// Every order that departs from the default one at most so many times: where the default takes the
+    /// first of the tasks that can run, the second costs one, the third two (Emmi, Qadeer and Rakamarić,
+    /// "Delay-bounded scheduling", POPL 2011). Fewer runs than [`Method::Preemptions`].
+    Delays(u32),
 }
 
 /// What an exploration may be told.
@@ -39,6 +55,7 @@ pub struct ExploreOptions {
     order: u64,
     max_runs: u64,
     stop_at_first_failure: bool,
+    shrink: bool,
 }
 
 impl Default for ExploreOptions {
@@ -49,6 +66,7 @@ impl Default for ExploreOptions {
             order: 0,
             max_runs: 1_000_000,
             stop_at_first_failure: true,
+            shrink: true,
         }
     }
 }
@@ -89,6 +107,14 @@ impl ExploreOptions {
         self.stop_at_first_failure = stop;
         self
     }
+
+    /// Whether the first failure is shrunk, told with its passing twin, and written to a file. Yes by
+    /// default.
+    #[must_use]
+    pub fn shrink(mut self, shrink: bool) -> ExploreOptions {
+        self.shrink = shrink;
+        self
+    }
 }
 
 /// What an exploration found.
@@ -112,6 +138,8 @@ pub struct Exploration {
     pub failure: Option<ExploreFailure>,
     /// Polls of all runs together.
     pub steps: u64,
+    /// The furthest that any run's clock got.
+    pub virtual_time: Time,
 }
 
 /// A failed run, and how it came about.
@@ -128,6 +156,11 @@ pub struct ExploreFailure {
     /// step it now precedes; a deadlock may keep that step from coming at all. None in the first run, and
     /// in methods that look for no races.
     pub reversed: Option<(usize, TaskId)>,
+    /// The whole story: the smallest schedule found, the two steps whose order matters, the file, the line
+    /// that replays it. Empty when [`ExploreOptions::shrink`] is off.
+    pub story: String,
+    /// The pack that was written.
+    pub file: Option<PathBuf>,
 }
 
 impl fmt::Display for Exploration {
@@ -151,6 +184,9 @@ impl fmt::Display for Exploration {
 
 impl fmt::Display for ExploreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.story.is_empty() {
+            return f.write_str(&self.story);
+        }
         write!(f, "{}\nchoices: {:?}", self.message, self.choices)?;
         if let Some((first, other)) = self.reversed {
             let task = self.schedule[first];
@@ -204,6 +240,10 @@ impl fmt::Display for ExploreFailure {
 /// # Limitations
 /// Timers, the network and injected faults follow the run's order and are not themselves reordered.
 /// The whole run is on one thread and in memory.
+///
+/// # Panics
+/// If the environment asks to replay a file that cannot be read, or that records another run.
+#[track_caller]
 pub fn explore<F, T, E>(options: ExploreOptions, body: F) -> Exploration
 where
     F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
@@ -211,9 +251,29 @@ where
     T: Send + 'static,
     E: fmt::Debug + Send + 'static,
 {
+    explore_at(&Place::here(), options, body)
+}
+
+/// [`explore`], for this test.
+pub(crate) fn explore_at<F, T, E>(place: &Place, options: ExploreOptions, body: F) -> Exploration
+where
+    F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+    F: for<'a> TaskBody<'a, cap::All, T, E> + Clone + Send + 'static,
+    T: Send + 'static,
+    E: fmt::Debug + Send + 'static,
+{
     let engine = Arc::new(Mutex::new(Engine::new(options.method, options.order)));
-    let config = LabConfig { choices: Vec::new(), ..options.config };
-    let lab = LabRuntime::with_strategy(config, Guide(engine.clone()));
+    let config = LabConfig { choices: Vec::new(), header: place.header(), ..options.config };
+    let replay = Replay::asked().and_then(|replay| match replay {
+        Some(replay) if place.is_of(&replay.trace) => again(place, &config, replay, body.clone()),
+        _ => Ok(None),
+    });
+    match replay {
+        Ok(None) => {}
+        Ok(Some(found)) => return found,
+        Err(message) => panic!("{message}"),
+    }
+    let lab = LabRuntime::with_strategy(config.clone(), Guide(engine.clone()));
     let mut found = Exploration {
         exhausted: false,
         runs: 0,
@@ -223,17 +283,36 @@ where
         failures: 0,
         failure: None,
         steps: 0,
+        virtual_time: Time::ZERO,
     };
     let mut cut = false;
     while found.runs + found.blocked < options.max_runs {
+        let quiet = Quiet::begin();
         let report = lab.run(body.clone());
+        drop(quiet);
         let mut engine = engine.lock();
         found.steps += report.steps;
+        found.virtual_time = found.virtual_time.max(report.virtual_time);
         if engine.is_blocked() {
             found.blocked += 1;
         } else {
             found.runs += 1;
+            let fresh = found.failure.is_none();
             note(&mut found, &report, &engine);
+            if let (true, true, Some(failure)) = (fresh, options.shrink, &mut found.failure) {
+                let failed = Failed {
+                    place,
+                    config: &config,
+                    seed: report.seed,
+                    choices: report.choices.clone(),
+                    cancel_at: None,
+                    fingerprint: report.fingerprint,
+                    replayed: None,
+                    title: format!("exploration failed in run {}", found.runs),
+                    by_seed: None,
+                };
+                failure.tell(failed, &mut trials(&config, report.seed, body.clone()));
+            }
             if found.failure.is_some() && options.stop_at_first_failure {
                 break;
             }
@@ -245,7 +324,7 @@ where
         cut |= report.findings.iter().any(|f| matches!(f, Finding::StepLimit { .. }));
         if !engine.advance() {
             // Beyond the step limit there may be more.
-            found.exhausted = report.fingerprint.is_some() && !cut;
+            found.exhausted = report.fingerprint.is_some() && !cut && !engine.is_cut();
             break;
         }
     }
@@ -262,11 +341,84 @@ fn note<T, E: fmt::Debug>(found: &mut Exploration, report: &LabReport<T, E>, eng
     }
     found.failures += 1;
     found.failure.get_or_insert_with(|| ExploreFailure {
-        message: report.to_string(),
+        message: with_place(report),
         choices: report.choices.clone(),
         schedule: engine.schedule(),
         reversed: engine.reversed(),
+        story: String::new(),
+        file: None,
     });
+}
+
+impl ExploreFailure {
+    fn tell(&mut self, failed: Failed<'_>, trials: &mut Trials<'_>) {
+        let told = failed.tell(trials);
+        self.story = told.text;
+        self.choices = told.choices;
+        self.file = told.file;
+    }
+}
+
+/// Runs what was recorded, and nothing else.
+fn again<F, T, E>(
+    place: &Place,
+    config: &LabConfig,
+    replay: Replay,
+    body: F,
+) -> Result<Option<Exploration>, String>
+where
+    F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+    F: for<'a> TaskBody<'a, cap::All, T, E> + Clone + Send + 'static,
+    T: Send + 'static,
+    E: fmt::Debug + Send + 'static,
+{
+    let seed = replay.trace.header().seed;
+    let choices = replay.choices();
+    let mut config = config.clone();
+    if let Some(steps) = option(&replay.trace, "max-steps") {
+        config.max_steps = steps;
+    }
+    let mut trials = trials(&config, seed, body);
+    let plan = Plan::Exact { choices: choices.clone(), cancel_at: None };
+    let trial = trials(Wanted { plan, capture: true, max_steps: None });
+    replay.compare(&place.name, trial.trace.as_deref().unwrap_or_default())?;
+    let mut found = Exploration {
+        exhausted: false,
+        runs: 1,
+        blocked: 0,
+        classes: trial.fingerprint.into_iter().collect(),
+        stuck: BTreeSet::new(),
+        failures: 0,
+        failure: None,
+        steps: trial.seen.schedule.len() as u64,
+        virtual_time: Time::ZERO,
+    };
+    if trial.failure.is_none() {
+        return Ok(Some(found));
+    }
+    let mut failure = ExploreFailure {
+        message: trial.text,
+        choices: choices.clone(),
+        schedule: trial.seen.schedule,
+        reversed: None,
+        story: String::new(),
+        file: None,
+    };
+    let failed = Failed {
+        place,
+        config: &config,
+        seed,
+        choices,
+        cancel_at: None,
+        fingerprint: trial.fingerprint,
+        replayed: Some(&replay.path),
+        title: "the replay failed as recorded".to_owned(),
+        by_seed: None,
+    };
+    failure.tell(failed, &mut trials);
+    found.failures = 1;
+    found.failure = Some(failure);
+    Ok(Some(found))
 }
 
 /// The engine as the lab's strategy.

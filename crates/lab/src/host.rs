@@ -1,12 +1,16 @@
 //! The machine beneath the kernel: a list of runnables, a clock that is a number, a timer
 //! wheel.
 
-use crate::oracle::Oracles;
+use crate::oracle::{Fact, Oracles};
 use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind};
+use asupersync_core::event::Resolution;
 use asupersync_core::{
-    BlockingJob, BlockingPool, Event, Host, Lane, ObjectId, Runnable, TaskId, Time, TimerKey,
+    BlockingJob, BlockingPool, Event, Host, Lane, ObjectId, Runnable, Severity, TaskId, Time,
+    TimerKey,
 };
 use asupersync_net::{VirtualNetwork, VirtualOptions};
+use asupersync_os::VirtualSignals;
+use asupersync_os::fs::VirtualFiles;
 use asupersync_time::{Key, Wheel};
 use asupersync_trace::{self as trace, Effect, Fingerprinter, StepBuilder, Writer};
 use parking_lot::Mutex;
@@ -106,12 +110,17 @@ pub(crate) struct Record {
     pub(crate) trace: Option<Writer>,
     pub(crate) watch: Option<Watch>,
     last_object: Option<ObjectId>,
+    /// Polls begun.
+    pub(crate) polls: u64,
+    /// How many had begun when the first task failed.
+    pub(crate) failed_at: Option<u64>,
 }
 
 impl Record {
     /// Notes one of the host's own events.
     pub(crate) fn host(&mut self, event: &trace::Event) {
         self.fingerprint.host(event);
+        self.oracles.host(event);
         if let Some(watch) = &mut self.watch {
             watch.feed(Effect::of_event(event));
         }
@@ -237,6 +246,13 @@ impl LabHost {
         Some(object)
     }
 
+    /// Tells the oracles what a program says.
+    pub(crate) fn fact(&self, fact: Fact<'_>) {
+        if self.observing {
+            self.record.lock().oracles.fact(fact);
+        }
+    }
+
     /// What was touched since the last time this was asked.
     pub(crate) fn footprint(&self) -> Footprint {
         let mut record = self.record.lock();
@@ -288,12 +304,22 @@ impl Host for LabHost {
         let mut record = self.record.lock();
         record.oracles.observe(event);
         record.fingerprint.kernel(event);
-        if let Event::Access { object, .. } = event {
-            record.last_object = Some(*object);
+        match *event {
+            Event::Access { object, .. } => record.last_object = Some(object),
+            Event::PollBegin { .. } => record.polls += 1,
+            Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
+            | Event::ObligationResolved { how: Resolution::Leaked, .. } => {
+                let polls = record.polls;
+                record.failed_at.get_or_insert(polls);
+            }
+            _ => {}
         }
         if let Some(watch) = &mut record.watch {
             if let Event::Access { label, .. } = event {
                 watch.footprint.foreign |= !EXACT.contains(label);
+            }
+            if let Event::TaskCancelRequested { task, .. } = event {
+                watch.footprint.cancels.push(*task);
             }
             watch.feed(Effect::of_kernel(event));
         }
@@ -361,6 +387,8 @@ impl Default for Services {
         let mut services = Services(Vec::new());
         services.add::<Arc<dyn BlockingPool>>(|_| Arc::new(Arc::new(InlinePool)));
         services.add_network(VirtualOptions::default());
+        services.add::<VirtualFiles>(|_| Arc::new(VirtualFiles::new()));
+        services.add::<VirtualSignals>(|_| Arc::new(VirtualSignals::new()));
         services
     }
 }

@@ -7,6 +7,11 @@
 //! class of equivalent ones. [`Shared`], [`Atomic`], [`Mutex`] and [`Queue`] make plain shared state visible. Which task
 //! goes next is decided by a [`Strategy`], and by nothing else.
 //!
+//! A program's sockets, names, files and signals are those of drivers in memory, anew for each run:
+//! `cx.service::<T>()` finds them, to partition, reset, crash, fill or raise. They are
+//! `asupersync_net::VirtualNetwork`, `asupersync_os::fs::VirtualFiles` and `asupersync_os::VirtualSignals`;
+//! [`LabConfig::service_with`] puts another in the place of one.
+//!
 //! What this crate does not know: threads, sockets, the wall clock.
 //!
 //! # Example
@@ -42,25 +47,37 @@ mod atomic;
 mod check;
 mod config;
 mod explore;
+mod failure;
 mod host;
+mod monitor;
 mod mutex;
 mod oracle;
 mod queue;
+mod quiet;
+mod repeat;
 mod report;
 mod runtime;
+mod script;
 mod shared;
+mod shrink;
 mod story;
 mod strategy;
+mod trial;
+mod twin;
 
 pub use atomic::Atomic;
-pub use check::{LabTest, Summary, cancel_everywhere, check, run};
+pub use check::{LabTest, Strategies, Summary, cancel_everywhere, check, run};
 pub use config::LabConfig;
 pub use explore::{Exploration, ExploreFailure, ExploreOptions, Method, explore};
 pub use host::ServiceContext;
+pub use monitor::{Frame, Parcel, Stream, effect};
 pub use mutex::{Mutex, MutexGuard};
 pub use oracle::{Invariant, Verdict, Violation};
 pub use queue::Queue;
+pub use repeat::repeatable;
 pub use report::{Finding, LabReport};
 pub use runtime::LabRuntime;
 pub use shared::Shared;
-pub use strategy::{Blocked, Choice, Fifo, Footprint, Op, OpKind, Prefix, Random, Strategy};
+pub use strategy::{
+    Blocked, Choice, Fifo, Footprint, Op, OpKind, Pct, Pos, Prefix, Random, Strategy,
+};

@@ -4,16 +4,24 @@
 //! An oracle says how many events it saw: one that saw none has shown nothing, and where events were
 //! bound to come that is a failure too.
 
+mod authority;
 mod branches;
+mod completion;
+mod deadlines;
+mod facts;
 mod finalizers;
 mod futurelock;
 mod obligations;
+mod overtaking;
 mod ownership;
 mod quiescence;
 mod severity;
 mod tree;
+mod waits;
 
-use asupersync_core::Event;
+use crate::strategy::Blocked;
+use asupersync_core::{Event, RegionSnapshot};
+pub(crate) use facts::Fact;
 use std::fmt;
 use tree::Tree;
 
@@ -29,24 +37,53 @@ pub enum Invariant {
     Obligations,
     /// I4: the severity of a cancellation never falls.
     Severity,
+    /// I5: a cancelled task ends within its cleanup budget.
+    Completion,
     /// I6: losers are drained before their combinator returns.
     Branches,
     /// I7: finalizers run exactly once, last first, after all children.
     Finalizers,
+    /// I8: same seed, same trace. Judged by running twice: [`repeatable`](crate::repeatable).
+    Determinism,
+    /// I9: what is sent arrives or is handed back, once. Judges [`Parcel`](crate::Parcel)s.
+    Delivery,
+    /// I10: no effect without its capability.
+    Authority,
     /// No task sits on an obligation without being polled.
     Futurelock,
+    /// No tasks wait for each other in a circle.
+    WaitCycle,
+    /// No task waits for a wake-up that will not come.
+    LostWakeup,
+    /// No waiter is overtaken without bound.
+    Overtaking,
+    /// Time does not go back, and no timer fires early.
+    Deadlines,
+    /// What may happen once happens at most once. Judges [`effect`](crate::effect)s.
+    Effects,
+    /// Frames are read whole. Judges [`Stream`](crate::Stream)s.
+    Framing,
 }
 
 impl Invariant {
-    /// All of them, in the order of verdicts.
-    pub const ALL: [Invariant; 7] = [
+    /// All of them that a single run can show, in the order of verdicts.
+    pub const ALL: [Invariant; 16] = [
         Invariant::Ownership,
         Invariant::Quiescence,
         Invariant::Obligations,
         Invariant::Severity,
+        Invariant::Completion,
         Invariant::Branches,
         Invariant::Finalizers,
+        Invariant::Delivery,
+        Invariant::Authority,
         Invariant::Futurelock,
+        Invariant::WaitCycle,
+        Invariant::LostWakeup,
+        Invariant::Overtaking,
+        Invariant::Deadlines,
+        Invariant::Effects,
+        Invariant::Framing,
     ];
 
     /// The invariant's sentence.
@@ -57,10 +94,25 @@ impl Invariant {
             Invariant::Quiescence => "a closed region has no live descendant",
             Invariant::Obligations => "a closed region has no unresolved obligation",
             Invariant::Severity => "the severity of a cancellation never falls",
+            Invariant::Completion => "a cancelled task ends within its cleanup budget",
             Invariant::Branches => "losers are drained before their combinator returns",
             Invariant::Finalizers => "finalizers run exactly once, last first, after all children",
+            Invariant::Determinism => "same seed, same trace",
+            Invariant::Delivery => "what is sent arrives or is handed back, once",
+            Invariant::Authority => "no effect without its capability",
             Invariant::Futurelock => "no task sits on an obligation without being polled",
+            Invariant::WaitCycle => "no tasks wait for each other in a circle",
+            Invariant::LostWakeup => "no task waits for a wake-up that will not come",
+            Invariant::Overtaking => "no waiter is overtaken without bound",
+            Invariant::Deadlines => "time does not go back, and no timer fires early",
+            Invariant::Effects => "what may happen once happens at most once",
+            Invariant::Framing => "frames are read whole",
         }
+    }
+
+    /// Whether it says why a run stands still.
+    pub(crate) const fn explains_deadlock(self) -> bool {
+        matches!(self, Invariant::Futurelock | Invariant::WaitCycle | Invariant::LostWakeup)
     }
 }
 
@@ -71,9 +123,19 @@ impl fmt::Display for Invariant {
             Invariant::Quiescence => "I2 quiescence",
             Invariant::Obligations => "I3 obligations",
             Invariant::Severity => "I4 severity",
+            Invariant::Completion => "I5 completion",
             Invariant::Branches => "I6 branches",
             Invariant::Finalizers => "I7 finalizers",
+            Invariant::Determinism => "I8 determinism",
+            Invariant::Delivery => "I9 conservation",
+            Invariant::Authority => "I10 authority",
             Invariant::Futurelock => "futurelock",
+            Invariant::WaitCycle => "wait cycle",
+            Invariant::LostWakeup => "lost wake-up",
+            Invariant::Overtaking => "bounded overtaking",
+            Invariant::Deadlines => "deadlines",
+            Invariant::Effects => "effect at most once",
+            Invariant::Framing => "framing",
         })
     }
 }
@@ -104,6 +166,13 @@ impl Verdict {
     /// The verdict of an oracle that has not looked yet.
     pub(crate) fn unseen(invariant: Invariant) -> Verdict {
         Verdict { invariant, seen: 0, required: true, violations: Vec::new(), omitted: 0 }
+    }
+
+    /// The verdict on what was seen all at once.
+    pub(crate) fn of(invariant: Invariant, seen: u64, broken: Option<String>) -> Verdict {
+        let violations = broken.map(|message| Violation { event: 0, message });
+        let violations = violations.into_iter().collect();
+        Verdict { invariant, seen, required: true, violations, omitted: 0 }
     }
 
     /// What was watched.
@@ -278,12 +347,48 @@ oracles! {
     quiescence: quiescence::Quiescence,
     obligations: obligations::Obligations,
     severity: severity::Monotone,
+    completion: completion::Completion,
     branches: branches::Branches,
     finalizers: finalizers::Finalizers,
+    delivery: facts::Delivery,
+    authority: authority::Authority,
     futurelock: futurelock::Futurelock,
+    wait_cycle: waits::WaitCycle,
+    lost_wakeup: waits::LostWakeup,
+    overtaking: overtaking::Overtaking,
+    deadlines: deadlines::Deadlines,
+    effects: facts::Effects,
+    framing: facts::Framing,
 }
 
 impl Oracles {
+    /// Looks at a run that stands still, before it is torn down.
+    pub(crate) fn stuck(&mut self, snapshot: &RegionSnapshot, blocked: &[Blocked]) {
+        self.tree.stand_still();
+        self.tree.knots = waits::knots(snapshot, blocked, &self.tree);
+    }
+
+    /// What was not wrong in this run, and may be in another.
+    pub(crate) fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.tree.warnings)
+    }
+
+    /// Judges one of the host's own events.
+    pub(crate) fn host(&mut self, event: &asupersync_trace::Event) {
+        let (deadlines, findings) = &mut self.deadlines;
+        findings.event = self.events;
+        match *event {
+            asupersync_trace::Event::ClockAdvanced { to } => deadlines.advanced(to, findings),
+            asupersync_trace::Event::TimerFired { at } => deadlines.fired(at, findings),
+            _ => {}
+        }
+    }
+
+    /// Sets how many later ones may be served before a waiter.
+    pub(crate) fn set_max_overtakes(&mut self, most: u64) {
+        self.overtaking.0.most = most;
+    }
+
     /// Sets the number of steps a task holding an obligation may go unpolled.
     pub(crate) fn set_max_idle_steps(&mut self, steps: u64) {
         self.futurelock.0.max_idle_steps = steps;

@@ -124,6 +124,8 @@ pub struct LabReport<T, E> {
     pub findings: Vec<Finding>,
     /// One verdict an oracle.
     pub verdicts: Vec<Verdict>,
+    /// What was not wrong in this run, and may be in another: locks taken in opposite orders.
+    pub warnings: Vec<String>,
     /// The seed it ran with.
     pub seed: u64,
     /// Polls.
@@ -138,6 +140,10 @@ pub struct LabReport<T, E> {
     pub trace: Option<Vec<u8>>,
     /// What the kernel reports about the root region; none if it never closed.
     pub region: Option<RegionReport>,
+    /// Polls until the first task failed, if one did.
+    pub(crate) failed_at: Option<u64>,
+    /// Polls until the root was cancelled by the lab, if it was.
+    pub(crate) cancelled_at: Option<u64>,
 }
 
 impl<T, E> LabReport<T, E> {
@@ -147,6 +153,7 @@ impl<T, E> LabReport<T, E> {
             outcome: Outcome::Cancelled(reason),
             findings: vec![Finding::Nested],
             verdicts: Vec::new(),
+            warnings: Vec::new(),
             seed,
             steps: 0,
             virtual_time: Time::ZERO,
@@ -154,6 +161,8 @@ impl<T, E> LabReport<T, E> {
             fingerprint: None,
             trace: None,
             region: None,
+            failed_at: None,
+            cancelled_at: None,
         }
     }
 

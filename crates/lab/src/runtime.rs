@@ -87,10 +87,49 @@ impl LabRuntime {
         )
     }
 
+    pub(crate) fn set_max_steps(&mut self, steps: u64) {
+        self.config.max_steps = steps;
+    }
+
+    /// As [`run_seeded`](LabRuntime::run_seeded), where the strategy cancels: before `announced`, says the
+    /// trace's header.
+    pub(crate) fn run_announced<F, T, E>(
+        &self,
+        seed: u64,
+        announced: Option<u64>,
+        capture: bool,
+        body: F,
+    ) -> LabReport<T, E>
+    where
+        F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+        F: for<'a> TaskBody<'a, cap::All, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.run_with(seed, None, announced, capture, body)
+    }
+
     pub(crate) fn run_seeded<F, T, E>(
         &self,
         seed: u64,
         inject_cancel_at: Option<u64>,
+        capture: bool,
+        body: F,
+    ) -> LabReport<T, E>
+    where
+        F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+        F: for<'a> TaskBody<'a, cap::All, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.run_with(seed, inject_cancel_at, inject_cancel_at, capture, body)
+    }
+
+    fn run_with<F, T, E>(
+        &self,
+        seed: u64,
+        inject_cancel_at: Option<u64>,
+        announced: Option<u64>,
         capture: bool,
         body: F,
     ) -> LabReport<T, E>
@@ -106,7 +145,7 @@ impl LabRuntime {
         state.host.begin(seed);
         state.strategy.begin(seed);
         let watches = state.strategy.watches();
-        self.begin_record(&state.host, seed, inject_cancel_at, capture);
+        self.begin_record(&state.host, seed, announced, capture);
         state.host.record.lock().watch = watches.then(Watch::default);
         let host: Arc<dyn Host> = state.host.clone();
         let root = Root::new(host, RegionOptions::new().name("root"));
@@ -118,6 +157,7 @@ impl LabRuntime {
             host: &state.host,
             strategy: &mut *state.strategy,
             watches,
+            cancelled_at: None,
             root,
             steps: 0,
             now: Time::ZERO,
@@ -126,7 +166,7 @@ impl LabRuntime {
         };
         let (ending, region) = run.drive();
         let outcome = take_outcome(handle);
-        let Run { root, steps, now, choices, mut findings, .. } = run;
+        let Run { root, steps, now, choices, mut findings, cancelled_at, .. } = run;
         let unclaimed = root.unclaimed_failures().into_iter();
         let panicked = unclaimed.filter(|failure| failure.severity == Severity::Panicked);
         findings.extend(panicked.map(|failure| Finding::Panicked {
@@ -137,12 +177,14 @@ impl LabRuntime {
 
         let mut record = state.host.record.lock();
         record.oracles.end(ending);
-        let injected = inject_cancel_at.is_some_and(|step| step < steps);
+        let injected = cancelled_at.is_some();
         let verdicts = record.oracles.verdicts(|invariant| {
             self.config.requires(invariant) || (injected && invariant == Invariant::Severity)
         });
         let fingerprint = record.fingerprint.finish();
         let trace = record.trace.as_mut().map(Writer::finish);
+        let failed_at = record.failed_at;
+        let warnings = record.oracles.warnings();
         drop(record);
 
         state.verdicts.clone_from(&verdicts);
@@ -154,6 +196,7 @@ impl LabRuntime {
             outcome,
             findings,
             verdicts,
+            warnings,
             seed,
             steps,
             virtual_time: now,
@@ -161,6 +204,8 @@ impl LabRuntime {
             fingerprint: self.config.observe.then_some(fingerprint),
             trace,
             region,
+            failed_at,
+            cancelled_at,
         }
     }
 
@@ -168,13 +213,19 @@ impl LabRuntime {
         let mut record = host.record.lock();
         record.oracles.clear();
         record.oracles.set_max_idle_steps(self.config.futurelock_max_idle_steps);
+        record.oracles.set_max_overtakes(self.config.max_overtakes);
         record.oracles.set_dropped_permits_leak(self.config.dropped_permits_leak);
         record.fingerprint.clear();
+        record.polls = 0;
+        record.failed_at = None;
         if !capture {
             record.trace = None;
             return;
         }
         let mut header = Header::new(seed).with_option("max-steps", self.config.max_steps);
+        for (name, value) in &self.config.header {
+            header = header.with_option(name.as_str(), value);
+        }
         if let Some(step) = inject {
             header = header.with_option("inject-cancel-at", step);
         }
@@ -244,6 +295,8 @@ struct Run<'a> {
     host: &'a Arc<LabHost>,
     strategy: &'a mut dyn Strategy,
     watches: bool,
+    /// The root was cancelled before this poll.
+    cancelled_at: Option<u64>,
     root: Root,
     steps: u64,
     now: Time,
@@ -267,6 +320,7 @@ impl Run<'_> {
             Stop::Closed(report) => return (Ending::Quiescent, Some(report)),
             Stop::NothingToDo => {
                 let tree = Box::new(self.root.snapshot());
+                self.host.record.lock().oracles.stuck(&tree, &blocked);
                 (Ending::Deadlock, Finding::Deadlock { at: self.now, step: self.steps, tree })
             }
             Stop::Limit => {
@@ -325,8 +379,9 @@ impl Run<'_> {
             if self.steps >= limit {
                 return Stop::Limit;
             }
-            if self.inject_cancel_at == Some(self.steps) {
+            if self.inject_cancel_at == Some(self.steps) || self.strategy.cancels() {
                 self.inject_cancel_at = None;
+                self.cancelled_at = Some(self.steps);
                 self.record(&Event::CancelInjected { step: self.steps });
                 let step = self.steps;
                 self.root.cancel(CancelReason::user(format!("injected by the lab at step {step}")));

@@ -15,8 +15,16 @@ struct Told {
     events: Vec<usize>,
 }
 
-/// The causal past of the first step in which a task failed, or else of the last, a line each.
-pub(crate) fn tell(trace: &Trace) -> String {
+/// The two polls, counted from 0, whose order matters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    pub(crate) first: Option<usize>,
+    pub(crate) second: Option<usize>,
+}
+
+/// The causal past of the first step in which a task failed, or else of the last, a line each. Polls are
+/// numbered from 0, and the marked ones begin with `>`.
+pub(crate) fn tell(trace: &Trace, marks: Marks) -> String {
     let names = Names::of(trace);
     let told = steps(trace);
     let steps: Vec<Step> = told.iter().map(|told| told.step.clone()).collect();
@@ -28,8 +36,19 @@ pub(crate) fn tell(trace: &Trace) -> String {
     if left_out > 0 {
         writeln!(text, "  ({left_out} earlier steps)").expect("strings take all");
     }
+    let is_poll = |event: &usize| matches!(trace.events()[*event], Event::PollBegin { .. });
+    let mut polls = 0..;
+    let numbers: Vec<Option<usize>> = told
+        .iter()
+        .map(|told| told.events.iter().any(is_poll).then(|| polls.next()).flatten())
+        .collect();
     for index in &past[left_out..] {
-        writeln!(text, "  {}", names.line(trace, &told[*index])).expect("strings take all");
+        let number = numbers[*index];
+        let marked = number.is_some() && (number == marks.first || number == marks.second);
+        let mark = if marked { '>' } else { ' ' };
+        let number = number.map(|number| number.to_string()).unwrap_or_default();
+        let line = names.line(trace, &told[*index]);
+        writeln!(text, "{mark}{number:>5} {line}").expect("strings take all");
     }
     let others = last + 1 - past.len();
     write!(text, "  ({others} steps before it had no influence on it)").expect("strings take all");
@@ -72,10 +91,10 @@ fn culprit(trace: &Trace, told: &[Told]) -> Option<usize> {
 }
 
 /// Tasks by the names their programs gave them.
-struct Names(BTreeMap<TaskId, String>);
+pub(crate) struct Names(BTreeMap<TaskId, String>);
 
 impl Names {
-    fn of(trace: &Trace) -> Names {
+    pub(crate) fn of(trace: &Trace) -> Names {
         let tables = trace.tables();
         let named = trace.events().iter().filter_map(|event| match event {
             Event::TaskSpawned { task, name, site, .. } => {
@@ -93,7 +112,7 @@ impl Names {
         Names(named.collect())
     }
 
-    fn task(&self, task: TaskId) -> String {
+    pub(crate) fn task(&self, task: TaskId) -> String {
         self.0.get(&task).cloned().unwrap_or_else(|| task.to_string())
     }
 

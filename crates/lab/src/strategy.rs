@@ -1,7 +1,12 @@
 //! Which of the runnable tasks goes next: the one decision the lab makes.
 
+mod pct;
+mod pos;
+
 use asupersync_core::{Lane, ObjectId, TaskId};
 use asupersync_trace::Step;
+pub use pct::Pct;
+pub use pos::Pos;
 
 /// A task that can be polled next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,11 @@ pub trait Strategy: Send {
         let _ = footprint;
     }
 
+    /// Whether the root region is to be cancelled before the next poll. Asked before each.
+    fn cancels(&mut self) -> bool {
+        false
+    }
+
     /// The run has come to its end, closed or stuck. Choices after this are of the teardown. `blocked`
     /// are the tasks that wait for a [`Mutex`](crate::Mutex) or for a message in a
     /// [`Queue`](crate::Queue).
@@ -60,6 +70,8 @@ pub struct Footprint {
     pub ops: Vec<Op>,
     /// Something else was accessed, whose outcome may differ elsewhere in a way that is not known.
     pub foreign: bool,
+    /// Tasks that were cancelled in it: what they do next is another thing than it would have been.
+    pub cancels: Vec<TaskId>,
 }
 
 /// An operation on one of the lab's own objects.
@@ -118,6 +130,11 @@ pub struct Random {
 }
 
 impl Random {
+    /// A number below `end`.
+    fn below(&mut self, end: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -133,8 +150,7 @@ impl Strategy for Random {
     }
 
     fn choose(&mut self, enabled: &[Choice]) -> usize {
-        let wide = u128::from(self.next()) * enabled.len() as u128;
-        (wide >> 64) as usize
+        self.below(enabled.len() as u64) as usize
     }
 }
 
@@ -181,6 +197,22 @@ impl<S: Strategy> Strategy for Prefix<S> {
             None => self.then.choose(enabled),
         }
     }
+
+    fn alone(&mut self, only: &Choice) {
+        self.then.alone(only);
+    }
+
+    fn watches(&self) -> bool {
+        self.then.watches()
+    }
+
+    fn stepped(&mut self, footprint: Footprint) {
+        self.then.stepped(footprint);
+    }
+
+    fn ended(&mut self, blocked: &[Blocked]) {
+        self.then.ended(blocked);
+    }
 }
 
 impl Strategy for Box<dyn Strategy> {
@@ -202,6 +234,10 @@ impl Strategy for Box<dyn Strategy> {
 
     fn stepped(&mut self, footprint: Footprint) {
         (**self).stepped(footprint);
+    }
+
+    fn cancels(&mut self) -> bool {
+        (**self).cancels()
     }
 
     fn ended(&mut self, blocked: &[Blocked]) {

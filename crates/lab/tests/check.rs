@@ -4,6 +4,7 @@ use asupersync_core::{Cx, Error};
 use asupersync_lab::{LabConfig, LabRuntime, LabTest, Shared, check};
 use std::panic::catch_unwind;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Two increments, each a read and then a write.
 async fn lost_update(cx: &Cx) -> Result<(), Error> {
@@ -41,7 +42,11 @@ fn a_lost_update_is_found_and_its_report_tells_all() {
         "left: reads Shared x",
         "right: writes Shared x",
         "ends as Panicked",
-        "replay the seed:  ASUPERSYNC_LAB_SEED=",
+        "the smallest schedule found: 9 steps, 4 switches of task, 3 choices forced",
+        "no single choice can be left out",
+        "the order that matters: step 2 (",
+        "the other way round, the run passes",
+        "as it was found: ASUPERSYNC_LAB_SEED=",
         "lost_update -- --exact",
         "ASUPERSYNC_LAB_REPLAY=",
     ] {
@@ -73,16 +78,30 @@ fn a_correct_body_has_as_many_behaviours_as_theory_says() {
     assert_eq!((summary.runs, summary.classes), (400, 2));
 }
 
+/// Yields as often as it has been run before.
+async fn yields_more_each_time(cx: &Cx, runs: &AtomicU32) -> Result<(), Error> {
+    for _ in 0..runs.fetch_add(1, Ordering::Relaxed) {
+        cx.yield_now().await?;
+    }
+    Ok(())
+}
+
 #[test]
-fn an_ambient_source_of_randomness_is_noticed_when_its_failure_is_replayed() {
-    use std::sync::atomic::{AtomicU32, Ordering};
+fn a_program_that_is_not_repeatable_fails_at_once_and_its_first_difference_is_named() {
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let text = failure(|| {
-        check(0..10, async |cx: &Cx| {
-            for _ in 0..RUNS.fetch_add(1, Ordering::Relaxed) {
-                let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
-            }
-            assert!(RUNS.load(Ordering::Relaxed) < 3);
+        check(0..10, async |cx: &Cx| yields_more_each_time(cx, &RUNS).await);
+    });
+    assert!(text.contains("not repeatable: two runs with seed 0 differ"), "{text}");
+    assert!(text.contains("the traces differ first at event "), "{text}");
+}
+
+#[test]
+fn an_ambient_source_that_shows_late_is_noticed_when_its_failure_is_replayed() {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let text = failure(|| {
+        check(0..10, async |_: &Cx| {
+            assert_ne!(RUNS.fetch_add(1, Ordering::Relaxed), 5);
             Ok::<_, Error>(())
         });
     });
@@ -121,17 +140,37 @@ fn what_a_report_prints_replays_the_failure_in_a_fresh_process() {
     let by_seed = replayed_with("ASUPERSYNC_LAB_SEED", &seed);
     let by_file = replayed_with("ASUPERSYNC_LAB_REPLAY", &after(&first, "ASUPERSYNC_LAB_REPLAY="));
     let story = first.split("the steps that led to it:").nth(1).unwrap();
-    let story = story.split("trace, with every choice").next().unwrap();
+    let story = story.split("the order that matters").next().unwrap();
     for text in [by_seed, by_file] {
         assert!(text.contains(&format!("replayed: failed with seed {seed}\n")), "{text}");
         assert!(text.contains(story), "{text}\nshould tell the same story as\n{first}");
     }
 }
 
+/// A folder for one test's files.
+fn folder(name: &str) -> std::path::PathBuf {
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+#[test]
+fn a_failure_is_kept_where_the_usual_folder_is_not_ours_to_write() {
+    let temporary = folder("usual-folder-is-taken");
+    std::fs::write(temporary.join("asupersync-lab"), "a file stands in the way").unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["replayed", "--exact", "--ignored", "--nocapture"])
+        .env("TMPDIR", &temporary)
+        .env_remove("ASUPERSYNC_TRACE_DIR")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("usual-folder-is-taken/asupersync-lab-"), "{text}");
+}
+
 #[test]
 fn a_replay_that_is_not_the_recorded_run_names_the_first_difference() {
-    let dir = std::env::temp_dir().join("asupersync-lab-other");
-    std::fs::create_dir_all(&dir).unwrap();
+    let dir = folder("other");
     let file = dir.join("other.trace");
     let lab = LabRuntime::new(LabConfig::default().seed(5).capture_trace(true));
     let other = lab.run(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));

@@ -11,7 +11,7 @@ use asupersync_lab::{
 use std::sync::Arc;
 
 fn options(method: Method, order: u64) -> ExploreOptions {
-    ExploreOptions::default().method(method).order(order).stop_at_first_failure(false)
+    ExploreOptions::default().method(method).order(order).stop_at_first_failure(false).shrink(false)
 }
 
 /// Exactly one run for each class, from five first orders; the same set by sleep sets and, where there
@@ -538,4 +538,37 @@ fn random_programs_are_run_once_for_each_class() {
         }
     }
     assert!(audited > 3 * 70, "{audited}");
+}
+
+/// The lost update needs one preemption: with none allowed it is not found, and what was left out is said.
+#[test]
+fn bounded_methods_say_what_they_leave_out() {
+    let body = program!(|scope| {
+        let x = Shared::new(0_u64);
+        for by in [1, 2] {
+            spawn!(scope, x; |cx| {
+                let seen = x.get(cx).await?;
+                x.set(cx, seen + by).await?;
+                cx.yield_now().await?;
+                assert!(x.get(cx).await? >= seen + by, "an update was lost");
+            });
+        }
+    });
+    let run = |method| explore(options(method, 0), body);
+    let all = run(Method::Optimal);
+    assert!(all.exhausted && all.failures > 0, "{all}");
+    for method in [Method::Preemptions(0), Method::Delays(0)] {
+        let none = run(method);
+        assert!(!none.exhausted && none.failures == 0, "{method:?}: {none}");
+    }
+    for method in [Method::Preemptions(2), Method::Delays(2)] {
+        let two = run(method);
+        assert!(!two.exhausted && two.failures > 0, "{method:?}: {two}");
+        assert!(two.classes.is_subset(&all.classes), "{method:?}");
+    }
+    for method in [Method::Preemptions(100), Method::Delays(1_000)] {
+        let unbound = run(method);
+        assert!(unbound.exhausted, "{method:?}: {unbound}");
+        assert_eq!(unbound.classes, all.classes, "{method:?}");
+    }
 }

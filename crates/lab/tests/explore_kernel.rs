@@ -178,3 +178,45 @@ fn nested_regions_and_cancelled_ones() {
     }));
     println!("{found:?}");
 }
+
+#[test]
+fn a_cancel_races_with_the_end_of_the_task() {
+    let found = same_classes(program!(|cx, scope| {
+        let mut worker = scope.spawn(async |cx: &Cx| {
+            cx.yield_now().await?;
+            Ok::<_, Error>(())
+        });
+        cx.yield_now().await?;
+        worker.cancel(CancelReason::user("enough"));
+        let _ = worker.join(cx).await?;
+    }));
+    assert!(found.0 >= 3, "{found:?}");
+}
+
+#[test]
+fn a_failure_that_cancels_its_siblings_races_with_their_ends() {
+    let found = same_classes(async move |cx: &Cx| {
+        let outcome = cx.region(async move |scope| {
+            let _ = scope.spawn(async |cx: &Cx| {
+                cx.yield_now().await?;
+                Ok::<_, Error>(())
+            });
+            let _ = scope.spawn(async |_: &Cx| Err::<(), _>(Error::msg("no")));
+            Ok::<_, Error>(())
+        });
+        drop(outcome.await);
+        Ok(())
+    });
+    assert!(found.0 >= 3, "{found:?}");
+}
+
+#[test]
+fn the_end_of_a_body_races_with_the_ends_of_its_tasks() {
+    let found = same_classes(program!(|cx, scope| {
+        for _ in 0..2 {
+            let _ = scope.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+        }
+        cx.yield_now().await?;
+    }));
+    assert_eq!(found, (4, 0));
+}

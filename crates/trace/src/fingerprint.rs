@@ -17,7 +17,7 @@ use std::fmt;
 use twox_hash::XxHash3_128;
 
 /// Names the class of a run under reordering of independent steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u128);
 
 impl Fingerprint {
@@ -164,6 +164,7 @@ impl Levels {
                 Target::Readiness(id) => (2, id.to_bits()),
                 Target::Door(id) => (4, id.to_bits()),
                 Target::Children(id) => (6, id.to_bits()),
+                Target::Turn(id) => (8, id.to_bits()),
             };
             bytes.push(tag | u8::from(touch.write));
             bytes.extend_from_slice(&bits.to_le_bytes());

@@ -2,7 +2,8 @@
 //!
 //! A [`Writer`] turns kernel events into a compact, versioned, checksummed file; [`Trace::parse`]
 //! reads it back within [`Limits`], whatever the bytes are. [`Trace::to_text`] renders it and
-//! [`first_difference`] names the first event in which two traces differ.
+//! [`first_difference`] names the first event in which two traces differ. A [`Pack`] holds a failure: its
+//! choices, its trace, its passing twin and the command that replays it.
 //!
 //! Two runs that differ only in the order of independent steps are the same behaviour
 //! (Mazurkiewicz equivalence). A [`Step`] is one poll of a task with the set of things it read or
@@ -41,6 +42,7 @@ mod difference;
 mod error;
 mod event;
 mod fingerprint;
+mod pack;
 mod reader;
 mod step;
 mod tables;
@@ -52,6 +54,7 @@ pub use difference::{Difference, first_difference};
 pub use error::TraceError;
 pub use event::Event;
 pub use fingerprint::{Fingerprint, Fingerprinter};
+pub use pack::{Pack, Recording};
 pub use reader::{Limits, Reader, Trace};
 pub use step::{Actor, Effect, Step, StepBuilder, StepView, Target, Touch, dependent};
 pub use tables::{Site, SiteId, StrId, Tables};

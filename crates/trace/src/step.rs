@@ -50,6 +50,9 @@ pub enum Target {
     /// A region's count of children. Children coming and going commute, so both are reads; the
     /// region that acts on the count being zero writes.
     Children(RegionId),
+    /// Whether a region's children can still end unnoticed by what comes next: it was cancelled, or its body
+    /// returned. Ends of children commute, so they are reads.
+    Turn(RegionId),
 }
 
 /// One element of a footprint.
@@ -174,18 +177,32 @@ macro_rules! effects {
             $E::SpawnRefused { region, .. } => {
                 [Some(Effect::Touch(Touch::read(Target::Door(region)))), None, None, None]
             }
-            $E::TaskCompleted { region, .. } | $E::RegionClosing { region } => {
-                [Some(Effect::Touch(Touch::read(Target::Children(region)))), None, None, None]
-            }
+            // A child that has ended is not told of a cancellation that comes later.
+            $E::TaskCompleted { region, .. } => [
+                Some(Effect::Touch(Touch::read(Target::Children(region)))),
+                Some(Effect::Touch(Touch::read(Target::Turn(region)))),
+                None,
+                None,
+            ],
+            // It is this one that closes the region, or the last child: which, their order decides.
+            $E::RegionClosing { region } => [
+                Some(Effect::Touch(Touch::read(Target::Children(region)))),
+                Some(Effect::Touch(Touch::write(Target::Turn(region)))),
+                None,
+                None,
+            ],
             $E::RegionOpened { region, parent, by, .. } => [
                 Some(Effect::Touch(Touch::write(Target::Door(region)))),
                 parent.map(|parent| Effect::Touch(Touch::read(Target::Door(parent)))),
                 parent.map(|parent| Effect::Touch(Touch::read(Target::Children(parent)))),
                 by.map(|by| Effect::Open(region, by)),
             ],
-            $E::RegionCancelRequested { region, .. } => {
-                [Some(Effect::Touch(Touch::write(Target::Door(region)))), None, None, None]
-            }
+            $E::RegionCancelRequested { region, .. } => [
+                Some(Effect::Touch(Touch::write(Target::Door(region)))),
+                Some(Effect::Touch(Touch::write(Target::Turn(region)))),
+                None,
+                None,
+            ],
             $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => [
                 Some(Effect::Close(region)),
                 Some(Effect::Touch(Touch::write(Target::Children(region)))),

@@ -153,8 +153,9 @@ impl Region {
             Step::Finalize(ordinal, finalizer) => {
                 if entered {
                     self.observe(&Event::RegionFinalizing { region: self.id });
-                    self.arm_cleanup();
                 }
+                // For each anew: one that overran must not leave those after it without a bound.
+                self.arm_cleanup();
                 self.finalize(ordinal, finalizer);
             }
         }

@@ -55,6 +55,8 @@ impl<T, E> TaskHandle<T, E> {
     /// reason than the one in force changes nothing.
     #[track_caller]
     pub fn cancel(&self, reason: CancelReason) {
+        // A task that has ended is not cancelled: whether it has is part of what this step depends on.
+        self.task.header().touch_outcome(Access::Read);
         self.task.cancel_alone(reason, true);
     }
 

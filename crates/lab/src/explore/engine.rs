@@ -19,6 +19,8 @@ struct Node {
     sleep: Vec<Shared>,
     /// Branches still to be run.
     wakeup: Vec<Branch>,
+    /// What the choices before cost, of the bounded methods.
+    spent: u32,
 }
 
 pub(super) struct Engine {
@@ -34,6 +36,8 @@ pub(super) struct Engine {
     depth: usize,
     is_over: bool,
     is_blocked: bool,
+    /// A choice was left out because it cost too much.
+    is_cut: bool,
 }
 
 impl Engine {
@@ -49,7 +53,13 @@ impl Engine {
             depth: 0,
             is_over: false,
             is_blocked: false,
+            is_cut: false,
         }
+    }
+
+    /// Whether orders were left out for their cost.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     pub(super) fn begin(&mut self) {
@@ -100,6 +110,9 @@ impl Engine {
                 }
             };
         }
+        if let Method::Preemptions(_) | Method::Delays(_) = self.method {
+            return self.choose_cheapest(enabled);
+        }
         let mut sleep = match self.nodes.last() {
             Some(last) => awake(&last.sleep, &last.label),
             None => Vec::new(),
@@ -128,12 +141,55 @@ impl Engine {
         };
         let enabled_tasks = match self.method {
             Method::Optimal => Vec::new(),
-            Method::SleepSets | Method::Naive => enabled.iter().map(|c| c.task).collect(),
+            _ => enabled.iter().map(|c| c.task).collect(),
         };
         let label = Label::unknown(task);
-        self.nodes.push(Node { label, reversed, enabled: enabled_tasks, sleep, wakeup });
+        self.nodes.push(Node { label, reversed, enabled: enabled_tasks, sleep, wakeup, spent: 0 });
         self.chosen = Some(task);
         enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
+    }
+
+    /// The order that costs nothing: stay with a task while it can run. The tasks that could be chosen stand
+    /// in the node in the order of their cost, the chosen one first.
+    fn choose_cheapest(&mut self, enabled: &[Choice]) -> usize {
+        let last = self.nodes.last().map(|node| node.label.task);
+        let mut tasks: Vec<TaskId> = enabled.iter().map(|choice| choice.task).collect();
+        tasks.sort_by_key(|task| (Some(*task) != last, scramble(task.to_bits() ^ self.order)));
+        let task = tasks[0];
+        let spent = self.nodes.last().map_or(0, |node| node.spent);
+        let label = Label::unknown(task);
+        let (reversed, sleep, wakeup) = (None, Vec::new(), Vec::new());
+        self.nodes.push(Node { label, reversed, enabled: tasks, sleep, wakeup, spent });
+        self.chosen = Some(task);
+        enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
+    }
+
+    /// Moves the last node on to its next choice that is not too dear.
+    fn next_affordable(&mut self) -> bool {
+        while let Some((node, before)) = self.nodes.split_last_mut() {
+            let last = before.last().map(|node| node.label.task);
+            let spent = before.last().map_or(0, |node| node.spent);
+            let at = node.enabled.iter().position(|task| *task == node.label.task);
+            let next = at.map_or(0, |at| at + 1);
+            if let Some(task) = node.enabled.get(next) {
+                let (cost, most) = match self.method {
+                    // To leave a task that could go on.
+                    Method::Preemptions(most) => {
+                        (u32::from(node.enabled.first().copied() == last), most)
+                    }
+                    Method::Delays(most) => (next as u32, most),
+                    _ => (0, u32::MAX),
+                };
+                if spent.saturating_add(cost) <= most {
+                    node.spent = spent + cost;
+                    node.label = Label::unknown(*task);
+                    return true;
+                }
+                self.is_cut = true;
+            }
+            self.nodes.pop();
+        }
+        false
     }
 
     pub(super) fn stepped(&mut self, footprint: Footprint) {
@@ -156,11 +212,14 @@ impl Engine {
             self.plan();
         }
         self.carried.clear();
+        if let Method::Preemptions(_) | Method::Delays(_) = self.method {
+            return self.next_affordable();
+        }
         while let Some(node) = self.nodes.last_mut() {
             let done = node.label.clone();
             match self.method {
-                Method::Naive => node.enabled.retain(|task| *task != done.task),
                 Method::Optimal | Method::SleepSets => node.sleep.push(done),
+                _ => node.enabled.retain(|task| *task != done.task),
             }
             let asleep = |sleep: &[Shared], task| sleep.iter().any(|label| label.task == task);
             match self.method {
@@ -175,7 +234,7 @@ impl Engine {
                         return true;
                     }
                 }
-                Method::SleepSets | Method::Naive => {
+                _ => {
                     let next = node.enabled.iter().find(|task| !asleep(&node.sleep, **task));
                     if let Some(task) = next {
                         node.label = Label::unknown(*task);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The run so far.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     /// The polls.
     pub(super) polls: Vec<Shared>,
     /// For each poll its event.
@@ -43,10 +43,40 @@ struct Users {
 pub(super) struct Race {
     /// The poll that came first, before which the sequence goes.
     pub(super) first: usize,
+    /// The poll that comes first in the sequence's end; none if it never came.
+    pub(super) second: Option<usize>,
     pub(super) sequence: Vec<Shared>,
 }
 
+/// A race, for who is not an explorer.
+#[derive(Clone, Debug)]
+pub(crate) struct RacePair {
+    /// The poll that came first.
+    pub(crate) first: usize,
+    /// The one that could have; none if a mutex or an empty queue kept it from coming at all.
+    pub(crate) second: Option<usize>,
+    /// Whose polls in place of `first` and what followed make it so.
+    pub(crate) instead: Vec<TaskId>,
+}
+
 impl History {
+    /// The polls that the last of the first `count` depends on, and itself.
+    pub(crate) fn past(&mut self, count: usize) -> Vec<usize> {
+        self.order();
+        let Some(last) = count.min(self.polls.len()).checked_sub(1) else { return Vec::new() };
+        let last_event = self.events_of_polls[last];
+        (0..=last).filter(|poll| self.before(self.events_of_polls[*poll], last_event)).collect()
+    }
+
+    pub(crate) fn race_pairs(&mut self, blocked: &[Blocked]) -> Vec<RacePair> {
+        let mut pairs = Vec::new();
+        self.races(blocked, |Race { first, second, sequence }| {
+            let instead = sequence.iter().map(|label| label.task).collect();
+            pairs.push(RacePair { first, second, instead });
+        });
+        pairs
+    }
+
     pub(super) fn clear(&mut self) {
         self.polls.clear();
         self.events_of_polls.clear();
@@ -54,9 +84,9 @@ impl History {
     }
 
     /// Adds the poll of `task`; answers its label.
-    pub(super) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
+    pub(crate) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
         let poll = self.polls.len();
-        let Footprint { steps, ops, foreign } = footprint;
+        let Footprint { steps, ops, foreign, cancels } = footprint;
         let at = steps.iter().position(|step| step.actor == Actor::Task(task));
         let mut closes = Vec::new();
         let mut own = None;
@@ -81,7 +111,8 @@ impl History {
             });
         }
         let step = own.expect("a poll is a step of its task");
-        let label = Arc::new(Label { task, step, closes, ops, foreign });
+        let opaque = false;
+        let label = Arc::new(Label { task, step, closes, ops, foreign, cancels, opaque });
         self.polls.push(label.clone());
         label
     }
@@ -197,7 +228,7 @@ impl History {
                     continue;
                 }
                 for (poll, sequence) in self.reversals(*first, second) {
-                    each(Race { first: poll, sequence });
+                    each(Race { first: poll, second: Some(second), sequence });
                 }
             }
         }
@@ -210,7 +241,7 @@ impl History {
                 }
                 let mut sequence = self.not_after(first, None);
                 sequence.push(Label::lock(*task, *object));
-                each(Race { first: self.events[first].poll, sequence });
+                each(Race { first: self.events[first].poll, second: None, sequence });
             }
         }
     }
@@ -283,7 +314,18 @@ impl History {
             return None;
         }
         let mut sequence = self.not_after(moved, Some(first));
-        sequence.push(label.moved(value));
+        let before = &self.events[first];
+        let cancelled = before.is_poll && self.polls[before.poll].cancels.contains(&label.task);
+        if cancelled {
+            // It was told that it is cancelled, and without that will do something else.
+            sequence.push(Arc::new(Label {
+                opaque: true,
+                closes: Vec::new(),
+                ..Label::clone(label)
+            }));
+        } else {
+            sequence.push(label.moved(value));
+        }
         Some(sequence)
     }
 

@@ -8,21 +8,32 @@ use std::sync::Arc;
 /// A poll and what it touched. The regions that closed in it stand apart: they close in whichever poll
 /// comes last, so they can move to another.
 #[derive(Clone, Debug)]
-pub(super) struct Label {
+pub(crate) struct Label {
     pub(super) task: TaskId,
     pub(super) step: Step,
     pub(super) closes: Vec<Step>,
     pub(super) ops: Vec<Op>,
     pub(super) foreign: bool,
+    pub(super) cancels: Vec<TaskId>,
+    /// What it will touch cannot be told: its order matters with everything.
+    pub(super) opaque: bool,
 }
 
-pub(super) type Shared = Arc<Label>;
+pub(crate) type Shared = Arc<Label>;
 
 impl Label {
     /// A poll that is not known yet.
     pub(super) fn unknown(task: TaskId) -> Shared {
         let step = Step::new(Actor::Task(task), Vec::new());
-        Arc::new(Label { task, step, closes: Vec::new(), ops: Vec::new(), foreign: true })
+        Arc::new(Label {
+            task,
+            step,
+            closes: Vec::new(),
+            ops: Vec::new(),
+            foreign: true,
+            cancels: Vec::new(),
+            opaque: false,
+        })
     }
 
     /// A poll that takes a mutex.
@@ -33,12 +44,22 @@ impl Label {
             Touch { target: Target::Object(object), write: true },
         ];
         let step = Step::new(Actor::Task(task), touches);
-        Arc::new(Label { task, step, closes: Vec::new(), ops: vec![op], foreign: false })
+        Arc::new(Label {
+            task,
+            step,
+            closes: Vec::new(),
+            ops: vec![op],
+            foreign: false,
+            cancels: Vec::new(),
+            opaque: false,
+        })
     }
 
     /// Whether the order of the two matters, `self` being the earlier.
     pub(super) fn dependent(&self, later: &Label) -> bool {
         self.task == later.task
+            || self.opaque
+            || later.opaque
             || dependent(self.step.view(), later.step.view())
             || self.closes.iter().any(|close| dependent(close.view(), later.step.view()))
             || later.closes.iter().any(|close| conflicts_beyond_count(&self.step, close))

@@ -5,6 +5,7 @@
 //! looks the same, which is why the number of steps is the user's to choose.
 
 use super::tree::{Tree, site_text};
+use super::waits::Knot;
 use super::{Ending, Findings, Invariant, Oracle};
 use asupersync_core::{DetHashSet, Event, TaskId};
 
@@ -36,9 +37,9 @@ impl Futurelock {
                 continue;
             }
             let facts = &tree.tasks[&task];
-            let waits = facts.parked.map_or_else(
+            let waits = facts.waits.last().map_or_else(
                 || "waits for nothing the kernel knows".to_owned(),
-                |(label, site)| format!("waits in {label} at {}", site_text(site)),
+                |wait| format!("waits in {} at {}", wait.label, site_text(wait.site)),
             );
             let steps = tree.steps - facts.polled;
             findings.broken(|| {
@@ -68,8 +69,13 @@ impl Oracle for Futurelock {
     }
 
     fn end(&mut self, ending: Ending, tree: &Tree, findings: &mut Findings) {
-        if ending == Ending::Deadlock {
-            self.look(0, tree, findings);
+        if ending != Ending::Deadlock {
+            return;
+        }
+        for knot in &tree.knots {
+            if let Knot::Futurelock(text) = knot {
+                findings.broken(|| text.clone());
+            }
         }
     }
 

@@ -57,6 +57,15 @@ impl Oracle for Quiescence {
     }
 
     fn end(&mut self, ending: Ending, tree: &Tree, findings: &mut Findings) {
+        if ending == Ending::Deadlock {
+            for (region, live) in &tree.standing {
+                findings.broken(|| {
+                    format!(
+                        "region {region} will never be quiescent: {live} of its tasks wait for ever"
+                    )
+                });
+            }
+        }
         if ending == Ending::Quiescent {
             let open = tree.regions.iter().filter(|(_, region)| !region.closed);
             let mut open: Vec<_> = open.map(|(id, _)| *id).collect();

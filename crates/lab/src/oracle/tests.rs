@@ -1,8 +1,10 @@
 //! Each oracle is shown event sequences that a broken kernel or primitive would emit.
 
 use super::*;
-use asupersync_core::event::Resolution;
-use asupersync_core::{CancelKind, ObligationId, RegionId, Severity as Ended, TaskId, Time};
+use asupersync_core::event::{Access, Resolution};
+use asupersync_core::{
+    CancelKind, ObjectId, ObligationId, RegionId, Severity as Ended, TaskId, Time,
+};
 use std::panic::Location;
 
 const ROOT: RegionId = RegionId::from_bits(1 << 24);
@@ -67,11 +69,38 @@ fn stop() -> Vec<Event<'static>> {
     vec![completed(MAIN, ROOT), closed(ROOT)]
 }
 
+fn wrote(task: TaskId) -> Event<'static> {
+    let object = ObjectId::from_bits(6 << 24);
+    Event::Access { task: Some(task), object, access: Access::Write, label: "Lock" }
+}
+
+#[track_caller]
+fn parked(task: TaskId) -> Event<'static> {
+    Event::WaitParked { task, label: "lock", site: Location::caller() }
+}
+
+fn told(task: TaskId) -> Event<'static> {
+    let kind = CancelKind::User;
+    Event::TaskCancelRequested { task, kind, severity: kind }
+}
+
 fn judge(events: impl IntoIterator<Item = Event<'static>>, ending: Ending) -> Vec<Verdict> {
+    judge_all(events, &[], ending)
+}
+
+fn judge_all(
+    events: impl IntoIterator<Item = Event<'static>>,
+    facts: &[Fact<'_>],
+    ending: Ending,
+) -> Vec<Verdict> {
     let mut oracles = Oracles::default();
     oracles.set_max_idle_steps(8);
+    oracles.set_max_overtakes(1);
     for event in events {
         oracles.observe(&event);
+    }
+    for fact in facts {
+        oracles.fact(*fact);
     }
     oracles.end(ending);
     oracles.verdicts(|_| true)
@@ -103,10 +132,14 @@ fn a_correct_run_satisfies_every_oracle_and_each_has_seen_something() {
         Event::BranchOpened { task: MAIN, branch: 0 },
         Event::BranchClosed { task: MAIN, branch: 0, dropped: true },
         Event::BranchesLeft { task: MAIN, open: 0 },
+        wrote(MAIN),
+        parked(MAIN),
+        Event::WaitEnded { task: MAIN, label: "lock", cancelled: false },
         reserved("mpsc::Permit"),
         resolved(Resolution::Committed),
         cancelled(CancelKind::User),
         cancelled(CancelKind::Shutdown),
+        told(CHILD),
         poll(CHILD),
         completed(CHILD, INNER),
         closed(INNER),
@@ -121,7 +154,14 @@ fn a_correct_run_satisfies_every_oracle_and_each_has_seen_something() {
         completed(CHILD, ROOT),
         closed(ROOT),
     ];
-    for verdict in judge(start().into_iter().chain(middle), Ending::Quiescent) {
+    let facts = [
+        Fact::Issued,
+        Fact::Arrived { name: "a letter", before: false },
+        Fact::Effect { name: "the launch" },
+        Fact::FrameBegun { stream: "the line" },
+        Fact::FrameEnded,
+    ];
+    for verdict in judge_all(start().into_iter().chain(middle), &facts, Ending::Quiescent) {
         assert!(verdict.is_ok(), "{verdict}");
         assert!(verdict.seen() > 0, "{verdict}");
     }
@@ -272,11 +312,99 @@ fn a_holder_that_is_not_polled_is_a_futurelock() {
 }
 
 #[test]
-fn a_deadlock_names_those_who_hold_something() {
-    let held = [start(), vec![reserved("Mutex::Guard")]].concat();
-    let verdicts = judge(held, Ending::Deadlock);
-    let text = verdicts[6].to_string();
-    assert!(text.contains("Mutex::Guard") && text.contains("held for 0 steps"), "{text}");
+fn a_deadlock_is_a_region_that_will_never_be_quiescent() {
+    let mut oracles = Oracles::default();
+    for event in [start(), vec![wrote(MAIN), parked(MAIN)]].concat() {
+        oracles.observe(&event);
+    }
+    oracles.tree.stand_still();
+    oracles.end(Ending::Deadlock);
+    let text = oracles.verdicts(|_| true)[1].to_string();
+    assert!(text.contains("will never be quiescent: 1 of its tasks"), "{text}");
+}
+
+#[test]
+fn completion_catches_a_cancelled_task_that_stays_or_goes_on() {
+    let stays = [start(), vec![told(MAIN), closed(ROOT)]].concat();
+    let verdicts = judge(stays, Ending::Quiescent);
+    let verdict = verdicts.iter().find(|v| v.invariant() == Invariant::Completion).unwrap();
+    assert!(verdict.to_string().contains("was cancelled and never ended"), "{verdict}");
+    let escalated = Event::TaskEscalated { task: MAIN };
+    let goes_on = [told(MAIN), escalated, poll(MAIN), poll(MAIN)];
+    catches(Invariant::Completion, &goes_on, "is polled on after its cleanup budget");
+    let dropped = [start(), vec![told(MAIN), escalated, poll(MAIN)], stop()].concat();
+    assert!(judge(dropped, Ending::Quiescent).iter().all(|v| v.violations().is_empty()));
+}
+
+#[test]
+fn authority_catches_a_context_used_by_another_task() {
+    let lent = [spawned(CHILD, ROOT), poll(CHILD), parked(MAIN), completed(CHILD, ROOT)];
+    catches(Invariant::Authority, &lent, "lock through the context of task t0000000003");
+    let end = Event::PollEnd { task: MAIN, ready: false };
+    let outside = [end, Event::User { task: MAIN, message: "hello" }];
+    catches(Invariant::Authority, &outside, "by outside every step");
+}
+
+/// `main` waits for the lock while `child` takes it this many times.
+fn barging(times: u64) -> Vec<Event<'static>> {
+    let permit = |n| ObligationId::from_bits((100 + n) << 24);
+    let mut events = vec![wrote(MAIN), parked(MAIN), spawned(CHILD, ROOT)];
+    for n in 0..times {
+        let site = Location::caller();
+        let (obligation, by) = (permit(n), Some(CHILD));
+        events.extend([
+            poll(CHILD),
+            wrote(CHILD),
+            Event::ObligationReserved { obligation, task: CHILD, kind: "Guard", site },
+            Event::ObligationResolved { obligation, by, how: Resolution::Dropped },
+        ]);
+    }
+    let ended = Event::WaitEnded { task: MAIN, label: "lock", cancelled: false };
+    events.extend([completed(CHILD, ROOT), poll(MAIN), ended]);
+    events
+}
+
+#[test]
+fn overtaking_catches_who_is_passed_too_often() {
+    catches(Invariant::Overtaking, &barging(2), "while 2 that came later were served; 1 may be");
+    let once = [start(), barging(1), stop()].concat();
+    assert!(judge(once, Ending::Quiescent).iter().all(|v| v.violations().is_empty()));
+}
+
+#[test]
+fn deadlines_catch_time_that_goes_back_and_timers_that_fire_early() {
+    let late = Event::PollBegin { task: MAIN, at: Time::from_millis(5) };
+    catches(Invariant::Deadlines, &[late, poll(MAIN)], "time went back from 5ms to 0ns");
+    let mut oracles = Oracles::default();
+    let at = Time::from_millis(7);
+    oracles.host(&asupersync_trace::Event::ClockAdvanced { to: Time::from_millis(6) });
+    oracles.host(&asupersync_trace::Event::TimerFired { at });
+    let verdicts = oracles.verdicts(|_| true);
+    let verdict = verdicts.iter().find(|v| v.invariant() == Invariant::Deadlines).unwrap();
+    assert!(verdict.to_string().contains("a timer for 7ms fired at 6ms"), "{verdict}");
+}
+
+#[test]
+fn what_a_program_says_is_judged() {
+    let judged = |facts: &[Fact<'_>], invariant: Invariant, words: &str| {
+        let verdicts = judge_all([start(), stop()].concat(), facts, Ending::Quiescent);
+        for verdict in verdicts {
+            let broken = !verdict.violations().is_empty();
+            assert_eq!(broken, verdict.invariant() == invariant, "{verdict}");
+            assert!(!broken || verdict.to_string().contains(words), "{verdict}");
+        }
+    };
+    let lost = [Fact::Issued, Fact::Lost { name: "a letter" }];
+    judged(&lost, Invariant::Delivery, "a letter neither arrived nor was handed back");
+    let arrived = |before| Fact::Arrived { name: "a letter", before };
+    let twice = [Fact::Issued, arrived(false), arrived(true)];
+    judged(&twice, Invariant::Delivery, "a letter arrived twice");
+    let effects = [Fact::Effect { name: "the launch" }; 2];
+    judged(&effects, Invariant::Effects, "the launch happened 2 times");
+    let begun = Fact::FrameBegun { stream: "the line" };
+    let cut = Fact::FrameCut { stream: "the line", at: "after its header" };
+    let words = "a frame is read from the middle of one given up after its header";
+    judged(&[begun, cut, begun], Invariant::Framing, words);
 }
 
 #[test]

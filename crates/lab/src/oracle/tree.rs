@@ -1,6 +1,7 @@
 //! The run as its events tell it: which tasks, regions and obligations there are now.
 
-use asupersync_core::{DetHashMap, Event, ObligationId, RegionId, TaskId};
+use super::waits::Knot;
+use asupersync_core::{DetHashMap, DetHashSet, Event, ObjectId, ObligationId, RegionId, TaskId};
 use std::panic::Location;
 
 type Site = &'static Location<'static>;
@@ -15,10 +16,20 @@ pub(super) struct Task {
     pub(super) polled: u64,
     /// Obligations taken on and not settled.
     pub(super) holds: u32,
-    /// What it last parked on.
-    pub(super) parked: Option<(&'static str, Site)>,
+    /// Its waits that have not ended, the oldest first. Of those that are dropped there is no event.
+    pub(super) waits: Vec<Wait>,
     /// It was told of a cancellation, or a branch of it was.
     pub(super) cancelled: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    pub(super) label: &'static str,
+    pub(super) site: Site,
+    /// What was touched last before it parked.
+    pub(super) object: Option<ObjectId>,
+    /// Counted in parkings of the run.
+    pub(super) since: u64,
 }
 
 #[derive(Debug)]
@@ -36,10 +47,28 @@ pub(super) struct Obligation {
     pub(super) task: TaskId,
     pub(super) kind: &'static str,
     pub(super) site: Site,
+    /// Of what.
+    pub(super) object: Option<ObjectId>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Tree {
+    /// What the poll in progress touched last.
+    pub(super) accessed: Option<ObjectId>,
+    /// Who has touched an object, and what it is.
+    pub(super) touched: DetHashMap<ObjectId, (&'static str, Vec<TaskId>)>,
+    /// The wait that ended last in the poll in progress: where, and for what.
+    ended: Option<(Site, Option<ObjectId>)>,
+    parkings: u64,
+    /// Who took the second of two objects while holding the first.
+    orders: DetHashMap<(ObjectId, ObjectId), TaskId>,
+    warned: DetHashSet<(ObjectId, ObjectId)>,
+    /// What was not wrong in this run, and may be in another.
+    pub(super) warnings: Vec<String>,
+    /// The regions that wait for tasks of theirs, and for how many, when nothing can run.
+    pub(super) standing: Vec<(RegionId, usize)>,
+    /// Why nothing can run, when nothing can.
+    pub(super) knots: Vec<Knot>,
     /// Live tasks.
     pub(super) tasks: DetHashMap<TaskId, Task>,
     /// All regions of the run, closed ones too.
@@ -55,6 +84,8 @@ impl Tree {
         match *event {
             Event::PollBegin { task, .. } => {
                 self.steps += 1;
+                self.accessed = None;
+                self.ended = None;
                 if let Some(task) = self.tasks.get_mut(&task) {
                     task.polled = self.steps;
                 }
@@ -70,7 +101,7 @@ impl Tree {
                     finalizer,
                     polled: self.steps,
                     holds: 0,
-                    parked: None,
+                    waits: Vec::new(),
                     cancelled: false,
                 };
                 self.tasks.insert(task, task_facts);
@@ -84,14 +115,30 @@ impl Tree {
                     }
                 }
             }
-            Event::WaitParked { task, label, site } => {
-                if let Some(task) = self.tasks.get_mut(&task) {
-                    task.parked = Some((label, site));
+            Event::Access { task, object, label, .. } => {
+                self.accessed = Some(object);
+                if let Some(task) = task {
+                    let (_, tasks) = self.touched.entry(object).or_insert((label, Vec::new()));
+                    if !tasks.contains(&task) {
+                        tasks.push(task);
+                    }
                 }
             }
-            Event::WaitEnded { task, cancelled, .. } => {
+            Event::WaitParked { task, label, site } => {
+                self.parkings += 1;
+                let wait = Wait { label, site, object: self.accessed, since: self.parkings };
                 if let Some(task) = self.tasks.get_mut(&task) {
-                    task.parked = None;
+                    // At the same place an older one cannot be, or was dropped.
+                    task.waits.retain(|known| known.label != label || known.site != site);
+                    task.waits.push(wait);
+                }
+            }
+            Event::WaitEnded { task, label, cancelled } => {
+                if let Some(task) = self.tasks.get_mut(&task) {
+                    if let Some(at) = task.waits.iter().rposition(|wait| wait.label == label) {
+                        let wait = task.waits.remove(at);
+                        self.ended = Some((wait.site, wait.object));
+                    }
                     task.cancelled |= cancelled;
                 }
             }
@@ -117,7 +164,10 @@ impl Tree {
                 }
             }
             Event::ObligationReserved { obligation, task, kind, site } => {
-                self.obligations.insert(obligation, Obligation { task, kind, site });
+                let ended = self.ended.filter(|(place, _)| *place == site);
+                let object = ended.map_or(self.accessed, |(_, object)| object);
+                self.note_order(task, object);
+                self.obligations.insert(obligation, Obligation { task, kind, site, object });
                 if let Some(task) = self.tasks.get_mut(&task) {
                     task.holds += 1;
                 }
@@ -130,6 +180,48 @@ impl Tree {
             }
             _ => {}
         }
+    }
+
+    /// Nothing can run: notes which regions that leaves open.
+    pub(super) fn stand_still(&mut self) {
+        let inside = |region| self.tasks.values().filter(|t| t.region == region).count();
+        let open = self.regions.iter().filter(|(_, region)| !region.closed);
+        let mut open: Vec<_> = open.map(|(id, _)| (*id, inside(*id))).collect();
+        open.retain(|(_, live)| *live > 0);
+        open.sort_unstable();
+        self.standing = open;
+    }
+
+    /// Notes that `task` took `object` while it held others.
+    fn note_order(&mut self, task: TaskId, object: Option<ObjectId>) {
+        let (Some(object), Some(facts)) = (object, self.tasks.get(&task)) else { return };
+        if facts.holds == 0 {
+            return;
+        }
+        let held = self.obligations.values().filter(|o| o.task == task);
+        let mut held: Vec<ObjectId> = held.filter_map(|o| o.object).collect();
+        held.sort_unstable();
+        held.dedup();
+        for before in held.into_iter().filter(|before| *before != object) {
+            self.orders.entry((before, object)).or_insert(task);
+            if let Some(other) = self.orders.get(&(object, before)) {
+                if *other != task && self.warned.insert((before.min(object), before.max(object))) {
+                    self.warnings.push(format!(
+                        "{} takes {} {object} while it holds {} {before}, and {} takes them in the \
+                         opposite order: under other timing they wait for each other",
+                        self.task_text(task),
+                        self.label_of(object),
+                        self.label_of(before),
+                        self.task_text(*other),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// What an object is.
+    pub(super) fn label_of(&self, object: ObjectId) -> &'static str {
+        self.touched.get(&object).map_or("an object", |(label, _)| *label)
     }
 
     /// A task by id, name and the line that spawned it.
@@ -154,6 +246,15 @@ impl Tree {
         self.regions.clear();
         self.obligations.clear();
         self.steps = 0;
+        self.accessed = None;
+        self.touched.clear();
+        self.ended = None;
+        self.parkings = 0;
+        self.orders.clear();
+        self.warned.clear();
+        self.warnings.clear();
+        self.standing.clear();
+        self.knots.clear();
     }
 }
 

@@ -1,0 +1,208 @@
+//! From a failing run to a small one that fails in the same way.
+//!
+//! First the whole order is left to the default; then what came after the failure is; then what cannot
+//! have led to it (its causal past stays). Then instructions are left out by delta debugging (Zeller and
+//! Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 2002), down to single ones, and at last
+//! neighbouring stretches of different tasks are exchanged where that makes fewer of them. A candidate is
+//! taken only if it fails in the same way in no more polls, and is not longer.
+
+use crate::script::{Act, Plan};
+use crate::trial::{Trial, Trials, Wanted};
+
+/// Runs that shrinking may take.
+const MOST_RUNS: u64 = 2_000;
+/// Polls that the runs of shrinking may take together.
+const MOST_STEPS: u64 = 10_000_000;
+
+/// The size of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Polls until the failure.
+    pub(crate) steps: usize,
+    /// Times that one task took over from another until then.
+    pub(crate) switches: usize,
+    /// Instructions that differ from leaving everything to the default order.
+    pub(crate) forced: usize,
+}
+
+/// A small failing run.
+pub(crate) struct Shrunk {
+    pub(crate) trial: Trial,
+    /// What the stages came to, the first of them the run that was given.
+    pub(crate) stages: Vec<(&'static str, Size)>,
+    /// Runs that it took.
+    pub(crate) runs: u64,
+    /// No instruction can be left out without the failure going away or coming later.
+    pub(crate) is_minimal: bool,
+}
+
+struct Search<'a> {
+    trials: &'a mut Trials<'a>,
+    failure: String,
+    best: Trial,
+    acts: Vec<Act>,
+    runs: u64,
+    steps: u64,
+    limit: u64,
+}
+
+/// The instructions that make the run what it was.
+pub(crate) fn acts_of(trial: &Trial) -> Vec<Act> {
+    let mut acts: Vec<Act> = trial.seen.schedule.iter().map(|task| Act::Poll(*task)).collect();
+    if let Some(at) = trial.cancel_at {
+        acts.insert((at as usize).min(acts.len()), Act::Cancel);
+    }
+    acts
+}
+
+fn switches(trial: &Trial) -> usize {
+    let schedule = &trial.seen.schedule[..trial.failed_at];
+    schedule.windows(2).filter(|pair| pair[0] != pair[1]).count()
+}
+
+fn size(trial: &Trial, forced: usize) -> Size {
+    Size { steps: trial.failed_at, switches: switches(trial), forced }
+}
+
+/// Shrinks a run that failed.
+pub(crate) fn shrink<'a>(trials: &'a mut Trials<'a>, first: Trial) -> Shrunk {
+    let failure = first.failure.clone().unwrap_or_default();
+    let acts = acts_of(&first);
+    let limit = 2 * first.seen.schedule.len() as u64 + 100;
+    let mut stages = vec![("found", size(&first, acts.len()))];
+    let mut search = Search { trials, failure, best: first, acts, runs: 0, steps: 0, limit };
+
+    search.attempt(Vec::new(), false);
+    let kept = polls_until(&search.acts, search.best.failed_at);
+    search.attempt(kept, false);
+    let past = search.best.seen.past(search.best.failed_at);
+    let schedule = &search.best.seen.schedule;
+    let mut cut: Vec<Act> = past.iter().map(|poll| Act::Poll(schedule[*poll])).collect();
+    if let Some(at) = search.best.cancel_at {
+        let before = past.iter().filter(|poll| **poll < at as usize).count();
+        cut.insert(before, Act::Cancel);
+    }
+    search.attempt(cut, false);
+    stages.push(("causal past", search.size()));
+
+    let mut is_minimal = false;
+    for _ in 0..4 {
+        is_minimal = search.leave_out();
+        if !search.exchange() {
+            break;
+        }
+        is_minimal = false;
+    }
+    if !is_minimal {
+        is_minimal = search.leave_out();
+    }
+    stages.push(("smallest", search.size()));
+    Shrunk { trial: search.best, stages, runs: search.runs, is_minimal }
+}
+
+/// The instructions up to the poll with this number.
+fn polls_until(acts: &[Act], polls: usize) -> Vec<Act> {
+    let mut left = polls;
+    let until = acts.iter().take_while(|act| match act {
+        Act::Poll(_) if left == 0 => false,
+        Act::Poll(_) => {
+            left -= 1;
+            true
+        }
+        Act::Cancel => true,
+    });
+    until.copied().collect()
+}
+
+impl Search<'_> {
+    fn size(&self) -> Size {
+        size(&self.best, self.acts.len())
+    }
+
+    fn is_spent(&self) -> bool {
+        self.runs >= MOST_RUNS || self.steps >= MOST_STEPS
+    }
+
+    /// Runs the instructions; keeps them if they fail in the same way and no later. `fewer_switches`
+    /// asks for that in place of fewer instructions.
+    fn attempt(&mut self, acts: Vec<Act>, fewer_switches: bool) -> bool {
+        if self.is_spent() {
+            return false;
+        }
+        let plan = Plan::Acts(acts);
+        let wanted = Wanted { plan, capture: false, max_steps: Some(self.limit) };
+        let trial = (self.trials)(wanted);
+        self.runs += 1;
+        self.steps += trial.seen.schedule.len() as u64;
+        if trial.failure.as_ref() != Some(&self.failure) || trial.failed_at > self.best.failed_at {
+            return false;
+        }
+        let used = trial.seen.used.len();
+        let better = if fewer_switches {
+            switches(&trial) < switches(&self.best)
+        } else {
+            used < self.acts.len() || trial.failed_at < self.best.failed_at
+        };
+        if better {
+            self.acts.clone_from(&trial.seen.used);
+            self.best = trial;
+        }
+        better
+    }
+
+    /// Leaves out instructions until no single one can be; false when time ran out before.
+    fn leave_out(&mut self) -> bool {
+        let mut pieces = 2;
+        while !self.acts.is_empty() {
+            let length = self.acts.len().div_ceil(pieces);
+            let mut found = false;
+            let mut start = 0;
+            while start < self.acts.len() {
+                let end = (start + length).min(self.acts.len());
+                let rest = [&self.acts[..start], &self.acts[end..]].concat();
+                if self.attempt(rest, false) {
+                    found = true;
+                } else {
+                    start = end;
+                }
+            }
+            if self.is_spent() {
+                return false;
+            }
+            match (found, length) {
+                (false, 1) => return true,
+                // Once more, as what could not go before may go now.
+                (true, 1) => {}
+                _ => pieces = (pieces * 2).min(self.acts.len().max(2)),
+            }
+        }
+        true
+    }
+
+    /// Exchanges neighbouring stretches so that a task's polls come together. True if one was.
+    fn exchange(&mut self) -> bool {
+        let mut any = false;
+        let mut at = 0;
+        loop {
+            let schedule = &self.best.seen.schedule[..self.best.failed_at];
+            let stretches: Vec<_> = schedule.chunk_by(|a, b| a == b).collect();
+            let Some(pair) = stretches.get(at..at + 2) else { return any };
+            let mut order: Vec<_> = stretches[..at].concat();
+            order.extend(pair[1]);
+            order.extend(pair[0]);
+            order.extend(stretches[at + 2..].concat());
+            let mut acts: Vec<Act> = order.into_iter().map(Act::Poll).collect();
+            if let Some(step) = self.best.cancel_at {
+                acts.insert((step as usize).min(acts.len()), Act::Cancel);
+            }
+            if self.attempt(acts, true) {
+                any = true;
+            } else {
+                at += 1;
+            }
+            if self.is_spent() {
+                return any;
+            }
+        }
+    }
+}
