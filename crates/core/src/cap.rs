@@ -55,6 +55,11 @@ pub trait Capabilities: sealed::Capabilities {}
 impl<C: sealed::Capabilities> Capabilities for C {}
 
 /// `Self` gives at least what `Less` gives, answer by answer.
+#[diagnostic::on_unimplemented(
+    message = "a context cannot be narrowed to a capability it does not have",
+    label = "this asks for more than the context has",
+    note = "a narrowed context never regains what it gave up; pass the wider `&Cx` down instead"
+)]
 pub trait AtLeast<Less>: sealed::Answer {}
 impl AtLeast<No> for No {}
 impl AtLeast<No> for Yes {}

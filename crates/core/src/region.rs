@@ -435,7 +435,8 @@ impl Region {
     /// The books, complete once the region is closed.
     fn report(&self) -> RegionReport {
         let mut inner = self.inner.lock();
-        let Books { stragglers, leaks, omitted } = *inner.books.take().unwrap_or_default();
+        let Books { stragglers, leaks, omitted } =
+            inner.books.take().map_or_else(Books::default, |books| *books);
         RegionReport {
             region: self.id,
             ended: inner.ended,

@@ -237,6 +237,10 @@ fn what_is_owed_is_in_the_snapshot_with_its_age_until_it_is_settled() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread of a blocking pool that is told to be slow"
+)]
 fn a_closure_that_outlives_its_task_is_reported_as_an_operation_left_open() {
     use asupersync_core::{BlockingJob, BlockingPool};
     use std::sync::{Arc, Mutex};

@@ -46,7 +46,7 @@ fn the_first_fiber_that_fails_cancels_the_others_which_have_ended_when_run_retur
             cleaned.fetch_add(1, Ordering::Relaxed);
             Ok(cancelled?)
         });
-        fibers.fiber(async { Ok(std::future::pending::<()>().await) });
+        fibers.fiber(std::future::pending());
         fibers.fiber(async {
             cx.yield_now().await?;
             Err(Error::msg("the third failed"))
@@ -92,8 +92,9 @@ fn cancelling_the_task_ends_its_fibers_foreign_ones_included() {
         let mut child = cx.spawn(async |cx: &Cx| {
             let mut fibers = cx.fibers::<(), Error>();
             fibers.fiber(async { Ok(cx.sleep(EVER).await?) });
-            fibers.fiber(async { Ok(std::future::pending::<()>().await) });
-            Ok::<_, Error>(drop(fibers.run().await.into_result()?))
+            fibers.fiber(std::future::pending());
+            fibers.run().await.into_result()?;
+            Ok::<_, Error>(())
         });
         cx.yield_now().await?;
         child.cancel(CancelReason::user("enough"));

@@ -264,7 +264,7 @@ fn ends_although_its_waker_panics(panics: usize) -> RegionReport {
             }
             Ok(Poll::Pending) => assert!(machine.step()),
             Err(_) => {
-                assert_eq!(panics & 8, 8, "only a drop's panic reaches the one who exchanges it")
+                assert_eq!(panics & 8, 8, "only a drop's panic reaches the one who exchanges it");
             }
         }
     }

@@ -25,7 +25,8 @@ pub enum RRefError {
 
 impl<E, C> Scope<E, C> {
     /// Puts a value into the region's heap. It is dropped when the region closes, after the last
-    /// finalizer, in the reverse order of allocation; a panic of its drop harms nobody.
+    /// finalizer, in the reverse order of allocation; a panic of its drop harms nobody. Each value is an
+    /// allocation of its own.
     ///
     /// ```
     /// use asupersync_core::{Cx, Error};
