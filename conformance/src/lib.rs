@@ -25,6 +25,9 @@
 //! after `run` has returned, and the run took seconds of the runtime's own clock, not hours. Then
 //! comes the case's own judgement.
 //!
+//! Beside the cases stands the [`model`]: the kernel's rules as a plain state machine, with random
+//! programs to compare a kernel with it.
+//!
 //! # Running
 //! ```text
 //! asupersync_conformance::conformance!(my_runtime());   // one #[test] a case
@@ -44,6 +47,7 @@ pub mod cases;
 pub mod check;
 pub mod laws;
 pub mod log;
+pub mod model;
 pub mod program;
 
 mod artifacts;

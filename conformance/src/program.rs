@@ -81,12 +81,30 @@ pub enum Step {
     BreakPromise,
     /// Takes on an obligation that must be resolved, and forgets it: not even its drop runs.
     ForgetPromise,
+    /// Takes on an obligation that is settled by being dropped (a permit, a guard), does the body, and
+    /// then settles it so. A body that ends early drops it.
+    Permit(Body, Settle),
+    /// The same with an obligation that must be settled by name.
+    Duty(Body, Settle),
     /// Ends the body with this error.
     Fail(Name),
     /// Panics with this message.
     Panic(Name),
     /// Tries to run a program inside this one; answers `refused` or `ran`.
     NestedRun,
+}
+
+/// How an obligation is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// It is fulfilled.
+    Commit,
+    /// It is given back by name.
+    Abort,
+    /// It is dropped.
+    Drop,
+    /// It is forgotten: not even its drop runs.
+    Forget,
 }
 
 /// A task to spawn.

@@ -5,6 +5,10 @@
 //! reached its ceiling.
 #![cfg(mutants)]
 
+#[path = "ours/campaign.rs"]
+mod campaign;
+#[path = "ours/compare.rs"]
+mod compare;
 #[path = "ours/interpreter.rs"]
 mod interpreter;
 #[path = "ours/lab.rs"]
@@ -103,12 +107,47 @@ fn each_mutant_fails_the_case_meant_for_it() {
     assert!(escaped.is_empty(), "escaped: {escaped:#?}");
 }
 
-/// The cases, each with its host, that fail in a child with this mutant.
-fn fallen_under(mutant: Option<Mutant>) -> Vec<(String, String)> {
+/// Programs that each mutant gets.
+const PROGRAMS: u64 = 3_000;
+
+#[test]
+fn the_comparison_with_the_model_finds_every_mutant() {
+    let mut escaped = Vec::new();
+    for mutant in mutant::ALL {
+        let text = child_says("model_child", Some(*mutant));
+        let found = text.lines().find_map(|line| line.split_once("FOUND ")).map(|(_, rest)| rest);
+        println!("{:<22} {}", format!("{mutant:?}"), found.unwrap_or("-"));
+        if found.is_none() {
+            escaped.push(mutant);
+        }
+    }
+    let text = child_says("model_child", None);
+    assert!(text.contains("AGREED"), "without a mutant the kernel and the model differ: {text}");
+    assert!(escaped.is_empty(), "escaped: {escaped:#?}");
+}
+
+/// Not a test of its own: compares a broken kernel with the model.
+#[test]
+#[ignore = "started by the other tests, with a mutant chosen"]
+fn model_child() {
+    if !choose() {
+        return;
+    }
+    match campaign::campaign(1, PROGRAMS) {
+        Ok(tally) => println!("AGREED on {} events", tally.compared),
+        Err(difference) => {
+            let why = difference.why.lines().next().unwrap_or_default();
+            println!("FOUND by program {:>4}: {why}", difference.number + 1);
+        }
+    }
+}
+
+/// What a child with this mutant prints.
+fn child_says(test: &str, mutant: Option<Mutant>) -> String {
     let choice = mutant.map_or("none".to_owned(), |mutant| (mutant as u32).to_string());
     let program = std::env::current_exe().expect("a test knows its own program");
     let mut child = Command::new(program)
-        .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
         .env(CHOICE, choice)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -118,6 +157,20 @@ fn fallen_under(mutant: Option<Mutant>) -> Vec<(String, String)> {
     let mut stdout = child.stdout.take().expect("stdout is piped");
     stdout.read_to_string(&mut text).expect("the child prints text");
     let _ = child.wait();
+    text
+}
+
+/// Breaks the kernel in this child's way. False when this is no child.
+fn choose() -> bool {
+    let Ok(choice) = std::env::var(CHOICE) else { return false };
+    let number: Option<u32> = choice.parse().ok();
+    mutant::set(mutant::ALL.iter().copied().find(|mutant| Some(*mutant as u32) == number));
+    true
+}
+
+/// The cases, each with its host, that fail in a child with this mutant.
+fn fallen_under(mutant: Option<Mutant>) -> Vec<(String, String)> {
+    let text = child_says("child", mutant);
     let results = text.lines().filter_map(|line| line.split_once("RESULT "));
     let results: Vec<Vec<&str>> = results.map(|(_, line)| line.split(' ').collect()).collect();
     let expected = cases::all().len() * hosts().len();
@@ -142,9 +195,9 @@ fn hosts() -> [Arc<dyn Runtime>; 2] {
 #[ignore = "started by the other tests, with a mutant chosen"]
 #[expect(clippy::disallowed_methods, reason = "hung cases must not hang the rest")]
 fn child() {
-    let Ok(choice) = std::env::var(CHOICE) else { return };
-    let number: Option<u32> = choice.parse().ok();
-    mutant::set(mutant::ALL.iter().copied().find(|mutant| Some(*mutant as u32) == number));
+    if !choose() {
+        return;
+    }
     let jobs = hosts()
         .into_iter()
         .flat_map(|host| cases::all().into_iter().map(move |case| (host.clone(), case)));

@@ -2,8 +2,8 @@
 
 use crate::step::Step;
 use crate::{
-    bench, conformance, deny, determinism, docs, examples, features, fuzz, layers, loom, msrv,
-    mutants, test, tidy,
+    bench, conformance, deny, determinism, docs, examples, features, fuzz, lab, layers, loom,
+    model, msrv, mutants, test, tidy,
 };
 
 /// The steps of `cargo xtask ci`, in order. Those that read before those that build; those that
@@ -21,10 +21,12 @@ pub(crate) static STEPS: &[&Step] = &[
     &docs::RUSTDOC,
     &test::UNIT,
     &conformance::STEP,
+    &lab::STEP,
     &test::DOCTEST,
     &determinism::STEP,
     &examples::STEP,
     &loom::STEP,
+    &model::STEP,
     &mutants::STEP,
     &bench::CHECK,
     &fuzz::STEP,

@@ -1,8 +1,8 @@
 //! The table of commands: every name that may follow `cargo xtask`.
 
 use crate::{
-    alone, bench, ci, conformance, deny, determinism, docs, examples, features, fuzz, layers, loom,
-    msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
+    alone, bench, ci, conformance, deny, determinism, docs, examples, features, fuzz, lab, layers,
+    loom, model, msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
 };
 
 /// A name on the command line and the steps it runs, in order.
@@ -38,7 +38,9 @@ static COMMANDS: &[Command] = &[
     command("deny", "", "licences, bans, sources and advisories", deny::STEPS),
     command("advisories", "", deny::ADVISORIES.about, &[&deny::ADVISORIES]),
     command("loom", "[--all]", loom::STEP.about, &[&loom::STEP]),
+    command("model", "[--all]", model::STEP.about, &[&model::STEP]),
     command("conformance", "", conformance::STEP.about, &[&conformance::STEP]),
+    command("lab", "", lab::STEP.about, &[&lab::STEP]),
     command("determinism", "", determinism::STEP.about, &[&determinism::STEP]),
     command("mutants", "", mutants::STEP.about, &[&mutants::STEP]),
     command("examples", "[NAME]", examples::STEP.about, &[&examples::STEP]),

@@ -2,6 +2,7 @@
 //! the folder named by `ASUPERSYNC_TEST_ARTIFACTS_DIR`.
 
 use crate::context::Context;
+use crate::determinism;
 use crate::step::{Failure, Outcome, Step, nothing, passed};
 use crate::test::{counted, fresh_folder, runner};
 
@@ -21,7 +22,8 @@ fn run(context: &Context, _: &[String]) -> Outcome {
     let artifacts = context.target.join("conformance");
     fresh_folder(&artifacts)?;
     let cmd = runner(context).args(["-p", PACKAGE, "--tests"]);
-    let cmd = cmd.env("ASUPERSYNC_TEST_ARTIFACTS_DIR", &artifacts).loud();
+    let cmd = cmd.env("ASUPERSYNC_TEST_ARTIFACTS_DIR", &artifacts);
+    let cmd = determinism::traced(context, STEP.name, cmd)?.loud();
     let count = counted(&cmd).map_err(|failure| {
         let left = std::fs::read_dir(&artifacts).map_or(0, Iterator::count);
         Failure(format!("{failure}\n{left} artifact bundles in {}", artifacts.display()))

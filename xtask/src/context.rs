@@ -1,5 +1,6 @@
 //! What every step is told: where the tree is, where builds go, and what it may do.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use crate::shell::Cmd;
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) ci: bool,
     /// The members of the workspace.
     pub(crate) workspace: Workspace,
+    /// Which steps of this run have left their lab tests' traces, for the determinism step.
+    pub(crate) traced: RefCell<Vec<&'static str>>,
 }
 
 impl Context {
@@ -28,7 +31,7 @@ impl Context {
         let root = own.parent().ok_or("xtask stands in no workspace")?.to_path_buf();
         let (workspace, target) = Workspace::read(&root)?;
         let ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
-        Ok(Context { root, target, install, ci, workspace })
+        Ok(Context { root, target, install, ci, workspace, traced: RefCell::default() })
     }
 
     /// A `cargo` call in the root.

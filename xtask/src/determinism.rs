@@ -1,5 +1,6 @@
 //! Same seed, same trace, byte for byte: the lab tests run in three processes, twice as debug
-//! builds and once as a release build, and what they wrote is compared.
+//! builds and once as a release build, and what they wrote is compared. In `ci` the first of the
+//! three is the run of the steps before.
 //!
 //! Convention: with `ASUPERSYNC_TRACE_DIR` set, a lab test writes its trace's bytes to
 //! `<test>-<seed>.trace` in that folder.
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
+use crate::shell::Cmd;
 use crate::step::{Failure, Outcome, Step, nothing, passed};
 use crate::test::{counted, fresh_folder, runner};
 use crate::workspace::Package;
@@ -28,7 +30,20 @@ fn run(context: &Context, _: &[String]) -> Outcome {
     }
     let base = context.target.join("determinism");
     let mut runs: Vec<(&str, Traces)> = Vec::new();
+    let before: Vec<_> = BEFORE.iter().map(|step| base.join(step)).collect();
+    let ran_before = BEFORE.iter().all(|step| context.traced.borrow().contains(step));
+    if ran_before {
+        println!("  debug-1: the runs of {}", BEFORE.join(" and "));
+        let mut all = Traces::new();
+        for folder in &before {
+            all.extend(traces(folder)?);
+        }
+        runs.push(("debug-1", all));
+    }
     for (label, release) in [("debug-1", false), ("debug-2", false), ("release", true)] {
+        if ran_before && label == "debug-1" {
+            continue;
+        }
         let folder = base.join(label);
         fresh_folder(&folder)?;
         let cmd = runner(context)
@@ -54,6 +69,17 @@ fn run(context: &Context, _: &[String]) -> Outcome {
         return passed(format!("{} traces, {bytes} bytes, equal in 3 runs", first.1.len()));
     }
     Err(Failure(findings.join("\n")))
+}
+
+/// The steps that run lab tests anyway, as debug builds, each once and between them all.
+const BEFORE: [&str; 2] = ["unit", "conformance"];
+
+/// The test call of such a step, which leaves its traces for this step.
+pub(crate) fn traced(context: &Context, step: &'static str, cmd: Cmd) -> Result<Cmd, Failure> {
+    let folder = context.target.join("determinism").join(step);
+    fresh_folder(&folder)?;
+    context.traced.borrow_mut().push(step);
+    Ok(cmd.env("ASUPERSYNC_TRACE_DIR", &folder))
 }
 
 type Traces = BTreeMap<PathBuf, Vec<u8>>;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::context::Context;
+use crate::determinism;
 use crate::shell::Cmd;
 use crate::step::{Failure, Outcome, Step, passed};
 
@@ -54,6 +55,7 @@ fn left_out(context: &Context) -> Vec<&'static str> {
 
 fn unit(context: &Context, _: &[String]) -> Outcome {
     let cmd = runner(context).args(["--workspace", "--tests"]).args(left_out(context));
+    let cmd = determinism::traced(context, UNIT.name, cmd)?;
     let count = counted(&cmd.loud())?;
     passed(format!("{count} tests"))
 }

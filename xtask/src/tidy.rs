@@ -11,6 +11,7 @@ mod front_doors;
 mod long_files;
 mod manifests;
 mod places;
+mod rules;
 mod scan;
 mod snippets;
 mod unsafe_budget;
@@ -69,6 +70,7 @@ static CHECKS: &[(&str, Check)] = &[
     ("long files", long_files::check),
     ("manifests", manifests::check),
     ("places", places::check),
+    ("rules", rules::check),
     ("snippets", snippets::check),
     ("unsafe", unsafe_budget::check),
 ];

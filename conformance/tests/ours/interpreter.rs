@@ -6,7 +6,7 @@ use asupersync::prelude::*;
 use asupersync::sync::Mutex;
 use asupersync::{Cancelled, RegionOptions, TaskHandle, TaskOptions};
 use asupersync_conformance::log::{Cause, End, Event, Log, MAIN, ROOT, Where, Who};
-use asupersync_conformance::program::{Limits, Name, Program, Region, Request, Step, Task};
+use asupersync_conformance::program::{Limits, Name, Program, Region, Request, Settle, Step, Task};
 use asupersync_core::ObligationKind;
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
@@ -30,6 +30,7 @@ impl From<Cancelled> for Stop {
 }
 
 static PROMISE: ObligationKind = ObligationKind::new("promise");
+static PERMIT: ObligationKind = ObligationKind::abort_on_drop("permit");
 
 type Handle = TaskHandle<(), Stop>;
 type Held<T> = std::sync::Mutex<BTreeMap<Name, Arc<T>>>;
@@ -255,6 +256,33 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         Step::Charge(units) => cx.charge(*units)?,
         Step::BreakPromise => drop(cx.duty(&PROMISE)),
         Step::ForgetPromise => std::mem::forget(cx.duty(&PROMISE)),
+        Step::Permit(inside, settle) => {
+            let permit = cx.obligation(&PERMIT);
+            body(here, inside).await?;
+            match settle {
+                Settle::Commit => permit.commit(),
+                Settle::Abort => permit.abort(),
+                Settle::Drop => drop(permit),
+                Settle::Forget => std::mem::forget(permit),
+            }
+        }
+        Step::Duty(inside, settle) => {
+            let duty = cx.duty(&PROMISE);
+            body(here, inside).await?;
+            let settled = match settle {
+                Settle::Commit => duty.commit(),
+                Settle::Abort => duty.abort(),
+                Settle::Drop => {
+                    drop(duty);
+                    Ok(())
+                }
+                Settle::Forget => {
+                    std::mem::forget(duty);
+                    Ok(())
+                }
+            };
+            settled.map_err(|error| Stop::Broken(error.to_string()))?;
+        }
         Step::Fail(text) => return Err(Stop::Failed(text)),
         Step::Panic(text) => std::panic::panic_any(*text),
         Step::NestedRun => {
@@ -358,7 +386,7 @@ fn reason(request: Request) -> CancelReason {
     }
 }
 
-fn cause(kind: CancelKind) -> Cause {
+pub(crate) fn cause(kind: CancelKind) -> Cause {
     match kind {
         CancelKind::User => Cause::User,
         CancelKind::Timeout => Cause::Timeout,

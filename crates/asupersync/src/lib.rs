@@ -56,7 +56,7 @@
 //! | you want | use | you give up |
 //! |---|---|---|
 //! | concurrency and parallelism | a task: [`Scope::spawn`], [`Cx::spawn`] | borrowing: it owns (or shares by `Arc`) what it uses |
-//! | concurrency and borrowing | a combinator: [`combinator::join`], [`combinator::race`] | parallelism: its branches take turns on one task |
+//! | concurrency and borrowing | a combinator ([`combinator::join()`], [`combinator::race()`]), or fibers, as many as one likes: [`TaskCx::fibers`] | parallelism: they take turns on one task |
 //! | parallelism and borrowing | scoped threads inside [`Cx::spawn_blocking`] | concurrency: their thread blocks until they end |
 //!
 //! A region's *body* borrows freely, as it is part of the task that opened it. Only what is spawned
@@ -66,8 +66,10 @@
 //! - The kernel's types are at the root: [`Cx`], [`Scope`], [`Outcome`], [`Budget`],
 //!   [`CancelReason`], [`Error`].
 //! - [`channel`] (mpsc, oneshot), [`sync`] (locks, semaphores, notifications), [`combinator`] (join,
-//!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`time`] (intervals).
-//! - [`io`] (traits and helpers), [`net`] (TCP), [`os`] (signals).
+//!   race, timeout; quorum, hedge, retry, bracket, pipeline and kin), [`stream`] (adaptors, bridges to
+//!   channels), [`time`] (intervals), [`plan`] (combinators as data).
+//! - [`io`] (traits and helpers), [`net`] (TCP, UDP, Unix sockets, names), [`os`] (files, processes,
+//!   pipes, signals, the orderly end of a program).
 //! - [`runtime`] and [`lab`]: the two hosts.
 //! - [`prelude`]: what most files want.
 //!
@@ -76,13 +78,20 @@
 //!
 //! # Questions the types answer
 //! - *May this function wait?* It takes `cx: &Cx`. There is no runtime in a thread-local.
+//! - *How long does this task live?* At most as long as its region. [`Scope::spawn_service`] makes one that
+//!   is cancelled last; [`Scope::group`] hands out outcomes as children end; [`Scope::limit`] bounds how many
+//!   run at once.
 //! - *Is it cancelled?* A wait or [`checkpoint`](TaskCx::checkpoint) answers `Err(Cancelled)`; `?`
 //!   passes it on, and the region reports `Outcome::Cancelled` with the reason.
 //! - *What may be lost when it is?* Each async function says so under "Cancel safety".
 //! - *What may it do?* `Cx<C>` carries capabilities; [`Cx::narrow`] gives fewer.
 //!
 //! # Features
-//! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`.
+//! - `proc-macros` (on by default): the attributes `#[asupersync::main]` and `#[asupersync::test]`, and
+//!   `scope!`, `spawn!`, `join!`, `try_join!`, `race!` and `select!`.
+//! - `dns`: a resolver of our own, as `dns`, to be used instead of the system's.
+//! - `tls`: TLS over any stream, as `tls`; `tls-native-roots` and `tls-webpki-roots` add the machine's
+//!   and Mozilla's certificate authorities, `tls-self-signed` certificates for development.
 //!
 //! # Limitations
 //! Linux is the platform this is built and tested on. Code that never waits cannot be stopped, only
@@ -91,25 +100,37 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "proc-macros")]
+pub use asupersync_combinator::{scope, select, spawn};
+#[cfg(feature = "proc-macros")]
 pub use asupersync_macros::{main, test};
+
+// Each a function and, with the feature, the macro that awaits it.
+pub use asupersync_combinator::{join, race, try_join};
 
 pub use asupersync_channel as channel;
 pub use asupersync_combinator as combinator;
+#[cfg(feature = "dns")]
+pub use asupersync_dns as dns;
 pub use asupersync_io as io;
 pub use asupersync_lab as lab;
 pub use asupersync_net as net;
 pub use asupersync_os as os;
+pub use asupersync_plan as plan;
 pub use asupersync_runtime as runtime;
+pub use asupersync_stream as stream;
 pub use asupersync_sync as sync;
 pub use asupersync_time as time;
+#[cfg(feature = "tls")]
+pub use asupersync_tls as tls;
 
 pub use asupersync_core::cap;
 pub use asupersync_core::{
     Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed, Cx, DetHashMap, DetHashSet,
-    Error, ErrorKind, FailureCause, JoinError, LeakReport, MaskGuard, ObligationId, Outcome,
-    OutcomeError, PanicPayload, Policy, Recoverability, RegionId, RegionOptions, RegionReport,
-    RegionSnapshot, Scope, Severity, Straggler, TaskCx, TaskHandle, TaskId, TaskOptions,
-    TaskSnapshot, Time, WaitSnapshot, join_outcomes,
+    Error, ErrorKind, FailureCause, Fibers, Futurelock, Group, JoinError, LeakReport, Limit,
+    MaskGuard, NotReady, ObligationId, Outcome, OutcomeError, PanicPayload, Policy, RRef,
+    RRefError, Ready, Recoverability, RegionId, RegionOptions, RegionReport, RegionSnapshot, Scope,
+    Severity, Straggler, TaskCx, TaskHandle, TaskId, TaskOptions, TaskSnapshot, Time, WaitSnapshot,
+    join_outcomes,
 };
 pub use asupersync_lab::{LabConfig, LabRuntime};
 
@@ -118,8 +139,11 @@ pub mod prelude {
     pub use crate::channel::{mpsc, oneshot};
     pub use crate::combinator::{join, join_all, race, race_all, timeout, try_join, try_join_all};
     pub use crate::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+    pub use crate::stream::{StreamExt, TryStreamExt};
     pub use crate::{
         Budget, CancelKind, CancelReason, Cx, Error, Outcome, Policy, Scope, TaskCx, TaskHandle,
         Time,
     };
+    #[cfg(feature = "proc-macros")]
+    pub use crate::{scope, select, spawn};
 }

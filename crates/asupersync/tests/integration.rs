@@ -102,6 +102,48 @@ async fn a_spent_budget_ends_the_request_and_nothing_else(cx: &Cx) -> Result<(),
     Ok(())
 }
 
+// snippet: stream
+/// Looks up what is asked for, eight at once, until one look-up fails or nothing was asked for a minute.
+async fn look_up_all(cx: &Cx, questions: mpsc::Receiver<u32>) -> Result<Vec<u32>, Error> {
+    questions
+        .timeout(cx, Duration::from_secs(60))
+        .map_err(Error::from)
+        .map_ok(|question| look_up(cx, question))
+        .try_buffered(cx, 8) // eight in flight, answers in the order of the questions
+        .try_collect(cx) // at the first error the others are told, and have ended when it returns
+        .await
+}
+// end snippet
+
+async fn look_up(cx: &Cx, question: u32) -> Result<u32, Error> {
+    cx.sleep(Duration::from_millis(50)).await?;
+    Ok(question * question)
+}
+
+#[asupersync::test(seeds = 5)]
+async fn a_stream_of_questions_is_answered_in_order_and_not_for_ever(cx: &Cx) -> Result<(), Error> {
+    let (tx, rx) = mpsc::channel(9);
+    for n in 0..9 {
+        tx.reserve(cx).await?.send(n);
+    }
+    let waiting = cx.spawn(async move |cx: &Cx| {
+        cx.sleep(Duration::from_secs(3600)).await?;
+        drop(tx);
+        Ok::<_, Error>(())
+    });
+    let error = look_up_all(cx, rx).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    waiting.cancel(CancelReason::user("enough"));
+
+    let (tx, rx) = mpsc::channel(9);
+    for n in 0..9 {
+        tx.reserve(cx).await?.send(n);
+    }
+    drop(tx);
+    assert_eq!(look_up_all(cx, rx).await?, [0, 1, 4, 9, 16, 25, 36, 49, 64]);
+    Ok(())
+}
+
 // snippet: foreign
 async fn with_a_limit<F: Future>(cx: &Cx, foreign: F) -> Result<F::Output, Error> {
     // It waits through no `Cx`, so it hears no cancellation: at the limit it is dropped.

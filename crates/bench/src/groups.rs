@@ -2,11 +2,22 @@
 
 use crate::runner::Runner;
 
+pub mod channel;
+pub mod net;
 pub mod raptorq;
 pub mod sched;
+pub mod sync;
+pub mod tls;
 
 /// A group's name and what runs it.
 pub type Group = (&'static str, fn(&mut Runner));
 
 /// Every group.
-pub const ALL: &[Group] = &[("raptorq", raptorq::run), ("sched", sched::run)];
+pub const ALL: &[Group] = &[
+    ("channel", channel::run),
+    ("net", net::run),
+    ("raptorq", raptorq::run),
+    ("sched", sched::run),
+    ("sync", sync::run),
+    ("tls", tls::run),
+];

@@ -8,7 +8,11 @@
 //! value. [`session`] carries requests whose replies are owed. Permits are obligations of the kernel: the inspector shows who holds them, and a region's
 //! report names those that were forgotten.
 //!
-//! What this crate does not know: threads, clocks, sockets, which host it runs on.
+//! Receivers are streams, [`mpsc::SenderSink`] is a sink. Plain threads, and closures on the blocking pool,
+//! use the `try_` and `blocking_` operations; the latter park the thread.
+//!
+//! What this crate does not know: clocks, sockets, which host it runs on. It makes no thread, and parks one
+//! only in the `blocking_` operations.
 //!
 //! # Example
 //! ```
@@ -39,12 +43,13 @@
 //! sent; their error hands the value back on every other path.
 //!
 //! # Limitations
-//! - Threads outside of any task can use the `try_` operations only.
+//! - The `blocking_` operations cannot be cancelled, and panic where they would have to wait inside a task.
 //! - A message in a channel whose receiver is dropped is dropped, not handed back: take what is left
 //!   with `close` and `try_recv` first.
 
 #![forbid(unsafe_code)]
 
+mod blocking;
 pub mod broadcast;
 mod error;
 pub mod mpsc;

@@ -22,10 +22,12 @@ mod permit;
 mod receiver;
 mod sender;
 mod shared;
+mod sink;
 
 pub use permit::{OwnedPermit, Permit, Permits};
 pub use receiver::Receiver;
 pub use sender::{Sender, WeakSender};
+pub use sink::SenderSink;
 
 use asupersync_sync::slots::Slots;
 use shared::Shared;

@@ -12,6 +12,7 @@
 //! }
 //! ```
 
+use crate::blocking;
 use crate::error::{Delivery, RecvError, TryRecvError};
 use asupersync_core::primitive::{Arc, Mutex};
 use asupersync_core::{Cancelled, Object, Obligation, ObligationKind, TaskCx, WakeList};
@@ -216,6 +217,20 @@ impl<T> Receiver<T> {
             let mut park = Park { shared: &*self.shared, side: Side::Receiver, parked: false };
             cx.wait_at("oneshot::recv", site, |context| park.poll(context, State::take)).await?
         }
+    }
+
+    /// Waits for the value by parking the thread: for plain threads, and for closures on the blocking
+    /// pool. Nothing cancels it but the sender's end.
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`].
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
+        let mut park = Park { shared: &*self.shared, side: Side::Receiver, parked: false };
+        blocking::wait(|context| park.poll(context, State::take))
     }
 
     /// The value, if it is there. Works in a cancelled scope too.

@@ -141,6 +141,11 @@ impl<Q, R> RequestPermit<'_, Q, R> {
             Delivery::HandedBack(envelope) => Err(envelope.request),
         }
     }
+
+    /// Gives the room back, and says so: the same as dropping the permit, but on record as intended.
+    pub fn abort(self) {
+        self.permit.abort();
+    }
 }
 
 impl<Q, R> fmt::Debug for RequestPermit<'_, Q, R> {

@@ -67,6 +67,21 @@ fn a_message_is_dropped_once_everybody_has_it_or_has_left() {
 }
 
 #[test]
+fn weak_senders_do_not_keep_the_channel_open() {
+    let (tx, mut rx) = broadcast::channel(1);
+    let weak = tx.downgrade();
+    let again = weak.upgrade().unwrap();
+    assert!(again.same_channel(&tx) && rx.same_channel(&tx.subscribe()));
+    drop(tx);
+    assert!(!rx.is_closed());
+    again.send(1).unwrap();
+    drop(again);
+    assert!(rx.is_closed() && weak.upgrade().is_none());
+    assert_eq!(rx.try_recv(), Ok(1));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
 fn a_subscriber_gets_what_is_sent_after_it_came() {
     let (tx, mut old) = broadcast::channel(4);
     tx.send(1).unwrap();
@@ -316,7 +331,7 @@ fn behaves_like_the_model(capacity: usize, operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_log_and_a_place_in_it(
         capacity in 1..5_usize,

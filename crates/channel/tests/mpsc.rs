@@ -4,10 +4,11 @@
 #[path = "../../sync/tests/support/host.rs"]
 mod host;
 
-use asupersync_channel::mpsc::{self, OwnedPermit, Receiver, Sender};
+use asupersync_channel::mpsc::{self, OwnedPermit, Receiver, Sender, SenderSink};
 use asupersync_channel::{RecvError, SendError, TryRecvError, TrySendError};
 use asupersync_core::TaskCx;
 use futures_core::Stream;
+use futures_sink::Sink;
 use host::{Boxed, Wakes, in_task, now, on_drop, on_wake, once, poll, poll_with};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -217,6 +218,50 @@ fn a_receiver_is_a_stream_that_ends_when_closed() {
     assert_eq!(Pin::new(&mut rx).poll_next(&mut context), Poll::Ready(Some(1)));
     drop(tx);
     assert_eq!(Pin::new(&mut rx).poll_next(&mut context), Poll::Ready(None));
+}
+
+#[test]
+fn a_sink_reserves_when_ready_and_commits_when_it_sends() {
+    let (tx, mut rx) = mpsc::channel(1);
+    let other = tx.clone();
+    let (wakes, waker) = Wakes::new();
+    let context = &mut Context::from_waker(&waker);
+    let mut sink = tx.into_sink();
+    let ready =
+        |sink: &mut SenderSink<i32>, context: &mut Context<'_>| Pin::new(sink).poll_ready(context);
+    assert_eq!(ready(&mut sink, context), Poll::Ready(Ok(())));
+    assert_eq!(ready(&mut sink, context), Poll::Ready(Ok(())), "one place, however often asked");
+    assert!(other.try_send(9).is_err());
+    assert_eq!(Pin::new(&mut sink).start_send(1), Ok(()));
+    assert!(ready(&mut sink, context).is_pending());
+    assert_eq!(rx.try_recv(), Ok(1));
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(ready(&mut sink, context), Poll::Ready(Ok(())));
+    drop(sink);
+    assert_eq!(other.in_flight(), 0, "what was reserved and not used comes back");
+
+    let mut sink = other.into_sink();
+    assert_eq!(ready(&mut sink, context), Poll::Ready(Ok(())));
+    assert_eq!(Pin::new(&mut sink).poll_close(context), Poll::Ready(Ok(())));
+    assert_eq!(ready(&mut sink, context), Poll::Ready(Err(SendError::Closed)));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn a_sink_that_leaves_the_line_passes_its_capacity_on() {
+    in_task(|cx, _| {
+        let (tx, mut rx) = mpsc::channel(1);
+        tx.try_send(1).unwrap();
+        let mut sink = tx.clone().into_sink();
+        let context = &mut Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut sink).poll_ready(context).is_pending());
+        let mut behind = reserving(&tx, cx);
+        assert!(poll(&mut behind).is_pending());
+        assert_eq!(rx.try_recv(), Ok(1));
+        assert!(poll(&mut behind).is_pending(), "the sink is first");
+        drop(sink.into_sender());
+        assert!(poll(&mut behind).is_ready());
+    });
 }
 
 #[test]
@@ -511,7 +556,7 @@ fn behaves_like_the_model(capacity: usize, operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_line_and_a_queue(
         capacity in 1..4_usize,

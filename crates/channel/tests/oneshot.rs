@@ -117,7 +117,7 @@ enum Operation {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_an_option_and_two_flags(operations in prop::collection::vec(
         prop::sample::select(vec![

@@ -278,7 +278,7 @@ fn behaves_like_the_model(cx: &Cx, operations: Vec<Operation>) -> usize {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_queue_of_names(operations in prop::collection::vec(operation(), 0..40)) {
         let expected = Arc::new(std::sync::Mutex::new(0));

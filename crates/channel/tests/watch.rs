@@ -5,11 +5,13 @@
 mod host;
 
 use asupersync_channel::{RecvError, watch};
+use futures_core::Stream;
 use host::{Boxed, Wakes, in_task, now, on_drop, on_wake, once, poll, poll_with};
 use proptest::prelude::*;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 #[test]
 fn a_receiver_sees_the_last_value_and_each_change_once() {
@@ -127,6 +129,24 @@ fn a_cancelled_receiver_has_seen_nothing() {
         assert!(now(tx.closed(cx)).is_err());
         assert!(matches!(now(rx.wait_for(cx, |_| true)), Err(RecvError::Cancelled(_))));
     });
+}
+
+#[test]
+fn a_receiver_is_a_stream_of_values_it_has_not_seen_that_ends_with_the_sender() {
+    let (tx, mut rx) = watch::channel(0);
+    let (wakes, waker) = Wakes::new();
+    let mut next = || {
+        let value = Pin::new(&mut rx).poll_next(&mut Context::from_waker(&waker));
+        value.map(|value| value.map(|value| *value))
+    };
+    assert!(next().is_pending());
+    tx.send(1).unwrap();
+    tx.send(2).unwrap();
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(next(), Poll::Ready(Some(2)));
+    assert!(next().is_pending());
+    drop(tx);
+    assert_eq!((next(), wakes.count()), (Poll::Ready(None), 2));
 }
 
 #[test]
@@ -290,7 +310,7 @@ fn behaves_like_the_model(operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_value_and_a_count(operations in prop::collection::vec(operation(), 0..40)) {
         behaves_like_the_model(operations);

@@ -156,6 +156,7 @@ where
     let slots = Slots2 {
         a: Slot::new(cx, Result::is_ok, primary),
         b: Slot::new(cx, |end| matches!(end, Backup::Ran(Ok(_))), backup),
+        first: 0,
     };
     let finish = |slots: Pin<&mut Slots2<'a, P, B>>, winner: Option<usize>| {
         let slots = slots.project();

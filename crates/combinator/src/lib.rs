@@ -5,9 +5,10 @@
 //! a branch has panicked) the branches that remain are cancelled by protocol and polled to their
 //! end before the combinator returns. Nothing that was started is dropped half-way, on any path.
 //!
-//! - [`join`], [`join_all`]: run all of them and collect every value.
-//! - [`try_join`], [`try_join_all`]: the same, until the first error.
-//! - [`race`], [`race_all`]: the value of the first to finish.
+//! - [`join()`], [`join_all`]: run all of them and collect every value.
+//! - [`try_join()`], [`try_join_all`]: the same, until the first error.
+//! - [`race()`], [`race_all`]: the value of the first to finish. [`race_some`]: the first that returns
+//!   `Some`.
 //! - [`timeout`], [`timeout_at`]: one future and a time limit.
 //! - [`quorum`]: enough successes of many.
 //! - [`map_reduce`]: many to one, a few at a time. [`pipeline`]: stage after stage, with backpressure.
@@ -27,6 +28,10 @@
 //!
 //! - [`RateLimiter`]: so many per time. [`Bulkhead`]: so many at once. [`CircuitBreaker`]: none at all for
 //!   a while, after too many failures.
+//!
+//! With the feature `macros`: `join!`, `try_join!`, `race!` and `select!`, which await these
+//! functions, and `scope!` and `spawn!` for the kernel's regions. `docs/macro-dsl.md` shows what
+//! they expand to.
 //!
 //! What this crate does not know: threads, the wall clock, and of tasks and regions only the one region
 //! that a [`bracket`] opens for its release.
@@ -74,7 +79,7 @@
 //! # Limitations
 //! - Branches take turns on one task; for parallelism spawn tasks and join their handles.
 //! - Branches of a tuple are polled in order from the left, so of two that finish in the same step
-//!   the left one wins a race.
+//!   the left one wins a race; [`race_some`] can begin elsewhere.
 //! - A branch that neither returns nor waits cannot be stopped, only one that waits.
 
 #![forbid(unsafe_code)]
@@ -85,29 +90,39 @@ mod circuit_breaker;
 mod drive;
 mod first_ok;
 mod hedge;
+mod into_branch;
 mod list;
+#[cfg(feature = "macros")]
+mod macros;
 mod map_reduce;
 mod pause;
 mod pipeline;
 mod quorum;
+mod race_some;
 mod rate_limit;
 mod retry;
 mod slot;
 mod timeout;
 mod tuple;
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use crate::macros::expand;
+
 pub use crate::bracket::{Release, bracket};
 pub use crate::bulkhead::{Bulkhead, BulkheadError};
 pub use crate::circuit_breaker::{BreakerError, BreakerState, CircuitBreaker};
 pub use crate::first_ok::{FirstOkError, first_ok};
 pub use crate::hedge::{HedgeError, Latencies, hedge};
+pub use crate::into_branch::{IntoBranch, into_branch};
 pub use crate::map_reduce::map_reduce;
 pub use crate::pipeline::{Pipeline, pipeline};
 pub use crate::quorum::{QuorumError, quorum};
+pub use crate::race_some::race_some;
 pub use crate::rate_limit::{RateLimitError, RateLimiter};
 pub use crate::retry::{Jitter, RetryError, RetryPolicy, retry, retry_if};
 pub use crate::timeout::{TimeoutError, timeout, timeout_at};
-pub use crate::tuple::{Join, Race, TryJoin};
+pub use crate::tuple::{Join, Race, RaceSome, TryJoin};
 
 use crate::drive::Drive;
 use crate::list::List;
@@ -146,13 +161,13 @@ pub fn join<'a, T: Join>(
 /// A wake of one costs one poll of that one. Without futures it is done at once.
 ///
 /// # Errors
-/// As [`join`].
+/// As [`join()`].
 ///
 /// # Panics
-/// As [`join`].
+/// As [`join()`].
 ///
 /// # Cancel safety
-/// As [`join`].
+/// As [`join()`].
 #[track_caller]
 pub fn join_all<'a, F: Future + 'a>(
     cx: &'a TaskCx,
@@ -175,13 +190,13 @@ pub fn join_all<'a, F: Future + 'a>(
 /// # Errors
 /// The first error in time. The other branches are cancelled with
 /// [`CancelKind::FailFast`] and have ended when it is returned; what
-/// they returned is dropped. `Cancelled`, turned into the error type, as for [`join`].
+/// they returned is dropped. `Cancelled`, turned into the error type, as for [`join()`].
 ///
 /// # Panics
-/// As [`join`].
+/// As [`join()`].
 ///
 /// # Cancel safety
-/// As [`join`]. Values of branches that succeeded are dropped when another fails.
+/// As [`join()`]. Values of branches that succeeded are dropped when another fails.
 #[track_caller]
 pub fn try_join<'a, T>(
     cx: &'a TaskCx,
@@ -203,13 +218,13 @@ where
 /// Runs fallible futures of one type concurrently and returns all their values, or the first error.
 ///
 /// # Errors
-/// As [`try_join`].
+/// As [`try_join()`].
 ///
 /// # Panics
-/// As [`join`].
+/// As [`join()`].
 ///
 /// # Cancel safety
-/// As [`try_join`].
+/// As [`try_join()`].
 #[track_caller]
 pub fn try_join_all<'a, F, V, E>(
     cx: &'a TaskCx,
@@ -255,7 +270,7 @@ where
 /// `Cancelled` when the enclosing scope was cancelled and every branch was dropped for it.
 ///
 /// # Panics
-/// As [`join`].
+/// As [`join()`].
 ///
 /// # Cancel safety
 /// Awaited, every branch ends by itself and is told when it has lost. A value that a loser returns
@@ -281,13 +296,13 @@ pub fn race<'a, T: Race>(
 /// it is cancelled.
 ///
 /// # Errors
-/// As [`race`].
+/// As [`race()`].
 ///
 /// # Panics
-/// As [`join`].
+/// As [`join()`].
 ///
 /// # Cancel safety
-/// As [`race`].
+/// As [`race()`].
 #[track_caller]
 pub fn race_all<'a, F: Future + 'a>(
     cx: &'a TaskCx,

@@ -15,7 +15,7 @@ mod sealed {
 
 type Site = &'static Location<'static>;
 
-/// Tuples of futures that [`join`](crate::join) takes: one to eight.
+/// Tuples of futures that [`join`](crate::join()) takes: one to eight.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tuple of one to eight futures",
     note = "for a list of futures there is `join_all`"
@@ -27,7 +27,7 @@ pub trait Join: sealed::Sealed {
     fn join(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>>;
 }
 
-/// Tuples of fallible futures that [`try_join`](crate::try_join) takes: one to eight with one type
+/// Tuples of fallible futures that [`try_join`](crate::try_join()) takes: one to eight with one type
 /// of error.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tuple of one to eight futures that return `Result` with one error type",
@@ -46,7 +46,7 @@ pub trait TryJoin: sealed::Sealed {
     ) -> impl Future<Output = Option<Result<Self::Output, Self::Error>>>;
 }
 
-/// Tuples of futures that [`race`](crate::race) takes: one to eight with one type of output.
+/// Tuples of futures that [`race`](crate::race()) takes: one to eight with one type of output.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tuple of one to eight futures with one type of output",
     note = "for a list of futures there is `race_all`"
@@ -58,6 +58,23 @@ pub trait Race: sealed::Sealed {
     fn race(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>>;
 }
 
+/// Tuples of futures that [`race_some`](crate::race_some) takes: one to eight that each return an
+/// `Option` of one type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tuple of one to eight futures that return `Option` of one type"
+)]
+pub trait RaceSome: sealed::Sealed {
+    /// What the winner has.
+    type Output;
+    #[doc(hidden)]
+    fn race_some(
+        self,
+        cx: &TaskCx,
+        site: Site,
+        first: usize,
+    ) -> impl Future<Output = Option<Option<Self::Output>>>;
+}
+
 macro_rules! tuple {
     ($slots:ident: $($F:ident $T:ident $f:ident $index:literal),+) => {
         pin_project! {
@@ -66,6 +83,8 @@ macro_rules! tuple {
                 $($F: Future),+
             {
                 $(#[pin] pub(crate) $f: Slot<'a, $F>,)+
+                // The branch that is polled first; the others follow in a circle.
+                pub(crate) first: usize,
             }
         }
 
@@ -75,14 +94,18 @@ macro_rules! tuple {
             }
 
             fn woken(self: Pin<&mut Self>, context: &mut Context<'_>, visit: Visit<'_>) {
-                let this = self.project();
-                $(
-                    if this.$f.is_open() {
-                        if let ControlFlow::Break(()) = visit($index, this.$f, context) {
-                            return;
+                let mut this = self.project();
+                let first = *this.first;
+                for before_first in [false, true] {
+                    $(
+                        if ($index < first) == before_first && this.$f.is_open() {
+                            let slot = this.$f.as_mut();
+                            if let ControlFlow::Break(()) = visit($index, slot, context) {
+                                return;
+                            }
                         }
-                    }
-                )+
+                    )+
+                }
             }
 
             fn rouse(self: Pin<&mut Self>, visit: &mut dyn FnMut(Pin<&mut dyn AnySlot>)) {
@@ -102,7 +125,7 @@ macro_rules! tuple {
 
             fn join(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<Self::Output>> {
                 let ($($f,)+) = self;
-                let slots = $slots { $($f: Slot::new(cx, |_| false, $f)),+ };
+                let slots = $slots { $($f: Slot::new(cx, |_| false, $f)),+, first: 0 };
                 Drive::new(cx, site, CancelKind::FailFast, slots, |slots, _| {
                     let slots = slots.project();
                     Some(($(slots.$f.take()?,)+))
@@ -123,7 +146,7 @@ macro_rules! tuple {
                 site: Site,
             ) -> impl Future<Output = Option<Result<Self::Output, Error>>> {
                 let ($($f,)+) = self;
-                let slots = $slots { $($f: Slot::new(cx, Result::is_err, $f)),+ };
+                let slots = $slots { $($f: Slot::new(cx, Result::is_err, $f)),+, first: 0 };
                 Drive::new(cx, site, CancelKind::FailFast, slots, |slots, first_error| {
                     let slots = slots.project();
                     $(
@@ -145,7 +168,7 @@ macro_rules! tuple {
 
             fn race(self, cx: &TaskCx, site: Site) -> impl Future<Output = Option<T>> {
                 let ($($f,)+) = self;
-                let slots = $slots { $($f: Slot::new(cx, |_| true, $f)),+ };
+                let slots = $slots { $($f: Slot::new(cx, |_| true, $f)),+, first: 0 };
                 Drive::new(cx, site, CancelKind::RaceLost, slots, |slots, winner| {
                     let slots = slots.project();
                     $(
@@ -154,6 +177,36 @@ macro_rules! tuple {
                         }
                     )+
                     None
+                })
+            }
+        }
+
+        impl<T, $($F),+> RaceSome for ($($F,)+)
+        where
+            $($F: Future<Output = Option<T>>,)+
+        {
+            type Output = T;
+
+            fn race_some(
+                self,
+                cx: &TaskCx,
+                site: Site,
+                first: usize,
+            ) -> impl Future<Output = Option<Option<T>>> {
+                let ($($f,)+) = self;
+                let branches = [$($index),+].len();
+                let first = first % branches;
+                let slots = $slots { $($f: Slot::new(cx, Option::is_some, $f)),+, first };
+                Drive::new(cx, site, CancelKind::RaceLost, slots, |slots, winner| {
+                    let slots = slots.project();
+                    $(
+                        if winner == Some($index) {
+                            return slots.$f.take();
+                        }
+                    )+
+                    // Nobody won: each has answered `None`, or is missing.
+                    $(slots.$f.take()?;)+
+                    Some(None)
                 })
             }
         }

@@ -1,6 +1,6 @@
 //! Racing: the first value, after the losers have ended.
 
-use asupersync_combinator::{race, race_all};
+use asupersync_combinator::{race, race_all, race_some};
 use asupersync_core::{CancelKind, CancelReason, Cx, Error, Outcome, TaskCx};
 use std::future::{pending, ready};
 use std::sync::Arc;
@@ -141,4 +141,45 @@ fn a_region_in_a_loser_is_closed_before_the_race_returns() {
         assert_eq!(ended.load(Ordering::Relaxed), 1);
         Ok::<_, Error>(())
     });
+}
+
+#[test]
+fn a_none_is_out_of_the_race_and_losers_have_ended_when_a_some_wins() {
+    asupersync_lab::check(0..20, async |cx: &Cx| {
+        let drained = AtomicU32::new(0);
+        let told = async { Some(loser(cx, &drained).await) };
+        let late = async { Some(winner(cx).await) };
+        assert_eq!(race_some(cx, 0, (ready(None), told, late)).await?, Some(7));
+        assert_eq!(drained.load(Ordering::Relaxed), 1);
+        assert_eq!(race_some(cx, 0, (ready(None::<u32>), async { None })).await?, None);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn of_those_that_are_ready_the_first_in_the_circle_wins() {
+    asupersync_lab::check(0..1, async |cx: &Cx| {
+        for first in 0..9 {
+            let branches = (ready(Some(0)), ready(None), ready(Some(2)), ready(Some(3)));
+            let wanted = [0, 2, 2, 3][first % 4];
+            assert_eq!(race_some(cx, first, branches).await?, Some(wanted));
+        }
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn a_race_without_a_winner_is_cancelled_when_a_branch_was_dropped_for_it() {
+    let report = asupersync_lab::run(1, async |cx: &Cx| {
+        let mut child = cx.spawn(async |cx: &Cx| {
+            let answer = race_some(cx, 0, (ready(None::<u32>), pending())).await;
+            assert!(answer.is_err());
+            Ok::<_, Error>(())
+        });
+        cx.sleep(MS).await?;
+        child.cancel(CancelReason::user("enough"));
+        assert!(child.join(cx).await?.is_ok());
+        Ok::<_, Error>(())
+    });
+    assert!(report.is_ok(), "{report}");
 }

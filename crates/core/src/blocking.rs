@@ -4,6 +4,7 @@ use crate::cancel::{CancelReason, Cancelled};
 use crate::cap::All;
 use crate::cx::Cx;
 use crate::host::{BlockingJob, BlockingPool};
+use crate::obligation::ObligationKind;
 use crate::region::Region;
 use crate::spawn;
 use crate::task::{TaskHandle, TaskOptions, TaskRef};
@@ -11,6 +12,8 @@ use std::any::{Any, TypeId};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+static CLOSURE: ObligationKind = ObligationKind::new("blocking::Closure");
 
 /// What a closure and the task that waits for it share.
 struct Job<F, R> {
@@ -109,16 +112,22 @@ where
         cx.checkpoint()?;
         let job = Arc::new(Job { state: Mutex::new(State::Queued(work, None)) });
         let runs = Arc::clone(&job);
+        // Dropped with the task, if that cannot wait any longer: the closure may still run.
+        let op = cx.io_op(&CLOSURE);
         pool.submit(BlockingJob(Box::new(move || runs.run())));
         let finished = match cx.wait_at("spawn_blocking", site, |context| job.poll(context)).await {
             Ok(finished) => finished,
-            Err(cancelled) if job.take_back() => return Err(E::from(cancelled)),
+            Err(cancelled) if job.take_back() => {
+                let _ = op.cancel();
+                return Err(E::from(cancelled));
+            }
             // It runs, and a running closure cannot be stopped: see it through.
             Err(_) => {
                 let rest = cx.wait_at("spawn_blocking", site, |context| job.poll(context));
                 cx.masked(rest).await?
             }
         };
+        let _ = op.complete();
         finished.unwrap_or_else(|panic| resume_unwind(panic))
     };
     spawn::into_region::<All, T, E, _>(region, Some(creator), options, site, body)

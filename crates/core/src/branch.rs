@@ -62,7 +62,7 @@ pin_project_lite::pin_project! {
             let mut this = this.project();
             if let Some(key) = this.key.take() {
                 let cx = *this.cx;
-                cx.enter(key, || this.future.set(None));
+                cx.enter_to_drop(key, || this.future.set(None));
                 close(cx, key, *this.number, true);
             }
         }

@@ -3,6 +3,7 @@
 use crate::id::{RegionId, TaskId};
 use crate::time::Time;
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -130,10 +131,15 @@ impl From<Cancelled> for std::io::Error {
     }
 }
 
-/// Finds the `Cancelled` inside an `io::Error` that was made from one.
+/// Finds the `Cancelled` inside an `io::Error` that was made from one, or from an
+/// [`Error`](crate::Error) that was.
 #[must_use]
 pub fn cancelled_in(error: &std::io::Error) -> Option<Cancelled> {
-    error.get_ref()?.downcast_ref::<Cancelled>().copied()
+    let carried = error.get_ref()?;
+    if let Some(cancelled) = carried.downcast_ref::<Cancelled>() {
+        return Some(*cancelled);
+    }
+    carried.downcast_ref::<crate::Error>()?.source()?.downcast_ref().copied()
 }
 
 /// Why a scope was cancelled: kind, who asked, where and when, and the chain of causes back to the

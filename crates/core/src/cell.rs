@@ -1,14 +1,18 @@
 //! Storage for locks: a value and one claim on it, or many to read it.
 
+mod part;
 mod shared;
 
+pub use part::{Owned, OwnedMut, OwnedRef, PartMut, PartRef};
 pub use shared::{DetachedRead, DetachedWrite, ReadClaim, SharedCell, WriteClaim};
 
 use crate::mutant::mutant;
 use crate::primitive::{AtomicU32, Ordering, UnsafeCell};
+use part::Release;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
 /// A value that one party at a time may claim, without waiting.
 ///
@@ -113,7 +117,18 @@ unsafe impl<T: Sync> Sync for Claim<'_, T> {}
 // SAFETY: sending a claim sends `&mut T`. (The reference to the cell alone would ask the same.)
 unsafe impl<T: Send> Send for Claim<'_, T> {}
 
-impl<T> Claim<'_, T> {
+impl<'a, T> Claim<'a, T> {
+    /// The same claim, as one on the whole of a value of which parts can be taken.
+    pub fn into_part(self) -> PartMut<'a, T> {
+        let claim = ManuallyDrop::new(self);
+        let cell: &'a ExclusiveCell<T> = claim.cell;
+        // INVARIANT: this claim ends here without its `Drop`, and its right passes to the part.
+        let release = Release::Exclusive(NonNull::from(&cell.state));
+        // SAFETY: a cell's own address is not null.
+        let value = cell.value.with_mut(|value| unsafe { NonNull::new_unchecked(value) });
+        PartMut::new(value, release)
+    }
+
     /// Keeps the cell claimed without borrowing it, so that the claim can be handed to a waiter.
     pub fn detach(self) -> Detached {
         let claim = ManuallyDrop::new(self);

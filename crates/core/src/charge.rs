@@ -29,8 +29,8 @@ impl Account {
     }
 
     pub(crate) fn left(&self) -> u64 {
-        let mine = self.left.load(Ordering::Relaxed);
-        self.above.as_ref().map_or(mine, |above| mine.min(above.left()))
+        let accounts = std::iter::successors(Some(self), |account| account.above.as_deref());
+        accounts.map(|account| account.left.load(Ordering::Relaxed)).min().unwrap_or(0)
     }
 
     /// Takes `units` here and above; whoever cannot pay is cancelled with [`CancelKind::Quota`].
@@ -70,5 +70,16 @@ impl Account {
             Owner::Gone,
         );
         drop(owner);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        // A loop and not a recursion, as for the regions that the accounts belong to.
+        let mut above = self.above.take();
+        while let Some(account) = above.and_then(Arc::into_inner) {
+            let mut account = account;
+            above = account.above.take();
+        }
     }
 }

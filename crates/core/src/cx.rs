@@ -233,7 +233,7 @@ impl TaskCx {
         self.enter_duty(kind, Location::caller(), false)
     }
 
-    fn enter_duty(
+    pub(crate) fn enter_duty(
         &self,
         kind: &'static ObligationKind,
         site: &'static Location<'static>,

@@ -189,6 +189,12 @@ impl Error {
         Error(Box::new(Inner { kind, what: what.into(), task, site: Some(site), source: None }))
     }
 
+    /// Attributes the error to another task than the one whose step this is.
+    pub(crate) fn in_task(mut self, task: TaskId) -> Error {
+        self.0.task = Some(task);
+        self
+    }
+
     /// Adds what it follows from.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
@@ -294,10 +300,16 @@ impl From<JoinError> for Error {
     }
 }
 
+/// What was carried through I/O comes out as it went in: an `Error` as itself, a `Cancelled` as a
+/// cancellation.
 impl From<std::io::Error> for Error {
     #[track_caller]
     fn from(error: std::io::Error) -> Error {
         let site = Location::caller();
+        let error = match error.downcast::<Error>() {
+            Ok(carried) => return carried,
+            Err(error) => error,
+        };
         if let Some(cancelled) = cancelled_in(&error) {
             return Error::at(ErrorKind::Cancelled, "cancelled during I/O", site)
                 .with_source(cancelled);
@@ -307,6 +319,18 @@ impl From<std::io::Error> for Error {
             _ => ErrorKind::Io,
         };
         Error::at(kind, error.to_string(), site).with_source(error)
+    }
+}
+
+/// For code that speaks `io::Result`. A cancellation stays one, for [`cancelled_in`] to find; a passed
+/// deadline is `TimedOut`; the rest is `Other`, with the error inside.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> std::io::Error {
+        let kind = match error.kind() {
+            ErrorKind::TimedOut => std::io::ErrorKind::TimedOut,
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, error)
     }
 }
 

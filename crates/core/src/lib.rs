@@ -5,6 +5,11 @@
 //! Cancellation is a *protocol* that walks down this tree (request, drain, finalize, complete) within a
 //! *budget*. Every effect goes through a context, [`Cx`]; the machine beneath is a [`Host`].
 //!
+//! Children come in kinds: tasks ([`Scope::spawn`]), services, which are cancelled last
+//! ([`Scope::spawn_service`]), groups that hand out outcomes as they come ([`Scope::group`]), so many at
+//! a time ([`Scope::limit`]). Inside one task, [`Fibers`] borrow from the stack; values that live as long as a
+//! region are on its heap ([`Scope::alloc`]).
+//!
 //! What this crate does not know: threads, sockets, the wall clock, which host it runs on.
 //!
 //! # Example
@@ -56,6 +61,8 @@ mod cx;
 mod det;
 mod error;
 pub mod event;
+mod fibers;
+mod futurelock;
 mod host;
 mod id;
 pub mod mutant;
@@ -77,25 +84,29 @@ pub use branch::{Branch, BranchEnd, BranchOptions};
 pub use budget::Budget;
 pub use cancel::{CancelKind, CancelReason, Cancelled, cancelled_in};
 pub use cell::{
-    Claim, Detached, DetachedRead, DetachedWrite, ExclusiveCell, ReadClaim, SharedCell, WriteClaim,
+    Claim, Detached, DetachedRead, DetachedWrite, ExclusiveCell, Owned, OwnedMut, OwnedRef,
+    PartMut, PartRef, ReadClaim, SharedCell, WriteClaim,
 };
 pub use cx::{Cx, MaskGuard, Masked, TaskCx};
 pub use det::{DetHashMap, DetHashSet};
 pub use error::{Error, ErrorKind, Recoverability};
 pub use event::{Access, Event, Resolution};
+pub use fibers::Fibers;
+pub use futurelock::Futurelock;
 pub use host::{BlockingJob, BlockingPool, Host, Lane, TimerKey};
 pub use id::{ObjectId, ObligationId, RegionId, TaskId};
 pub use obligation::{
-    AlreadySettled, Duty, DutyWatch, LeakReport, Lease, Obligation, ObligationKind, Settlement,
+    Ack, AlreadySettled, Duty, DutyWatch, IoOp, LeakReport, Lease, Obligation, ObligationKind,
+    Settlement,
 };
 pub use outcome::{Outcome, OutcomeError, PanicPayload, Severity, join_outcomes};
 pub use queue::{Removed, WaitKey, WaitQueue};
 pub use region::{
-    ChildFailure, Closed, FailureCause, Policy, RegionOptions, RegionReport, RegionState, Root,
-    Scope, Straggler, UnclaimedFailure,
+    ChildFailure, Closed, FailureCause, Group, Limit, NotReady, Policy, RRef, RRefError, Ready,
+    RegionOptions, RegionReport, RegionState, Root, Scope, Straggler, UnclaimedFailure,
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
-pub use step::Object;
+pub use step::{Object, in_step};
 pub use task::{JoinError, Runnable, TaskBody, TaskHandle, TaskOptions};
 pub use time::Time;
 pub use wait::{Sleep, Wait};

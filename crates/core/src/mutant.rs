@@ -72,6 +72,12 @@ mutants! {
     loom {
     /// A wake-up during a poll is forgotten when the poll ends.
     WakeDuringPollLost,
+    /// A wait for a soft cancellation parks without looking again.
+    SoftLooksOnce,
+    /// A task admitted to a region that was asked to finish is not.
+    SoftNotInherited,
+    /// The end of the body does not look whether only services are left.
+    CloseDismissesNobody,
     /// A joiner leaves its waker without looking again.
     JoinLooksOnce,
     /// A wait parks without looking at its scope again.

@@ -6,10 +6,22 @@
 //! is *timed*: it expires. Nothing here panics on drop. An obligation that was `mem::forget`ten is found:
 //! a duty when its region closes, an abort-class one when the root closes (until then it moves up the
 //! tree, because a forgotten permit and one that was handed to a longer-lived task look the same).
+//!
+//! | kind | class | settled by |
+//! |---|---|---|
+//! | send permit | abort on drop | `send`, `abort` (in `asupersync-channel`) |
+//! | [`Ack`] | must be resolved | `commit`, `nack` |
+//! | [`Lease`] | timed | `renew`ed until it `expire`s |
+//! | [`IoOp`] | must be resolved | `complete`, `cancel` |
+//! | one's own | any | an [`ObligationKind`] with any of the three tokens |
+
+mod kinds;
+
+pub use kinds::{Ack, IoOp};
 
 use crate::event::{Event, Resolution};
 use crate::host::TimerKey;
-use crate::id::{ObligationId, TaskId};
+use crate::id::{ObligationId, RegionId, TaskId};
 use crate::mutant::mutant;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use crate::region::Region;
@@ -296,19 +308,19 @@ pub struct LeakReport {
     pub kind: &'static str,
     /// The task that took it on.
     pub task: TaskId,
+    /// For an abort-class obligation that task's region, for a duty the one that closed over it.
+    pub region: RegionId,
     /// Where.
     pub site: &'static Location<'static>,
-    /// How long it was open, where that is known.
-    pub age: Option<Duration>,
+    /// How long a duty was open. For the abort class, taking on which reads no clock: how long it was
+    /// open after its task had ended.
+    pub age: Duration,
 }
 
 impl fmt::Display for LeakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}, reserved at {}", self.kind, self.task, self.site)?;
-        match self.age {
-            Some(age) => write!(f, ", {age:?} old"),
-            None => Ok(()),
-        }
+        let LeakReport { kind, task, region, site, age } = self;
+        write!(f, "{kind} of {task} in {region}, reserved at {site}, {age:?} old")
     }
 }
 
@@ -386,12 +398,13 @@ impl Record {
         (!self.timed).then(|| self.report(region))
     }
 
-    fn report(&self, region: &Region) -> LeakReport {
+    pub(crate) fn report(&self, region: &Region) -> LeakReport {
         LeakReport {
             kind: self.kind.name,
             task: self.task,
+            region: region.id,
             site: self.site,
-            age: Some(region.host.now().saturating_since(self.since)),
+            age: region.host.now().saturating_since(self.since),
         }
     }
 }

@@ -6,6 +6,9 @@ use std::fmt;
 use std::sync::Mutex;
 
 /// How badly something ended. Severities only ever rise: joining two outcomes keeps the worse.
+///
+/// A total order `Ok < Err < Cancelled < Panicked`, and so a lattice: [`join`](Severity::join) is
+/// associative, commutative and idempotent, with identity `Ok` and `Panicked` absorbing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// It finished.
@@ -94,6 +97,27 @@ impl<T, E> Outcome<T, E> {
         }
     }
 
+    /// The HTTP status that answers a request which ended so: 200, what `of_error` says, 499 (client
+    /// closed request, as nginx writes it), 500 (RFC 9110, section 15.6.1).
+    ///
+    /// ```
+    /// use asupersync_core::{CancelReason, Outcome};
+    ///
+    /// let of_error = |error: &String| if error == "no such page" { 404 } else { 500 };
+    /// let missing: Outcome<(), String> = Outcome::Err("no such page".into());
+    /// assert_eq!(missing.http_status(of_error), 404);
+    /// let gone: Outcome<(), String> = Outcome::Cancelled(CancelReason::user("the client left"));
+    /// assert_eq!(gone.http_status(of_error), 499);
+    /// ```
+    pub fn http_status(&self, of_error: impl FnOnce(&E) -> u16) -> u16 {
+        match self {
+            Outcome::Ok(_) => 200,
+            Outcome::Err(error) => of_error(error),
+            Outcome::Cancelled(_) => 499,
+            Outcome::Panicked(_) => 500,
+        }
+    }
+
     /// Applies `f` to the value of `Ok`.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Outcome<U, E> {
         match self {
@@ -125,6 +149,10 @@ impl<T, E> From<Result<T, E>> for Outcome<T, E> {
 }
 
 /// Both values, or the worse of the two endings; of two equally bad ones, the first.
+///
+/// The severity of the result is the [join](Severity::join) of the two, so it obeys that lattice's laws.
+/// The payload does not: of two errors the first is kept, so the function is associative but not
+/// commutative.
 pub fn join_outcomes<T, U, E>(first: Outcome<T, E>, second: Outcome<U, E>) -> Outcome<(T, U), E> {
     if second.severity() > first.severity() {
         return match second {

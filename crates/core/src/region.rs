@@ -10,13 +10,24 @@
 
 mod cancel;
 mod close;
+mod group;
+mod heap;
+mod limit;
 mod open;
+mod ready;
 mod report;
 mod root;
+mod service;
+mod soft;
 mod state;
 
 pub(crate) use cancel::cancel_all;
+pub use group::Group;
+pub use heap::{RRef, RRefError};
+pub use limit::Limit;
 pub use open::Scope;
+pub use ready::{NotReady, Ready};
+use report::Books;
 pub use report::{ChildFailure, Closed, FailureCause, RegionReport, Straggler};
 pub use root::{Root, UnclaimedFailure};
 pub use state::RegionState;
@@ -29,15 +40,18 @@ use crate::host::{Host, TimerKey};
 use crate::id::{RegionId, TaskId};
 use crate::mutant::mutant;
 use crate::obligation::{LeakReport, Record};
+use crate::outcome::Severity;
 use crate::primitive::{Mutex, Ordering};
 use crate::snapshot::waits_of;
 use crate::task::TaskRef;
 use crate::task::scopes::ScopeKey;
+use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
+use std::any::Any;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering as StdOrdering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering as StdOrdering};
 use std::task::{Context, Poll, Waker};
 
 /// What a region does when a child fails.
@@ -113,6 +127,10 @@ pub(crate) struct Region {
     pub(crate) account: Option<Arc<Account>>,
     /// Names what is created here by no task.
     ordinals: AtomicU32,
+    /// Opened by a service of the parent region, and counted with them.
+    service: bool,
+    /// Asked to finish, or part of something that was. Set under `inner`'s lock, never cleared.
+    soft: AtomicBool,
     /// Place in the parent's table; written and read under the parent's lock.
     place: AtomicUsize,
     inner: Mutex<Inner>,
@@ -127,23 +145,33 @@ struct Inner {
     opener: Option<(TaskRef, ScopeKey)>,
     tasks: Slab<TaskRef>,
     regions: Slab<Arc<Region>>,
+    /// How many of the two are services.
+    services: usize,
+    /// The services have been asked to end, and no more are admitted.
+    services_dismissed: bool,
     finalizers: Vec<(u32, Finalizer)>,
     /// A step of the close is under way: a finalizer has left the list and is not in the task table yet,
     /// or the last books are being made.
     starting: bool,
     deferred: u32,
     ledger: Slab<Arc<Record>>,
-    /// Ended tasks with abort-class obligations that are still open.
-    holders: Vec<TaskRef>,
+    /// Ended tasks with abort-class obligations that are still open, and since when they have ended.
+    holders: Vec<(TaskRef, Time)>,
+    /// Values that live as long as the region, in the order of allocation.
+    heap: Vec<Arc<dyn Any + Send + Sync>>,
     /// Ended children with an error or a panic, in order.
     failed: Vec<TaskRef>,
     /// Why a child ended as cancelled, where that counts for this region's outcome.
     child_cancelled: Option<CancelReason>,
     ended: u64,
-    stragglers: Vec<Straggler>,
-    leaks: Vec<LeakReport>,
+    /// Stragglers and leaks, here and beneath.
+    books: Option<Box<Books>>,
+    /// The region's future was dropped: nobody will ask for its children's failures.
+    abandoned: bool,
     deadline_timer: Option<TimerKey>,
     cleanup_timer: Option<TimerKey>,
+    /// When a soft cancellation becomes a hard one.
+    grace_timer: Option<(Time, TimerKey)>,
     escalated: bool,
     waker: Option<Waker>,
 }
@@ -195,6 +223,11 @@ impl Region {
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
+        let opened_by = place.opener.as_ref().map(|(task, _)| task);
+        let service = match (&place.parent, opened_by) {
+            (Some(parent), Some(task)) => parent.is_served_by(task),
+            _ => false,
+        };
         let Place { parent, account: account_above, opener: body, .. } = place;
         let make = |account| Region {
             observing,
@@ -207,6 +240,8 @@ impl Region {
             budget,
             account,
             ordinals: AtomicU32::new(0),
+            service,
+            soft: AtomicBool::new(false),
             place: AtomicUsize::new(usize::MAX),
             inner: Mutex::new(Inner {
                 state: RegionState::Open,
@@ -215,18 +250,22 @@ impl Region {
                 opener: body,
                 tasks: Slab::new(),
                 regions: Slab::new(),
+                services: 0,
+                services_dismissed: false,
                 finalizers: Vec::new(),
                 starting: false,
                 deferred: 0,
                 ledger: Slab::new(),
                 holders: Vec::new(),
+                heap: Vec::new(),
                 failed: Vec::new(),
                 child_cancelled: None,
                 ended: 0,
-                stragglers: Vec::new(),
-                leaks: Vec::new(),
+                books: None,
+                abandoned: false,
                 deadline_timer: None,
                 cleanup_timer: None,
+                grace_timer: None,
                 escalated: false,
                 waker: None,
             }),
@@ -243,6 +282,9 @@ impl Region {
             let mut inner = parent.inner.lock();
             let place = inner.regions.insert(Arc::clone(&region));
             region.place.store(place, StdOrdering::Relaxed);
+            inner.services += usize::from(service);
+            // Under the lock: a soft cancellation finds the region in the table, or this finds it.
+            region.soft.store(parent.is_soft(), StdOrdering::Relaxed);
         }
         region.observe(&Event::RegionOpened {
             region: region.id,
@@ -299,11 +341,12 @@ impl Region {
     /// critical section: a close or cancellation comes wholly before or wholly after.
     pub(crate) fn admit(&self, task: TaskRef) -> Result<(), Refused> {
         let mut inner = self.inner.lock();
-        let refused = !inner.state.admits() || inner.cancel.is_some();
+        let refused = !inner.state.admits() || inner.cancel.is_some() || inner.services_dismissed;
         if refused && !mutant!(AdmitUnchecked) {
             drop(inner);
             return Err(Refused(self.cancel_reason()));
         }
+        inner.services += usize::from(task.header().state.is_service());
         let entry = inner.tasks.vacant_entry();
         task.header().slot.store(entry.key() as u32, Ordering::Relaxed);
         entry.insert(task);
@@ -347,12 +390,10 @@ impl Region {
             task: header.id,
             name: header.name(),
             spawned_at: header.spawned_at,
+            region: self.id,
             waits: waits_of(task),
         };
-        let mut inner = self.inner.lock();
-        if !inner.stragglers.iter().any(|known| known.task == straggler.task) {
-            inner.stragglers.push(straggler);
-        }
+        self.inner.lock().books.get_or_insert_default().straggler(straggler);
     }
 
     pub(crate) fn record_leak(&self, leak: LeakReport) {
@@ -366,11 +407,18 @@ impl Region {
                     region = parent;
                 }
                 _ => {
-                    inner.leaks.push(leak);
+                    inner.books.get_or_insert_default().leak(leak);
                     return;
                 }
             }
         }
+    }
+
+    /// What is in the ledger, for a snapshot.
+    pub(crate) fn owed(&self) -> Vec<LeakReport> {
+        let records: Vec<Arc<Record>> =
+            self.inner.lock().ledger.iter().map(|(_, record)| Arc::clone(record)).collect();
+        records.iter().map(|record| record.report(self)).collect()
     }
 
     pub(crate) fn enter_ledger(&self, record: Arc<Record>) -> usize {
@@ -387,12 +435,14 @@ impl Region {
     /// The books, complete once the region is closed.
     fn report(&self) -> RegionReport {
         let mut inner = self.inner.lock();
+        let Books { stragglers, leaks, omitted } = *inner.books.take().unwrap_or_default();
         RegionReport {
             region: self.id,
             ended: inner.ended,
             cancelled: inner.cancel.clone(),
-            stragglers: std::mem::take(&mut inner.stragglers),
-            leaks: std::mem::take(&mut inner.leaks),
+            stragglers,
+            leaks,
+            omitted,
         }
     }
 
@@ -409,6 +459,17 @@ impl Region {
     }
 }
 
+impl Drop for Region {
+    fn drop(&mut self) {
+        // A loop and not a recursion: the last reference to a deep chain lets go of all of it.
+        let mut above = self.parent.take();
+        while let Some(region) = above.and_then(Arc::into_inner) {
+            let mut region = region;
+            above = region.parent.take();
+        }
+    }
+}
+
 impl Refused {
     /// Ends the task without running it: its handle yields `Cancelled`, what it captured is dropped.
     pub(crate) fn end(self, task: &TaskRef, by: Option<TaskId>) {
@@ -419,5 +480,9 @@ impl Refused {
             return;
         }
         task.refuse(self.0);
+        let listener = header.inner.lock().extra.as_mut().and_then(|extra| extra.on_end.take());
+        if let Some(listener) = listener {
+            listener.0.ended(task, Severity::Cancelled);
+        }
     }
 }

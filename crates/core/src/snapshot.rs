@@ -2,7 +2,8 @@
 
 use crate::cancel::CancelReason;
 use crate::id::{RegionId, TaskId};
-use crate::obligation::unsettled;
+use crate::obligation::{LeakReport, unsettled};
+use crate::primitive::Ordering;
 use crate::region::{Region, RegionState};
 use crate::task::TaskRef;
 use std::fmt;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 
 /// A region and everything in it, copied at one moment for each lock: the parts are each consistent, the
 /// whole may be a few steps apart on a running multi-threaded host.
-#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the fields are named after what they copy")]
 pub struct RegionSnapshot {
     pub id: RegionId,
@@ -20,6 +20,8 @@ pub struct RegionSnapshot {
     pub state: RegionState,
     pub cancel: Option<CancelReason>,
     pub tasks: Vec<TaskSnapshot>,
+    /// Duties and leases that are owed before the region closes.
+    pub owed: Vec<LeakReport>,
     pub regions: Vec<RegionSnapshot>,
 }
 
@@ -28,6 +30,7 @@ pub struct RegionSnapshot {
 #[allow(missing_docs, reason = "the fields are named after what they copy")]
 pub struct TaskSnapshot {
     pub id: TaskId,
+    pub region: RegionId,
     pub name: Option<Arc<str>>,
     pub spawned_at: &'static Location<'static>,
     /// "runnable", "running", "parked" or "completed".
@@ -36,6 +39,9 @@ pub struct TaskSnapshot {
     pub waits: Vec<WaitSnapshot>,
     /// Kind and source line of each abort-class obligation that it took on and nobody settled.
     pub obligations: Vec<(&'static str, &'static Location<'static>)>,
+    /// Changes whenever the task enters or leaves a wait: equal in two snapshots, it has not got anywhere
+    /// in between.
+    pub progress: u64,
 }
 
 /// What a parked task waits for.
@@ -47,18 +53,47 @@ pub struct WaitSnapshot {
     pub site: &'static Location<'static>,
 }
 
-impl RegionSnapshot {
-    pub(crate) fn of(region: &Arc<Region>) -> RegionSnapshot {
-        let (tasks, regions) = region.children();
-        RegionSnapshot {
-            id: region.id,
-            name: region.name.clone(),
-            opened_at: region.site,
-            state: region.state(),
-            cancel: region.cancelled_for(),
-            tasks: tasks.iter().map(TaskSnapshot::of).collect(),
-            regions: regions.iter().map(RegionSnapshot::of).collect(),
+/// Builds a tree of snapshots without recursion: trees may be deeper than a stack.
+fn grow<N>(top: N, open: impl Fn(&N) -> (RegionSnapshot, Vec<N>)) -> RegionSnapshot {
+    let (snapshot, mut children) = open(&top);
+    children.reverse();
+    let mut path = vec![(snapshot, children)];
+    loop {
+        let Some((_, waiting)) = path.last_mut() else { unreachable!("the top is popped last") };
+        if let Some(child) = waiting.pop() {
+            let (snapshot, mut children) = open(&child);
+            children.reverse();
+            path.push((snapshot, children));
+            continue;
         }
+        let done = path.pop().map(|(snapshot, _)| snapshot);
+        match (path.last_mut(), done) {
+            (Some((parent, _)), Some(done)) => parent.regions.push(done),
+            (_, Some(done)) => return done,
+            (_, None) => unreachable!("the path is not empty here"),
+        }
+    }
+}
+
+impl RegionSnapshot {
+    /// Beyond this many levels the drawing indents no further.
+    const DRAWN_DEPTH: usize = 64;
+
+    pub(crate) fn of(region: &Arc<Region>) -> RegionSnapshot {
+        grow(Arc::clone(region), |region| {
+            let (tasks, regions) = region.children();
+            let snapshot = RegionSnapshot {
+                id: region.id,
+                name: region.name.clone(),
+                opened_at: region.site,
+                state: region.state(),
+                cancel: region.cancelled_for(),
+                tasks: tasks.iter().map(TaskSnapshot::of).collect(),
+                owed: region.owed(),
+                regions: Vec::new(),
+            };
+            (snapshot, regions)
+        })
     }
 
     /// Every task of the tree, outermost region first.
@@ -72,7 +107,7 @@ impl RegionSnapshot {
         all.into_iter()
     }
 
-    fn draw(&self, f: &mut fmt::Formatter<'_>, indent: &str) -> fmt::Result {
+    fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "region {}", self.id)?;
         if let Some(name) = &self.name {
             write!(f, " \"{name}\"")?;
@@ -81,24 +116,79 @@ impl RegionSnapshot {
         if let Some(reason) = &self.cancel {
             write!(f, ", cancelled: {reason}")?;
         }
-        writeln!(f)?;
-        let last = self.tasks.len() + self.regions.len();
-        for (n, task) in self.tasks.iter().enumerate() {
-            let fork = if n + 1 == last { "└─" } else { "├─" };
-            writeln!(f, "{indent}{fork} {task}")?;
+        writeln!(f)
+    }
+}
+
+impl Clone for RegionSnapshot {
+    fn clone(&self) -> RegionSnapshot {
+        grow(self, |snapshot| {
+            let copy = RegionSnapshot {
+                id: snapshot.id,
+                name: snapshot.name.clone(),
+                opened_at: snapshot.opened_at,
+                state: snapshot.state,
+                cancel: snapshot.cancel.clone(),
+                tasks: snapshot.tasks.clone(),
+                owed: snapshot.owed.clone(),
+                regions: Vec::new(),
+            };
+            (copy, snapshot.regions.iter().collect())
+        })
+    }
+}
+
+impl Drop for RegionSnapshot {
+    fn drop(&mut self) {
+        let mut pending = std::mem::take(&mut self.regions);
+        while let Some(mut region) = pending.pop() {
+            pending.append(&mut region.regions);
         }
-        for (n, region) in self.regions.iter().enumerate() {
-            let end = n + self.tasks.len() + 1 == last;
-            write!(f, "{indent}{} ", if end { "└─" } else { "├─" })?;
-            region.draw(f, &format!("{indent}{}  ", if end { " " } else { "│" }))?;
+    }
+}
+
+/// Draws the tree, a line each for regions and tasks.
+impl fmt::Display for RegionSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Regions still to be drawn: the indent in front of the fork, whether it is the last of its
+        // parent's, and how deep it is. The top has no fork.
+        let mut pending = vec![(self, String::new(), true, 0_usize)];
+        while let Some((region, indent, is_last, depth)) = pending.pop() {
+            let inner = if depth == 0 {
+                String::new()
+            } else {
+                write!(f, "{indent}{} ", if is_last { "└─" } else { "├─" })?;
+                match depth {
+                    1..=Self::DRAWN_DEPTH => {
+                        format!("{indent}{}  ", if is_last { " " } else { "│" })
+                    }
+                    _ => indent,
+                }
+            };
+            if depth > Self::DRAWN_DEPTH {
+                write!(f, "[depth {depth}] ")?;
+            }
+            region.head(f)?;
+            let last = region.tasks.len() + region.regions.len();
+            for owed in &region.owed {
+                writeln!(f, "{inner}{} owed: {owed}", if last == 0 { " " } else { "│" })?;
+            }
+            for (n, task) in region.tasks.iter().enumerate() {
+                let fork = if n + 1 == last { "└─" } else { "├─" };
+                writeln!(f, "{inner}{fork} {task}")?;
+            }
+            let children = region.regions.iter().enumerate().rev();
+            pending.extend(children.map(|(n, child)| {
+                (child, inner.clone(), n + 1 == region.regions.len(), depth + 1)
+            }));
         }
         Ok(())
     }
 }
 
-impl fmt::Display for RegionSnapshot {
+impl fmt::Debug for RegionSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.draw(f, "")
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -107,16 +197,19 @@ impl TaskSnapshot {
         let header = task.header();
         let obligations =
             unsettled(task).into_iter().map(|(kind, site)| (kind.name(), site)).collect();
+        let plain = header.wait.version();
         // A guard inside the struct expression would live to its end, across the next lock.
         let cancel = header.inner.lock().scopes.base.cancel.clone();
         TaskSnapshot {
             id: header.id,
+            region: header.region.id,
             name: header.name(),
             spawned_at: header.spawned_at,
             state: header.state.describe(),
             cancel,
             waits: waits_of(task),
             obligations,
+            progress: u64::from(header.listed.load(Ordering::Relaxed)) << 32 | u64::from(plain),
         }
     }
 }

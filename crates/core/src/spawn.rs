@@ -25,7 +25,7 @@ pub(crate) fn next_id(region: &Region, creator: Option<&TaskRef>) -> TaskId {
 pub(crate) fn into_region<C, T, E, F>(
     region: &Arc<Region>,
     creator: Option<&TaskRef>,
-    options: TaskOptions,
+    mut options: TaskOptions,
     site: &'static Location<'static>,
     body: F,
 ) -> TaskHandle<T, E>
@@ -36,13 +36,12 @@ where
     F: for<'a> AsyncFnOnce(&'a Cx<C>) -> Result<T, E>,
     F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
 {
+    // What a service spawns beside itself serves, too: nobody would ever end it otherwise.
+    options.service |= creator.is_some_and(|task| region.is_served_by(task));
     let id = next_id(region, creator);
     let own = options.budget;
     let name = options.name.clone();
     let task = allocate::<C, T, E, F>(Arc::clone(region), id, options, site, body);
-    if own != crate::Budget::UNLIMITED {
-        limit(&task, own);
-    }
     let by = creator.map(|task| task.header().id);
     let (task, entered) = task.doubled();
     match region.admit(entered) {
@@ -58,6 +57,14 @@ where
                     finalizer: false,
                 };
                 region.observe(&event);
+            }
+            // Only now: a task that is refused ends at once, and nobody would disarm its timer or close
+            // its account. It does not run before it is submitted.
+            if own != crate::Budget::UNLIMITED {
+                limit(&task, own);
+            }
+            if region.is_soft() && !mutant!(SoftNotInherited) {
+                task.header().inner.lock().scopes.base.soft = true;
             }
             task.submit();
         }

@@ -74,6 +74,13 @@ pub(crate) fn task() -> Option<TaskId> {
     with(|header| header.id)
 }
 
+/// Whether this thread is polling a task just now: what blocks it then, blocks that task's worker, and
+/// under a host with one thread everything. For calls that block a thread and must refuse to.
+#[must_use]
+pub fn in_step() -> bool {
+    STEP.with(Cell::get).is_some()
+}
+
 /// A shared object that steps read and write: a lock, a channel, a flag.
 ///
 /// Every primitive holds one and tells it of each effect. The explorer's independence relation is made

@@ -32,8 +32,10 @@ use crate::host::{Lane, TimerKey};
 use crate::id::TaskId;
 use crate::mutant;
 use crate::obligation::Slot;
+use crate::outcome::Severity;
 use crate::primitive::{AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering, fence};
 use crate::region::Region;
+use crate::time::Time;
 use plain::PlainWait;
 use scopes::{Effects, Scopes, decode, told};
 use state::{Next, State};
@@ -48,6 +50,8 @@ use std::time::Duration;
 pub struct TaskOptions {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) budget: Budget,
+    pub(crate) service: bool,
+    pub(crate) on_end: Option<Listener>,
 }
 
 impl TaskOptions {
@@ -69,6 +73,30 @@ impl TaskOptions {
     pub fn budget(mut self, budget: Budget) -> TaskOptions {
         self.budget = budget;
         self
+    }
+
+    /// The task serves its siblings: it is cancelled last, when no other child of its region is left;
+    /// see [`Scope::spawn_service`](crate::Scope::spawn_service).
+    #[must_use]
+    pub fn service(mut self) -> TaskOptions {
+        self.service = true;
+        self
+    }
+}
+
+/// Who is told first that a task has ended.
+pub(crate) trait OnEnd: Send + Sync {
+    /// The outcome is published. True when whoever listens answers for it: then it does not count as its
+    /// region's failure or cancellation.
+    fn ended(&self, task: &TaskRef, severity: Severity) -> bool;
+}
+
+#[derive(Clone)]
+pub(crate) struct Listener(pub(crate) Arc<dyn OnEnd>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
     }
 }
 
@@ -95,6 +123,8 @@ pub(crate) struct Header {
     pub(crate) wait: PlainWait,
     /// Whether the innermost scope is another than the task's own. Written under `inner`'s lock.
     pub(crate) nested: AtomicBool,
+    /// Counts the waits that were entered into and taken out of the list under the lock.
+    pub(crate) listed: AtomicU32,
     pub(crate) spawned_at: &'static Location<'static>,
     /// What `&Cx` points at: a reference to this very header with the whole allocation's provenance.
     pub(crate) cx: TaskCx,
@@ -119,6 +149,9 @@ pub(crate) struct Extra {
     pub(crate) obligations: crate::obligation::Overflow,
     /// Somebody cancelled this very task, by its handle.
     pub(crate) cancelled_by_handle: bool,
+    pub(crate) on_end: Option<Listener>,
+    /// When a soft cancellation becomes a hard one.
+    pub(crate) grace_timer: Option<(Time, TimerKey)>,
 }
 
 impl Inner {
@@ -130,6 +163,14 @@ impl Inner {
 impl Header {
     pub(crate) fn next_ordinal(&self) -> u32 {
         self.ordinals.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A wait was entered into the list, or taken out.
+    pub(crate) fn count_listed(&self) {
+        // Not a read-modify-write: a count lost to another thread's would only make two snapshots look
+        // alike, and there is one step of a task at a time.
+        let count = self.listed.load(Ordering::Relaxed);
+        self.listed.store(count.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The innermost scope's cancellation, if any: one load.

@@ -24,6 +24,10 @@ pub(crate) enum Fires {
     RegionDeadline(Arc<Region>),
     /// A region's cleanup time is over.
     RegionCleanup(Arc<Region>),
+    /// The grace of a soft cancellation is over.
+    RegionGrace(Arc<Region>, CancelReason),
+    /// The same for one task.
+    TaskGrace(TaskRef, CancelReason),
     /// A lease has run out.
     Lease(Lapse),
 }
@@ -45,7 +49,11 @@ impl Wake for Fires {
             Fires::RegionDeadline(region) => {
                 region.cancel(timeout(region.site), crate::region::Origin::Outside);
             }
-            Fires::RegionCleanup(region) => region.escalate(),
+            Fires::RegionCleanup(region) => region.escalate(false),
+            Fires::RegionGrace(region, reason) => {
+                region.cancel(reason.clone(), crate::region::Origin::Outside);
+            }
+            Fires::TaskGrace(task, reason) => task.cancel_alone(reason.clone(), true),
             Fires::Lease(lapse) => lapse.expire(),
         }
     }

@@ -95,6 +95,10 @@ impl Door<'_> {
             if looks_again && inner.scopes.effective(scope).is_some() {
                 return false;
             }
+            let soft = self.label == WaitEntry::SOFT_CANCEL && inner.scopes.is_soft(scope);
+            if soft && !mutant!(SoftLooksOnce) {
+                return false;
+            }
             let listed = match self.parked {
                 Parked::Listed(id) => inner.scopes.wait_mut(id),
                 Parked::No | Parked::Plain => None,
@@ -109,6 +113,7 @@ impl Door<'_> {
                     let waker = waker.take();
                     let entry = WaitEntry { waker, scope, label: self.label, site: self.site };
                     self.parked = Parked::Listed(inner.scopes.park(entry));
+                    header.count_listed();
                     true
                 }
             }
@@ -146,7 +151,9 @@ impl Door<'_> {
             Parked::No => return false,
             Parked::Plain => self.cx.header().wait.leave(),
             Parked::Listed(id) => {
-                let entry = self.cx.header().inner.lock().scopes.unpark(id);
+                let header = self.cx.header();
+                let entry = header.inner.lock().scopes.unpark(id);
+                header.count_listed();
                 // The waker in it goes after the lock.
                 drop(entry);
             }

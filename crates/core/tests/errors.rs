@@ -323,3 +323,71 @@ fn a_snapshot_draws_the_tree_with_what_each_task_waits_for() {
     });
     reads("snapshot", &ran.outcome.ok().flatten().unwrap());
 }
+
+#[test]
+fn a_straggler_is_raised_as_region_close_timeout_with_its_task_and_line() {
+    let ran = run(async |cx: &Cx| {
+        let closed = cx
+            .region_reported(RegionOptions::new(), async |scope| {
+                let _ = scope.spawn_named("flush", async |cx| {
+                    cx.masked(cx.sleep(Duration::from_secs(3600))).await?;
+                    Ok(())
+                });
+                cx.yield_now().await?;
+                scope.cancel(CancelReason::user("stop").with_cleanup(Duration::from_secs(2)));
+                Ok::<_, Error>(())
+            })
+            .await;
+        Ok::<_, Error>((closed.report.check().unwrap_err(), closed.into_result()))
+    });
+    let (error, _) = ran.outcome.ok().unwrap();
+    assert_eq!(error.kind(), ErrorKind::RegionCloseTimeout);
+    assert_eq!(error.task(), Some(ran.report.stragglers[0].task));
+    reads_as_on_its_page("region_close_timeout", &error);
+}
+
+#[test]
+fn a_leak_is_raised_as_obligation_leak_where_the_value_alone_would_look_fine() {
+    let ran = run(async |cx: &Cx| {
+        // snippet: leak_raised
+        let closed = cx
+            .region_reported(RegionOptions::new(), async |scope| {
+                let _ = scope.spawn(async |cx| answer(cx, None).await);
+                Ok::<_, Error>("served")
+            })
+            .await;
+        closed.into_result() // `Err`, although the outcome is `Ok("served")`
+        // end snippet
+    });
+    let Outcome::Err(error) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert_eq!(error.kind(), ErrorKind::ObligationLeak);
+    reads_as_on_its_page("obligation_leak", &error);
+}
+
+#[test]
+fn an_error_carried_through_io_comes_out_as_itself() {
+    let before = Error::msg("the program's own").to_string();
+    let carried = io::Error::from(Error::msg("the program's own"));
+    let after = Error::from(carried).to_string();
+    let line = |text: &str| text.rsplit_once(".rs:").map(|(head, _)| head.to_owned());
+    assert_eq!(line(&before), line(&after));
+    let timed = io::Error::from(Error::new(ErrorKind::TimedOut, "late"));
+    assert_eq!(timed.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(Error::from(timed).kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_cancellation_inside_an_error_inside_an_io_error_is_found() {
+    let ran = run(async |cx: &Cx| {
+        let mut child = cx.spawn(async |cx: &Cx| {
+            let cancelled = cx.sleep(Duration::from_secs(9)).await.unwrap_err();
+            Ok::<_, Error>(io::Error::from(Error::from(cancelled)))
+        });
+        cx.yield_now().await?;
+        child.cancel(CancelReason::user("enough"));
+        Ok::<_, Error>(child.join(cx).await?.ok())
+    });
+    let carried = ran.outcome.ok().flatten().unwrap();
+    assert!(asupersync_core::cancelled_in(&carried).is_some());
+    assert!(Error::from(carried).is_cancelled());
+}

@@ -543,3 +543,97 @@ fn wait_queue() {
 fn wait_queue_weakened() {
     model(|| a_grant_to_a_waiter_that_leaves_reaches_the_next(false));
 }
+
+/// One task that is asked softly while it begins to wait for just that, in a scope of its own.
+fn a_soft_cancellation_is_heard_however_late_the_wait_parks() {
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let task = root.spawn(async move |cx: &Cx| {
+        let mut branch = pin!(cx.branch(Default::default(), cx.soft_cancelled()));
+        // A sub-waker: waking the task as a whole polls nothing inside.
+        let woken = StdArc::new(Count(AtomicUsize::new(1)));
+        let own = Waker::from(woken.clone());
+        poll_fn(|_| {
+            while woken.0.swap(0, Ordering::AcqRel) > 0 {
+                if branch.as_mut().poll(&mut Context::from_waker(&own)).is_ready() {
+                    return Poll::Ready(());
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        Ok::<_, Cancelled>(())
+    });
+    root.begin_close();
+    let asks = root.clone();
+    let other = thread::spawn(move || {
+        asks.cancel_soft(CancelReason::user("please"), std::time::Duration::from_secs(1));
+    });
+    machine.drain();
+    other.join().unwrap();
+    machine.drain();
+    assert!(task.is_finished());
+}
+
+#[test]
+fn soft_cancel_against_park() {
+    model(a_soft_cancellation_is_heard_however_late_the_wait_parks);
+}
+
+#[test]
+fn soft_cancel_against_park_weakened() {
+    let story = a_soft_cancellation_is_heard_however_late_the_wait_parks;
+    weakened(Mutant::SoftLooksOnce, story);
+}
+
+fn a_child_admitted_while_its_region_is_asked_hears_it() {
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let asks = root.clone();
+    let other = thread::spawn(move || {
+        asks.cancel_soft(CancelReason::user("please"), std::time::Duration::from_secs(1));
+    });
+    let task = root.spawn(async move |cx: &Cx| cx.soft_cancelled().await);
+    root.begin_close();
+    machine.drain();
+    other.join().unwrap();
+    machine.drain();
+    assert!(task.is_finished());
+}
+
+#[test]
+fn soft_cancel_against_spawn() {
+    model(a_child_admitted_while_its_region_is_asked_hears_it);
+}
+
+#[test]
+fn soft_cancel_against_spawn_weakened() {
+    weakened(Mutant::SoftNotInherited, a_child_admitted_while_its_region_is_asked_hears_it);
+}
+
+fn the_service_is_dismissed_by_whichever_child_ends_last() {
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let service = asupersync_core::TaskOptions::new().service();
+    let _ = root
+        .spawn_with(service, async |cx: &Cx| cx.wait("for ever", |_| Poll::<()>::Pending).await);
+    machine.drain();
+    let _ = root.spawn(async |_cx: &Cx| Ok::<_, Cancelled>(()));
+    let runs = machine.clone();
+    let other = thread::spawn(move || runs.drain());
+    root.begin_close();
+    machine.drain();
+    other.join().unwrap();
+    machine.drain();
+    assert!(root.is_closed());
+}
+
+#[test]
+fn service_against_last_child() {
+    model(the_service_is_dismissed_by_whichever_child_ends_last);
+}
+
+#[test]
+fn service_against_last_child_weakened() {
+    weakened(Mutant::CloseDismissesNobody, the_service_is_dismissed_by_whichever_child_ends_last);
+}

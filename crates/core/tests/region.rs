@@ -4,7 +4,7 @@ mod support;
 
 use asupersync_core::{
     Budget, CancelKind, CancelReason, Cx, Error, ErrorKind, FailureCause, JoinError, Outcome,
-    Policy, RegionOptions, Scope, Time,
+    Policy, RegionOptions, Scope, TaskOptions, Time,
 };
 use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
@@ -446,6 +446,38 @@ fn a_later_stronger_reason_replaces_a_milder_one_and_never_the_reverse() {
         let Outcome::Ok(Outcome::Cancelled(reason)) = ran.outcome else { panic!() };
         assert_eq!(reason.severity(), CancelKind::Shutdown);
     }
+}
+
+#[test]
+fn a_finalizer_that_overran_leaves_the_next_one_bounded() {
+    let ran = run(async |cx: &Cx| {
+        let closed = cx
+            .region_reported(RegionOptions::new(), async |scope: &Scope<Error>| {
+                for _ in 0..2 {
+                    scope.defer(async |cx: &Cx| Ok(cx.wait("never", |_| Poll::Pending).await?));
+                }
+                Ok(())
+            })
+            .await;
+        Ok::<_, Error>(closed.report.stragglers.len())
+    });
+    assert_eq!(ran.outcome.into_result().unwrap(), 2);
+}
+
+#[test]
+fn a_refused_task_leaves_no_timer_behind() {
+    let ran = run(async |cx: &Cx| {
+        let outcome: Outcome<(), Error> = cx
+            .region(async |scope| {
+                scope.cancel(CancelReason::user("closed for today"));
+                let limits = TaskOptions::new().budget(Budget::new().with_deadline_secs(3600));
+                let _ = scope.spawn_with(limits, async |_cx| Ok(()));
+                Ok(())
+            })
+            .await;
+        Ok::<_, Error>(outcome.is_ok())
+    });
+    assert_eq!(ran.machine.armed_timers(), 0);
 }
 
 #[test]

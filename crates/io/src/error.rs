@@ -16,6 +16,12 @@ impl LimitExceeded {
     /// The stable code of this error.
     pub const CODE: &'static str = "ASY-0501";
 
+    /// For readers outside of this crate: what was read, and its limit in bytes.
+    #[must_use]
+    pub const fn new(what: &'static str, limit: usize) -> LimitExceeded {
+        LimitExceeded { what, limit }
+    }
+
     /// The limit, in bytes.
     #[must_use]
     pub const fn limit(&self) -> usize {

@@ -193,14 +193,21 @@ impl Failed<'_> {
             trace,
             twin: twin.and_then(|twin| twin.trial.trace).unwrap_or_default(),
         };
-        let dir = match std::env::var_os("ASUPERSYNC_TRACE_DIR") {
-            Some(dir) => PathBuf::from(dir),
-            None => std::env::temp_dir().join("asupersync-lab"),
-        };
         let cancel = self.cancel_at.map(|step| format!("-cancel-{step}")).unwrap_or_default();
         let line_of = self.place.site.map(|site| format!("-line-{}", site.line()));
         let suffix = format!("{}{cancel}{}.pack", self.seed, line_of.unwrap_or_default());
-        let file = self.place.write(&dir, &suffix, &pack.to_bytes());
+        let bytes = pack.to_bytes();
+        let file = match std::env::var_os("ASUPERSYNC_TRACE_DIR") {
+            Some(dir) => self.place.write(&PathBuf::from(dir), &suffix, &bytes),
+            None => {
+                let shared = std::env::temp_dir().join("asupersync-lab");
+                // Another user of the machine may have made that folder; this one is nobody's yet.
+                let own =
+                    std::env::temp_dir().join(format!("asupersync-lab-{}", std::process::id()));
+                let first = self.place.write(&shared, &suffix, &bytes);
+                first.or_else(|_| self.place.write(&own, &suffix, &bytes))
+            }
+        };
         match &file {
             Ok(file) => {
                 let file = file.display();

@@ -9,6 +9,8 @@ use asupersync_core::{
     TimerKey,
 };
 use asupersync_net::{VirtualNetwork, VirtualOptions};
+use asupersync_os::VirtualSignals;
+use asupersync_os::fs::VirtualFiles;
 use asupersync_time::{Key, Wheel};
 use asupersync_trace::{self as trace, Fingerprinter, Writer};
 use parking_lot::Mutex;
@@ -389,6 +391,8 @@ impl Default for Services {
         let mut services = Services(Vec::new());
         services.add::<Arc<dyn BlockingPool>>(|_| Arc::new(Arc::new(InlinePool)));
         services.add_network(VirtualOptions::default());
+        services.add::<VirtualFiles>(|_| Arc::new(VirtualFiles::new()));
+        services.add::<VirtualSignals>(|_| Arc::new(VirtualSignals::new()));
         services
     }
 }

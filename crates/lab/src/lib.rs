@@ -7,6 +7,11 @@
 //! class of equivalent ones. [`Shared`], [`Atomic`], [`Mutex`] and [`Queue`] make plain shared state visible. Which task
 //! goes next is decided by a [`Strategy`], and by nothing else.
 //!
+//! A program's sockets, names, files and signals are those of drivers in memory, anew for each run:
+//! `cx.service::<T>()` finds them, to partition, reset, crash, fill or raise. They are
+//! `asupersync_net::VirtualNetwork`, `asupersync_os::fs::VirtualFiles` and `asupersync_os::VirtualSignals`;
+//! [`LabConfig::service_with`] puts another in the place of one.
+//!
 //! What this crate does not know: threads, sockets, the wall clock.
 //!
 //! # Example

@@ -1,8 +1,8 @@
 //! What a run came to.
 
-use crate::oracle::Verdict;
+use crate::oracle::{Invariant, Verdict};
 use asupersync_core::{
-    CancelReason, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
+    CancelReason, Error, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
 };
 use asupersync_trace::Fingerprint;
 use std::fmt;
@@ -177,6 +177,39 @@ impl<T, E> LabReport<T, E> {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.is_sound() && self.outcome.is_ok()
+    }
+}
+
+impl<T, E> LabReport<T, E> {
+    /// The first thing that is wrong with the run, as an error that can be passed on. Says nothing about
+    /// the outcome.
+    ///
+    /// # Errors
+    /// A finding, by its own kind; or a broken oracle: [`ErrorKind::ObligationLeak`],
+    /// [`ErrorKind::FuturelockViolation`], or [`ErrorKind::InvariantViolated`] for every other.
+    pub fn check(&self) -> Result<(), Error> {
+        if let Some(finding) = self.findings.first() {
+            let kind = match finding {
+                Finding::Deadlock { .. } => ErrorKind::Deadlock,
+                Finding::StepLimit { .. } => ErrorKind::StepLimit,
+                Finding::TeardownStuck { .. } => ErrorKind::RegionCloseTimeout,
+                Finding::Panicked { .. } => ErrorKind::Panicked,
+                Finding::Nested => ErrorKind::NestedBlockOn,
+                Finding::Diverged { .. } => ErrorKind::Other,
+            };
+            let text = finding.to_string();
+            let what = text.strip_prefix(kind.code()).and_then(|text| text.strip_prefix(": "));
+            return Err(Error::new(kind, what.unwrap_or(&text).to_owned()));
+        }
+        let Some(broken) = self.verdicts.iter().find(|verdict| !verdict.is_ok()) else {
+            return Ok(());
+        };
+        let kind = match broken.invariant() {
+            Invariant::Obligations => ErrorKind::ObligationLeak,
+            Invariant::Futurelock => ErrorKind::FuturelockViolation,
+            _ => ErrorKind::InvariantViolated,
+        };
+        Err(Error::new(kind, format!("{kind:?}: {broken}")))
     }
 }
 

@@ -147,10 +147,30 @@ fn what_a_report_prints_replays_the_failure_in_a_fresh_process() {
     }
 }
 
+/// A folder for one test's files.
+fn folder(name: &str) -> std::path::PathBuf {
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+#[test]
+fn a_failure_is_kept_where_the_usual_folder_is_not_ours_to_write() {
+    let temporary = folder("usual-folder-is-taken");
+    std::fs::write(temporary.join("asupersync-lab"), "a file stands in the way").unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["replayed", "--exact", "--ignored", "--nocapture"])
+        .env("TMPDIR", &temporary)
+        .env_remove("ASUPERSYNC_TRACE_DIR")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("usual-folder-is-taken/asupersync-lab-"), "{text}");
+}
+
 #[test]
 fn a_replay_that_is_not_the_recorded_run_names_the_first_difference() {
-    let dir = std::env::temp_dir().join("asupersync-lab-other");
-    std::fs::create_dir_all(&dir).unwrap();
+    let dir = folder("other");
     let file = dir.join("other.trace");
     let lab = LabRuntime::new(LabConfig::default().seed(5).capture_trace(true));
     let other = lab.run(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));

@@ -1,10 +1,18 @@
-//! The attributes of `asupersync`: [`macro@main`] and [`macro@test`].
+//! The macros of `asupersync`: the attributes [`macro@main`] and [`macro@test`], and what is behind
+//! `scope!`, `spawn!`, `join!`, `try_join!`, `race!` and `select!`.
 //!
-//! Both stand on an `async fn name(cx: &Cx)` that returns a `Result` or nothing, and expand to the
-//! plain API: there is nothing they do that a program could not write itself. Use them through the
-//! facade, as `#[asupersync::main]` and `#[asupersync::test]`; the paths in the expansion go there.
+//! All expand to the plain API: there is nothing they do that a program could not write itself.
+//! `docs/macro-dsl.md` shows each with its expansion.
 //!
-//! What this crate does not know: the runtime and the lab; it only writes their names.
+//! The attributes stand on an `async fn name(cx: &Cx)` that returns a `Result` or nothing. Use them
+//! through the facade, as `#[asupersync::main]` and `#[asupersync::test]`; the paths in the expansion
+//! go there, as a program's entry needs a whole host.
+//!
+//! The others are used as `asupersync::join!` or, without the facade, as `asupersync_combinator::join!`
+//! with the feature `macros`. There each is a `macro_rules!` of one line that hands its `$crate` to the
+//! function of the same name here, so the expansion finds the crate whatever it is called.
+//!
+//! What this crate does not know: the runtime, the lab, the kernel; it only writes their names.
 //!
 //! # Example
 //! ```
@@ -18,15 +26,27 @@
 //! ```
 //!
 //! # Limitations
-//! The function is not generic, and its one parameter is the context.
+//! - The attributes' function is not generic, and its one parameter is the context.
+//! - `join!`, `race!` and `select!` take at most eight branches, as the tuples of the plain API do.
 
 #![forbid(unsafe_code)]
 
+mod branches;
 mod function;
 mod main_fn;
 mod options;
+#[cfg(test)]
+mod page;
+mod place;
+mod scope;
+mod select;
+mod spawn;
 mod test_fn;
 
+use crate::branches::Branches;
+use crate::scope::Scope;
+use crate::select::Select;
+use crate::spawn::Spawn;
 use proc_macro::TokenStream;
 
 /// Makes an async function the program's `main`, run by the production runtime.
@@ -64,4 +84,56 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     test_fn::expand(options.into(), item.into()).into()
+}
+
+/// Behind `asupersync_combinator::scope!`, where it is documented.
+#[doc(hidden)]
+#[proc_macro]
+pub fn scope(input: TokenStream) -> TokenStream {
+    expand("scope", input.into()).into()
+}
+
+/// Behind `asupersync_combinator::spawn!`, where it is documented.
+#[doc(hidden)]
+#[proc_macro]
+pub fn spawn(input: TokenStream) -> TokenStream {
+    expand("spawn", input.into()).into()
+}
+
+/// Behind `asupersync_combinator::join!`, where it is documented.
+#[doc(hidden)]
+#[proc_macro]
+pub fn join(input: TokenStream) -> TokenStream {
+    expand("join", input.into()).into()
+}
+
+/// Behind `asupersync_combinator::try_join!`, where it is documented.
+#[doc(hidden)]
+#[proc_macro]
+pub fn try_join(input: TokenStream) -> TokenStream {
+    expand("try_join", input.into()).into()
+}
+
+/// Behind `asupersync_combinator::race!`, where it is documented.
+#[doc(hidden)]
+#[proc_macro]
+pub fn race(input: TokenStream) -> TokenStream {
+    expand("race", input.into()).into()
+}
+
+/// Behind `asupersync_combinator::select!`, where it is documented.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select(input: TokenStream) -> TokenStream {
+    expand("select", input.into()).into()
+}
+
+fn expand(name: &str, input: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
+    let expanded = match name {
+        "scope" => syn::parse2::<Scope>(input).map(Scope::expand),
+        "spawn" => syn::parse2::<Spawn>(input).map(Spawn::expand),
+        "select" => syn::parse2::<Select>(input).map(Select::expand),
+        _ => syn::parse2::<Branches>(input).and_then(|branches| branches.expand(name)),
+    };
+    expanded.unwrap_or_else(|error| error.to_compile_error())
 }

@@ -4,4 +4,5 @@
 fn each_mistake_is_answered_with_what_to_write_instead() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/ui/*.rs");
+    cases.compile_fail("tests/ui/dsl/*.rs");
 }

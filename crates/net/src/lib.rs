@@ -1,14 +1,27 @@
-//! TCP, on the machine's sockets or on a virtual network, behind the same types.
+//! TCP, UDP and Unix sockets, on the machine or on a virtual network, behind the same types.
 //!
-//! [`TcpListener`] and [`TcpStream`] ask the host of their context what they are made of: where it
-//! offers the reactor ([`asupersync_reactor::Reactor`]) they are kernel sockets, where it offers a
-//! [`VirtualNetwork`] they are streams in memory whose timing and failures are drawn from a seed. A
-//! program sees no difference but the one it should: the second is repeatable.
+//! | wanted | here |
+//! |---|---|
+//! | TCP | [`TcpListener`], [`TcpStream`] |
+//! | UDP | [`UdpSocket`] |
+//! | Unix sockets | [`UnixListener`], [`UnixStream`], [`UnixDatagram`] |
+//! | names | [`TcpStream::connect_name`], [`resolve()`], [`Resolve`] |
+//! | the network of tests | [`VirtualNetwork`] |
+//!
+//! Sockets ask the host of their context what they are made of: where it offers the reactor
+//! ([`asupersync_reactor::Reactor`]) they are the kernel's, where it offers a [`VirtualNetwork`] they are
+//! in memory, and their timing and failures are drawn from a seed. A program sees no difference but
+//! the one it should: the second is repeatable.
 //!
 //! Streams read and write by `futures-io`'s traits, which [`asupersync_io`] extends with calls that
-//! take the context. [`TcpStream::into_split`] gives halves for two tasks.
+//! take the context. `into_split` gives halves for two tasks.
 //!
-//! This crate does not know what the bytes mean, how names are resolved, or who drives the reactor.
+//! Names are resolved by a service of the host ([`Resolve`]): the system's resolver unless another was
+//! installed, in the lab the table of the virtual network. [`TcpStream::connect_name`] tries a name's
+//! addresses as RFC 8305 has it.
+//!
+//! This crate does not know what the bytes mean, how name servers are spoken to, or who drives the
+//! reactor.
 //!
 //! # Example
 //!
@@ -46,19 +59,27 @@
 //!
 //! # Limitations
 //!
-//! * TCP only, and only to IP addresses: names are not resolved here.
-//! * `connect` tries one address.
+//! * Linux only.
+//! * UDP is one datagram a call: no segmentation offload, no batches.
 //! * What the virtual network leaves out is listed at [`VirtualNetwork`].
 
 #![forbid(unsafe_code)]
 
 mod address;
 mod error;
+mod resolve;
+mod split;
 mod tcp;
+mod udp;
+mod unix;
 mod virtual_network;
 
 pub use address::ToAddress;
 pub use error::NetError;
+pub use resolve::{HostPort, Lookup, Resolve, ResolveCaps, SystemResolver, ToHostPort, resolve};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError, SplitStream};
 pub use std::net::Shutdown;
-pub use tcp::{ListenOptions, OwnedReadHalf, OwnedWriteHalf, ReuniteError, TcpListener, TcpStream};
+pub use tcp::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
+pub use udp::{UdpOptions, UdpSocket};
+pub use unix::{ReceivedFds, UnixAddr, UnixCredentials, UnixDatagram, UnixListener, UnixStream};
 pub use virtual_network::{VirtualNetwork, VirtualOptions};

@@ -1,24 +1,31 @@
 //! A network in memory, repeatable by its seed.
 
 mod connection;
+mod datagram;
 mod dial;
 mod link;
 mod listener;
+mod names;
 mod options;
 mod rng;
 mod timer;
+mod unix;
 
 pub use self::options::VirtualOptions;
 
 pub(crate) use self::connection::VirtualStream;
+pub(crate) use self::datagram::VirtualUdp;
 pub(crate) use self::dial::Dial;
 pub(crate) use self::listener::VirtualListener;
+pub(crate) use self::unix::{VirtualUnixDatagram, VirtualUnixListener, VirtualUnixStream};
 
 use self::connection::Connection;
+use self::datagram::Mailbox;
 use self::link::Link;
 use self::listener::Queue;
 use self::rng::{Rng, words};
 use self::timer::Clock;
+use crate::unix::UnixAddr;
 use asupersync_core::primitive::Mutex;
 use asupersync_core::{Host, Object};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,17 +53,28 @@ use std::sync::{Arc, Weak};
 /// abort (linger 0); resets by the network, at random or on demand; partitions, during which nothing
 /// arrives and after which everything does, in order.
 ///
+/// Datagrams are lost, doubled and overtaken as often as the options say, dropped by a partition and
+/// by a receiver whose buffer is full, and cut to the length of the buffer they are received into.
+/// Multicast reaches every socket of the port that joined the group; broadcast every socket of the port.
+///
+/// Unix sockets are links without latency between any two tasks; their paths and abstract names are the
+/// network's own, and no file is made. Their datagrams are never lost.
+///
 /// # What is not
 ///
-/// * Loss and retransmission: what is lost on a real path is late here, never gone.
+/// * Loss and retransmission of segments: what is lost on a real path is late here, never gone.
 /// * Congestion and bandwidth: a segment's latency does not depend on what else is under way.
+/// * Descriptors do not pass over virtual Unix sockets, and their peers have no credentials.
 /// * Windows travel at once: the writer knows of the room a reader makes in that same instant.
 /// * The window limits bytes, whatever their segments cost; there is no separate send buffer, so
 ///   `close` and drop never wait and lingering means nothing, except for 0.
 /// * Keep-alive probes, Nagle's delay, urgent data, simultaneous open, `TIME_WAIT`: the options are
 ///   remembered and otherwise ignored. A peer behind a partition stays half-open for ever.
 /// * A reset is answered by every later call; Linux answers it once, and then the end of the stream.
-/// * An address nobody has bound refuses; a real one may also be unreachable, or silent.
+/// * An address nobody has bound refuses; a real one may also be unreachable, or silent. A datagram to
+///   it is lost, and its sender is not told.
+/// * Fragments: a datagram arrives whole or not at all, up to 65,507 bytes. Hop limits and multicast
+///   interfaces are remembered or ignored.
 /// * Sockets bound to an unspecified address listen on *every* address of the network.
 ///
 /// [`TcpListener`]: crate::TcpListener
@@ -76,15 +94,30 @@ struct Shared {
 #[derive(Default)]
 struct Table {
     clock: Option<Clock>,
-    listeners: BTreeMap<SocketAddr, Arc<Queue>>,
-    /// Addresses in use, by listeners and by the connecting ends of connections.
-    ports: BTreeSet<SocketAddr>,
+    listeners: BTreeMap<SocketAddr, Arc<Queue<VirtualStream>>>,
+    /// Sockets for datagrams.
+    mailboxes: BTreeMap<SocketAddr, Arc<Mailbox>>,
+    /// Addresses in use, by listeners, by the connecting ends of connections, by sockets for datagrams.
+    ports: BTreeSet<(Protocol, SocketAddr)>,
     /// The next ephemeral port to try and how many were given out, for each IP address.
-    ephemeral: BTreeMap<IpAddr, Ephemeral>,
+    ephemeral: BTreeMap<(Protocol, IpAddr), Ephemeral>,
+    /// Unix sockets, by what they are bound to.
+    unix: BTreeMap<UnixAddr, unix::Bound>,
+    /// How many Unix connections were made.
+    unix_connections: u64,
+    /// What names resolve to.
+    names: BTreeMap<String, Vec<IpAddr>>,
     /// Pairs that cannot reach each other, smaller address first.
     partitions: BTreeSet<(IpAddr, IpAddr)>,
     live: Vec<Live>,
     sweep_at: usize,
+}
+
+/// Each has ports of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Protocol {
+    Tcp,
+    Udp,
 }
 
 #[derive(Clone, Copy)]
@@ -230,7 +263,7 @@ impl VirtualNetwork {
         self.shared.table.lock().partitions.contains(&ordered(a, b))
     }
 
-    fn listener(&self, address: SocketAddr) -> Option<Arc<Queue>> {
+    fn listener(&self, address: SocketAddr) -> Option<Arc<Queue<VirtualStream>>> {
         self.shared.object.read();
         let table = self.shared.table.lock();
         let anywhere = match address {
@@ -241,16 +274,8 @@ impl VirtualNetwork {
         table.listeners.get(&address).or_else(|| table.listeners.get(&wildcard)).cloned()
     }
 
-    fn listen(&self, address: SocketAddr, queue: &Arc<Queue>) -> io::Result<Port> {
-        let port = if address.port() == 0 {
-            self.ephemeral(address.ip())?
-        } else {
-            self.shared.object.write();
-            if !self.shared.table.lock().ports.insert(address) {
-                return Err(io::ErrorKind::AddrInUse.into());
-            }
-            Port { network: self.clone(), address, ordinal: 0 }
-        };
+    fn listen(&self, address: SocketAddr, queue: &Arc<Queue<VirtualStream>>) -> io::Result<Port> {
+        let port = self.port(Protocol::Tcp, address)?;
         self.shared.table.lock().listeners.insert(port.address, queue.clone());
         Ok(port)
     }
@@ -261,13 +286,26 @@ impl VirtualNetwork {
         drop(queue);
     }
 
+    /// Takes a port: the given one, or a free one for port 0.
+    fn port(&self, protocol: Protocol, address: SocketAddr) -> io::Result<Port> {
+        if address.port() == 0 {
+            return self.ephemeral(protocol, address.ip());
+        }
+        self.shared.object.write();
+        if !self.shared.table.lock().ports.insert((protocol, address)) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        Ok(Port { network: self.clone(), protocol, address, ordinal: 0 })
+    }
+
     /// Takes a free ephemeral port of an address.
-    fn ephemeral(&self, ip: IpAddr) -> io::Result<Port> {
+    fn ephemeral(&self, protocol: Protocol, ip: IpAddr) -> io::Result<Port> {
         self.shared.object.write();
         let mut table = self.shared.table.lock();
         let Table { ephemeral, ports, .. } = &mut *table;
-        let counter =
-            ephemeral.entry(ip).or_insert(Ephemeral { next: *EPHEMERAL.start(), given: 0 });
+        let counter = ephemeral
+            .entry((protocol, ip))
+            .or_insert(Ephemeral { next: *EPHEMERAL.start(), given: 0 });
         for _ in EPHEMERAL {
             let address = SocketAddr::new(ip, counter.next);
             counter.next = if counter.next == *EPHEMERAL.end() {
@@ -275,11 +313,11 @@ impl VirtualNetwork {
             } else {
                 counter.next + 1
             };
-            if ports.insert(address) {
+            if ports.insert((protocol, address)) {
                 counter.given += 1;
                 let ordinal = counter.given;
                 drop(table);
-                return Ok(Port { network: self.clone(), address, ordinal });
+                return Ok(Port { network: self.clone(), protocol, address, ordinal });
             }
         }
         Err(io::ErrorKind::AddrNotAvailable.into())
@@ -306,6 +344,7 @@ impl VirtualNetwork {
 /// An address in use, given back when dropped.
 pub(crate) struct Port {
     network: VirtualNetwork,
+    protocol: Protocol,
     address: SocketAddr,
     /// Which one of its IP address's ephemeral ports this is, counting every one given out.
     ordinal: u64,
@@ -320,7 +359,7 @@ impl Port {
 impl Drop for Port {
     fn drop(&mut self) {
         self.network.shared.object.write();
-        self.network.shared.table.lock().ports.remove(&self.address);
+        self.network.shared.table.lock().ports.remove(&(self.protocol, self.address));
     }
 }
 

@@ -1,12 +1,14 @@
 //! TCP over the loopback, on the production runtime.
 
-use asupersync_core::{BranchEnd, BranchOptions, CancelReason, Cx, Error, Outcome};
+use asupersync_core::{BranchEnd, BranchOptions, CancelReason, Cx, Error, Event, Outcome};
 use asupersync_io::{AsyncReadExt, AsyncWriteExt, copy};
 use asupersync_net::{ListenOptions, NetError, Shutdown, TcpListener, TcpStream};
 use asupersync_runtime::{Runtime, RuntimeBuilder};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Runs the same body on several threads and on one; it must end well, and soon.
@@ -72,34 +74,6 @@ async fn pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
     let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
     let near = TcpStream::connect(cx, listener.local_addr()?).await?;
     Ok((near, listener.accept(cx).await?.0))
-}
-
-#[test]
-fn split_halves_in_two_tasks_move_16_mib_both_ways() {
-    const SIZE: usize = 16 << 20;
-    on_both_runtimes!(async |cx: &Cx| {
-        let (near, far) = pair(cx).await?;
-        let mut tasks = Vec::new();
-        for (stream, byte) in [(near, 1), (far, 2)] {
-            let (mut reader, mut writer) = stream.into_split();
-            tasks.push(cx.spawn(async move |cx: &Cx| {
-                writer.write_all(cx, &vec![byte; SIZE]).await?;
-                Ok::<_, Error>(0)
-            }));
-            tasks.push(cx.spawn(async move |cx: &Cx| {
-                let mut got = Vec::new();
-                reader.read_to_end(cx, &mut got, SIZE).await?;
-                assert!(got.iter().all(|&b| b == 3 - byte));
-                Ok::<_, Error>(got.len())
-            }));
-        }
-        let mut total = 0;
-        for mut task in tasks {
-            total += task.join(cx).await?.into_result()?;
-        }
-        assert_eq!(total, 2 * SIZE);
-        Ok::<_, Error>(())
-    });
 }
 
 #[test]
@@ -204,6 +178,115 @@ fn cancelled_reads_and_accepts_lose_nothing() {
             got.push(buf[0]);
         }
         assert!(got.into_iter().eq(0..100));
+        Ok::<_, Error>(())
+    });
+}
+
+/// Sends and receives `size` bytes each way over one connection, by halves in four tasks.
+async fn both_ways(cx: &Cx, size: usize) -> Result<(), Error> {
+    const PIECE: usize = 64 << 10;
+    let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+    let near = TcpStream::connect(cx, listener.local_addr()?).await?;
+    let (far, _) = listener.accept(cx).await?;
+    let mut tasks = Vec::new();
+    for (stream, byte) in [(near, 1), (far, 2)] {
+        let (mut reader, mut writer) = stream.into_split();
+        tasks.push(cx.spawn(async move |cx: &Cx| {
+            let piece = vec![byte; PIECE];
+            for _ in 0..size / PIECE {
+                writer.write_all(cx, &piece).await?;
+            }
+            writer.close(cx).await?;
+            Ok::<_, Error>(size)
+        }));
+        tasks.push(cx.spawn(async move |cx: &Cx| {
+            let (mut buf, mut total) = (vec![0; PIECE], 0);
+            loop {
+                match reader.read(cx, &mut buf).await? {
+                    0 => return Ok(total),
+                    n => {
+                        assert!(buf[..n].iter().all(|got| *got == 3 - byte));
+                        total += n;
+                    }
+                }
+            }
+        }));
+    }
+    for mut task in tasks {
+        assert_eq!(task.join(cx).await?.into_result()?, size);
+    }
+    Ok(())
+}
+
+#[test]
+fn split_halves_move_64_mib_both_ways_without_a_stall_or_a_spin() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = polls.clone();
+    let count = move |event: &Event<'_>| {
+        if matches!(event, Event::PollBegin { .. }) {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let builder = RuntimeBuilder::multi_thread().worker_threads(2).observer(Arc::new(count));
+    let runtime = builder.build().unwrap();
+    let outcome = runtime.block_on(async |cx: &Cx| both_ways(cx, 64 << 20).await);
+    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
+    // 2 x 64 MiB, written and read. A poll for every 4 KiB would be 65,536: who spins makes millions.
+    let polls = polls.load(Ordering::Relaxed);
+    assert!(polls < 65_536, "{polls} polls");
+}
+
+/// Reads, and is cancelled unless that succeeds at once.
+async fn interrupted_read(
+    cx: &Cx,
+    stream: &mut TcpStream,
+    buf: &mut [u8],
+) -> BranchEnd<io::Result<usize>> {
+    let mut branch = pin!(cx.branch(BranchOptions::default(), stream.read(cx, buf)));
+    let mut polled = false;
+    poll_fn(|context| {
+        if polled {
+            branch.as_mut().cancel(CancelReason::user("interrupted"));
+        }
+        polled = true;
+        let poll = branch.as_mut().poll(context);
+        if poll.is_pending() {
+            context.waker().wake_by_ref();
+        }
+        poll
+    })
+    .await
+}
+
+#[test]
+fn reads_cancelled_at_every_turn_lose_no_byte() {
+    on_both_runtimes!(async |cx: &Cx| {
+        const SIZE: usize = 200_000;
+        let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+        let mut near = TcpStream::connect(cx, listener.local_addr()?).await?;
+        let (mut far, _) = listener.accept(cx).await?;
+        let mut writing = cx.spawn(async move |cx: &Cx| {
+            let bytes: Vec<u8> = (0..SIZE).map(|i| (i / 7) as u8).collect();
+            for piece in bytes.chunks(999) {
+                near.write_all(cx, piece).await?;
+                cx.yield_now().await?;
+            }
+            Ok::<_, Error>(())
+        });
+        let (mut got, mut interrupted) = (Vec::<u8>::new(), 0);
+        let mut buf = [0; 700];
+        while got.len() < SIZE {
+            match interrupted_read(cx, &mut far, &mut buf).await {
+                BranchEnd::Finished(Ok(n)) => got.extend(&buf[..n]),
+                BranchEnd::Finished(Err(_)) => interrupted += 1,
+                BranchEnd::Dropped(reason) => panic!("{reason:?}"),
+            }
+            // Else a single thread would never come to write.
+            cx.yield_now().await?;
+        }
+        assert!(got.iter().enumerate().all(|(i, byte)| *byte == (i / 7) as u8));
+        assert!(interrupted > 10, "{interrupted} reads were interrupted");
+        writing.join(cx).await?.into_result()?;
         Ok::<_, Error>(())
     });
 }

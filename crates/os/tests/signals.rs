@@ -139,9 +139,12 @@ fn a_test_raises_signals_that_the_process_never_sees() {
 }
 
 #[test]
-fn a_host_without_signals_says_so() {
+fn a_host_without_signals_and_files_says_so() {
     let ran = machine::run(async |cx: &Cx| {
         let error = Signals::new(cx, [Signal::HANGUP]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("ASY-0004") && text.contains("signals.rs"), "{text}");
+        let error = asupersync_os::fs::File::open(cx, "/etc/passwd").await.unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("ASY-0004") && text.contains("signals.rs"), "{text}");
         Ok::<_, Error>(())

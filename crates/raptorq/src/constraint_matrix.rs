@@ -11,7 +11,8 @@ use crate::tuple::{Tuple, rand};
 pub(crate) struct ConstraintMatrix {
     /// The code parameters.
     pub parameters: BlockParameters,
-    ends: Vec<u32>,
+    /// By row: where its LT columns start, where its PI columns do. The next row follows.
+    starts: Vec<(u32, u32)>,
     columns: Vec<u32>,
 }
 
@@ -21,7 +22,7 @@ impl ConstraintMatrix {
         let rows = isis.size_hint().0 + parameters.s as usize;
         let mut matrix = Self {
             parameters,
-            ends: Vec::with_capacity(rows),
+            starts: Vec::with_capacity(rows),
             columns: Vec::with_capacity(8 * rows),
         };
         matrix.push_ldpc();
@@ -47,12 +48,13 @@ impl ConstraintMatrix {
         };
         let mut counts = vec![3u32; s as usize];
         visit(&mut |row, _| counts[row as usize] += 1);
+        let mut next = Vec::with_capacity(s as usize);
         let mut end = 0;
-        for count in &counts {
+        for count in counts {
+            next.push(end);
             end += count;
-            self.ends.push(end);
+            self.starts.push((end - count, end - 2));
         }
-        let mut next: Vec<u32> = self.ends.iter().zip(&counts).map(|(end, n)| end - n).collect();
         self.columns.resize(end as usize, 0);
         let mut put = |row: u32, column: u32| {
             self.columns[next[row as usize] as usize] = column;
@@ -68,21 +70,37 @@ impl ConstraintMatrix {
 
     /// Appends the LT row of an internal symbol.
     pub(crate) fn push(&mut self, isi: u32) {
-        let columns = &mut self.columns;
-        Tuple::new(&self.parameters, isi).columns(&self.parameters, |column| columns.push(column));
-        self.ends.push(self.columns.len() as u32);
+        let tuple = Tuple::new(&self.parameters, isi);
+        let start = self.columns.len() as u32;
+        self.starts.push((start, start + tuple.d));
+        tuple.columns(&self.parameters, |column| self.columns.push(column));
     }
 
     /// Number of binary rows.
     pub(crate) fn rows(&self) -> u32 {
-        self.ends.len() as u32
+        self.starts.len() as u32
     }
 
     /// The columns of binary row `row`, LT and PI.
     pub(crate) fn row(&self, row: u32) -> &[u32] {
-        let row = row as usize;
-        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        &self.columns[start..self.ends[row] as usize]
+        let start = self.starts[row as usize].0 as usize;
+        let end =
+            self.starts.get(row as usize + 1).map_or(self.columns.len(), |next| next.0 as usize);
+        &self.columns[start..end]
+    }
+
+    /// The PI columns of binary row `row`.
+    pub(crate) fn pi(&self, row: u32) -> &[u32] {
+        let start = self.starts[row as usize].1 as usize;
+        let end =
+            self.starts.get(row as usize + 1).map_or(self.columns.len(), |next| next.0 as usize);
+        &self.columns[start..end]
+    }
+
+    /// The LT columns of binary row `row`.
+    pub(crate) fn lt(&self, row: u32) -> &[u32] {
+        let (start, end) = self.starts[row as usize];
+        &self.columns[start as usize..end as usize]
     }
 }
 

@@ -1,6 +1,6 @@
 //! The decoder of one block: takes symbols in any order until they determine the source.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::parameters::{BlockParameters, MAX_ESI};
@@ -91,9 +91,26 @@ pub enum Added {
     Ready,
 }
 
+/// A set of encoding symbol IDs: bits, 512 neighbours together. IDs mostly come in order, and then a
+/// page is found at once; at worst there is a page for each symbol.
+#[derive(Default)]
+struct EsiSet {
+    pages: BTreeMap<u32, [u64; 8]>,
+}
+
+impl EsiSet {
+    /// Adds an ID; false if it was there.
+    fn insert(&mut self, esi: u32) -> bool {
+        let word = &mut self.pages.entry(esi / 512).or_default()[esi as usize / 64 % 8];
+        let before = *word;
+        *word |= 1 << (esi % 64);
+        *word != before
+    }
+}
+
 /// The state of one block at a receiver.
 ///
-/// Memory is at most `(K + 64) * (T + 128)` octets of symbols and IDs, plus, while decoding, the
+/// Memory is at most `(K + 64) * (T + 256)` octets of symbols and IDs, plus, while decoding, the
 /// solver's `O(L)` words and the output. The solver runs at most [`MAX_SOLVER_RUNS`] times.
 pub struct BlockDecoder {
     kernel: Kernel,
@@ -101,7 +118,7 @@ pub struct BlockDecoder {
     symbol_size: usize,
     esis: Vec<u32>,
     symbols: Vec<Vec<u8>>,
-    seen: BTreeSet<u32>,
+    seen: EsiSet,
     source: u32,
     solver: Option<Box<Solver>>,
     /// How the dense system is solved; there once the symbols determine the block.
@@ -151,7 +168,7 @@ impl BlockDecoder {
             symbol_size,
             esis: Vec::new(),
             symbols: Vec::new(),
-            seen: BTreeSet::new(),
+            seen: EsiSet::default(),
             source: 0,
             solver: None,
             inverse: None,

@@ -7,6 +7,15 @@
 //! What this crate does not know: sockets, files, clocks, threads, randomness. Bytes go in, bytes
 //! come out, and the same bytes in give the same bytes out.
 //!
+//! How many symbols are enough: any K fail in one case of two hundred, K + 1 in one of thirty thousand,
+//! K + 2 in less than one of a million. Where a quorum of symbols is meant, say K + 2. Measurements,
+//! costs and bounds are in `docs/raptorq.md`.
+//!
+//! # Limitations
+//! - One thread a block; blocks are independent, so a caller may spread them.
+//! - Blocks of more than some 20,000 symbols outgrow the second cache and are half as fast.
+//! - Vector instructions on x86-64 only; elsewhere 64-bit integers.
+//!
 //! # Example
 //! ```
 //! use asupersync_raptorq::{Added, BlockDecoder, BlockEncoder, EncodingPlan};

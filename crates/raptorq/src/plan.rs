@@ -32,8 +32,19 @@ pub(crate) struct Plan {
     result: usize,
 }
 
+/// Where a column's value of the first pass is.
+#[derive(Clone, Copy)]
+struct Place {
+    slot: u32,
+    /// The level of sums from which on it is there; 0 while it is no pivot.
+    after: u32,
+}
+
 /// Up to so many columns, tiles of 256 octets and the sources stay in the second cache.
 const SHORT: usize = 3_000;
+
+/// Up to so many, tiles of 128 octets nearly stay there, and leave room for sources asked for ahead.
+const MEDIUM: usize = 20_000;
 
 /// What one pass of a plan costs, in vector operations for each source symbol.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,13 +77,13 @@ impl Plan {
         // A long block's sources are far away: they are read once, in order, to slots of their own,
         // which then serve their pivots, and the second pass gives differences to the first.
         let streamed = l as usize > SHORT;
-        let mut place: Vec<u32> = (0..l).collect();
+        let mut places: Vec<Place> = (0..l).map(|slot| Place { slot, after: 0 }).collect();
         let mut residual_at = l;
         if streamed {
             let mut next = inputs + 1;
-            place.fill(inputs);
+            places.fill(Place { slot: inputs, after: 0 });
             for &(row, column) in &peeling.pivots {
-                place[column as usize] = input(row).unwrap_or_else(|| {
+                places[column as usize].slot = input(row).unwrap_or_else(|| {
                     next += 1;
                     next - 1
                 });
@@ -86,8 +97,6 @@ impl Plan {
         let mut steps = Vec::new();
 
         let mut first = SumsBuilder::new(Target::Slots, l as usize);
-        // A pivot runs after the pivots it sums.
-        let mut levels = vec![0u32; l as usize];
         let mut depth = 0;
         if streamed {
             steps.push(Step::Load);
@@ -104,15 +113,15 @@ impl Plan {
         };
         for &(row, column) in &peeling.pivots {
             let mut level = 0;
-            let to = place[column as usize];
+            let to = places[column as usize].slot;
             let given = start(&mut first, row);
-            for &other in solver.matrix.row(row) {
-                if other != column && peeling.inactive_index(other).is_none() {
-                    first.add(place[other as usize]);
-                    level = level.max(levels[other as usize] + 1);
-                }
+            // The pivot itself has no level yet.
+            for &other in solver.matrix.lt(row) {
+                let Place { slot, after } = places[other as usize];
+                first.add_if(slot, after != 0);
+                level = level.max(after);
             }
-            levels[column as usize] = level;
+            places[column as usize].after = level + 1;
             depth = depth.max(level);
             if first.is_only(to) {
                 first.cancel();
@@ -122,10 +131,9 @@ impl Plan {
         }
         for (&row, slot) in dense.accepted.iter().zip(residual_at..) {
             let given = start(&mut first, row);
-            for &other in solver.matrix.row(row) {
-                if peeling.inactive_index(other).is_none() {
-                    first.add(place[other as usize]);
-                }
+            for &other in solver.matrix.lt(row) {
+                let Place { slot, after } = places[other as usize];
+                first.add_if(slot, after != 0);
             }
             first.end(depth + 1, slot, given);
         }
@@ -134,8 +142,8 @@ impl Plan {
         let base = if streamed { residual_at } else { 0 };
         let solved = |index: u32| differences_at + peeling.inactive[index as usize];
         if uses_hdpc {
-            let scanned = &place[..(k_prime + s) as usize];
-            let slots = scanned.iter().map(|&slot| word(slot)).collect();
+            let scanned = &places[..(k_prime + s) as usize];
+            let slots = scanned.iter().map(|place| word(place.slot)).collect();
             steps.push(Step::Scan { to: hdpc_at, rows: h, pairs: solver.pairs.clone(), slots });
             let to = inverse.free.iter().map(|&index| solved(index)).collect();
             let from = (residual_at..hdpc_at + h).collect();
@@ -152,7 +160,9 @@ impl Plan {
         let mut terms: Vec<u32> = (residual_at..hdpc_at).collect();
         terms.extend(inverse.free.iter().map(|&index| solved(index)));
         let tables = Tables::new(&terms, rank as usize, base, tables_at);
-        let mut last = SumsBuilder::new(Target::Slots, l as usize).above(base);
+        let mut last = SumsBuilder::new(Target::Slots, l as usize)
+            .above(base)
+            .asking_ahead(streamed && l as usize <= MEDIUM);
         tables.fill(&mut last);
         for (pivot, coefficients, combination) in dense.rows() {
             let bit = |term: usize| {
@@ -167,17 +177,15 @@ impl Plan {
         }
         for &(row, column) in &peeling.pivots {
             for &other in solver.matrix.row(row) {
-                if other != column {
-                    last.add(differences_at + other);
-                }
+                last.add_if(differences_at + other, other != column);
             }
             let given = if streamed { None } else { input(row) };
-            let level = Tables::LEVELS + 1 + levels[column as usize];
+            let level = Tables::LEVELS + places[column as usize].after;
             last.end(level, differences_at + column, given);
         }
         steps.push(Step::Sums(last.finish()));
         if streamed {
-            let from = place.iter().map(|&slot| word(slot)).collect();
+            let from = places.iter().map(|place| word(place.slot)).collect();
             steps.push(Step::Fold { to: differences_at, from });
         }
         let program = Program::new(tables.end(), inputs, 0, steps);
@@ -401,7 +409,7 @@ impl Tile {
 fn tiles(columns: usize, symbol_size: usize, head: usize) -> Vec<Tile> {
     let widest = match columns {
         _ if columns <= SHORT => 4,
-        _ if columns <= 20_000 => 2,
+        _ if columns <= MEDIUM => 2,
         _ => 1,
     };
     let head = head.min(symbol_size);
@@ -456,14 +464,15 @@ pub(crate) fn execute(
         kept.lines.reserve_exact(all.iter().map(|tile| tile.lines).sum::<usize>() * columns);
     }
     let mut staged = Vec::new();
-    for tile in all {
+    for (i, &tile) in all.iter().enumerate() {
         if tile.is_whole() {
             let at = tile.pieces[0].at;
-            kernel.run(&plan.program, &mut slab, tile.lines, inputs, at, &mut [], 0);
+            let next = all.get(i + 1).map(|next| next.pieces[0].at);
+            kernel.run(&plan.program, &mut slab, tile.lines, inputs, (at, next), &mut [], 0);
         } else {
             let lines = stage(inputs, tile);
             if let Some(rows) = Inputs::of_lines(&lines) {
-                kernel.run(&plan.program, &mut slab, 1, &rows, 0, &mut [], 0);
+                kernel.run(&plan.program, &mut slab, 1, &rows, (0, None), &mut [], 0);
             }
         }
         let result = &slab[plan.result * tile.lines..][..columns * tile.lines];

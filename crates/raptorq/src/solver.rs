@@ -28,7 +28,7 @@ pub(crate) struct Solver {
     pub dense: Dense,
     /// The rows of `MT`, one pair for each column but the last.
     pub pairs: Vec<(u8, u8)>,
-    /// By column: its sum of inactive columns, `words` to a column. Zero for the inactive.
+    /// By LT column: its sum of inactive columns, `words` to a column; itself, if it is one.
     sums: Vec<u64>,
     words: usize,
     /// H rows of `words` planes: HDPC coefficients of the inactive columns. Empty until needed.
@@ -60,6 +60,10 @@ impl Solver {
             matrix,
             peeling,
         };
+        let lt_inactive = &solver.peeling.inactive[solver.matrix.parameters.p as usize..];
+        for (&column, index) in lt_inactive.iter().zip(solver.matrix.parameters.p as usize..) {
+            solver.sums[column as usize * words + index / 64] |= 1 << (index % 64);
+        }
         let mut sum = vec![0; words];
         for at in 0..solver.peeling.pivots.len() {
             let (row, column) = solver.peeling.pivots[at];
@@ -78,17 +82,37 @@ impl Solver {
     /// The sum of inactive columns that `row` comes to. A column that has no value yet counts as
     /// nothing, so a pivot row gives the sum of its own column.
     fn sum_row(&self, row: u32, sum: &mut [u64]) {
-        sum.fill(0);
-        for &column in self.matrix.row(row) {
-            if let Some(index) = self.peeling.inactive_index(column) {
-                sum[index as usize / 64] ^= 1 << (index % 64);
-            } else {
-                let start = column as usize * self.words;
-                for (to, from) in sum.iter_mut().zip(&self.sums[start..start + self.words]) {
-                    *to ^= from;
+        // In registers, if they are few.
+        match self.words {
+            1 => self.sum_lt::<1>(row, sum),
+            2 => self.sum_lt::<2>(row, sum),
+            3 => self.sum_lt::<3>(row, sum),
+            4 => self.sum_lt::<4>(row, sum),
+            words => {
+                sum.fill(0);
+                for &column in self.matrix.lt(row) {
+                    let start = column as usize * words;
+                    for (to, from) in sum.iter_mut().zip(&self.sums[start..start + words]) {
+                        *to ^= from;
+                    }
                 }
             }
         }
+        for &column in self.matrix.pi(row) {
+            let index = column - self.matrix.parameters.w;
+            sum[index as usize / 64] ^= 1 << (index % 64);
+        }
+    }
+
+    fn sum_lt<const WORDS: usize>(&self, row: u32, sum: &mut [u64]) {
+        let mut total = [0; WORDS];
+        for &column in self.matrix.lt(row) {
+            let start = column as usize * WORDS;
+            for (to, from) in total.iter_mut().zip(&self.sums[start..start + WORDS]) {
+                *to ^= from;
+            }
+        }
+        sum.copy_from_slice(&total);
     }
 
     /// Adds one more symbol; the sparse phase is kept. True when it told something new.
@@ -123,7 +147,7 @@ impl Solver {
         let columns = parameters.k_prime + parameters.s;
         for column in 0..columns {
             z.iter_mut().for_each(times_alpha);
-            if let Some(index) = self.peeling.inactive_index(column) {
+            if let Some(index) = column.checked_sub(parameters.w) {
                 z[index as usize / 64][0] ^= 1 << (index % 64);
             } else {
                 let start = column as usize * words;
@@ -150,10 +174,8 @@ impl Solver {
                 }
             }
             z.iter_mut().for_each(times_alpha);
-            let column = columns + row as u32;
-            if let Some(index) = self.peeling.inactive_index(column) {
-                hdpc[row * words + index as usize / 64][0] ^= 1 << (index % 64);
-            }
+            let index = columns as usize + row - parameters.w as usize;
+            hdpc[row * words + index / 64][0] ^= 1 << (index % 64);
         }
         self.hdpc = hdpc;
     }

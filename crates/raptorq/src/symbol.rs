@@ -165,7 +165,8 @@ impl Kernel {
     /// Runs `program` on one tile: `lines` times 64 octets of every symbol.
     ///
     /// Slot `i` of `slab` is lines `i * lines..(i + 1) * lines`; the tile is octets
-    /// `at..at + 64 * lines` of each input and of each output, which are `stride` octets apart.
+    /// `at..at + 64 * lines` of each input and of each output, which are `stride` octets apart. The tile
+    /// of the inputs that comes after begins at `next`.
     ///
     /// # Panics
     /// If the slab, inputs or output are too small for the program; callers size them.
@@ -176,12 +177,12 @@ impl Kernel {
         slab: &mut [Line],
         lines: usize,
         inputs: &Inputs<'_>,
-        at: usize,
+        (at, next): (usize, Option<usize>),
         output: &mut [u8],
         stride: usize,
     ) {
         let slab = (slab.as_mut_ptr(), slab.len());
-        self.launch(program, slab, lines, inputs, at, output, stride);
+        self.launch(program, slab, lines, inputs, (at, next), output, stride);
     }
 
     /// Like [`run`](Self::run) for a program that only reads the slab and has no inputs.
@@ -199,7 +200,7 @@ impl Kernel {
     ) {
         assert!(!program.writes_slots(), "only sums to outputs may run on a shared slab");
         let slab = (slab.as_ptr().cast_mut(), slab.len());
-        self.launch(program, slab, lines, &Inputs::none(), at, output, stride);
+        self.launch(program, slab, lines, &Inputs::none(), (at, None), output, stride);
     }
 
     #[expect(clippy::too_many_arguments, reason = "a tile is cut from three places")]
@@ -209,7 +210,7 @@ impl Kernel {
         (slab, slab_len): (*mut Line, usize),
         lines: usize,
         inputs: &Inputs<'_>,
-        at: usize,
+        (at, next): (usize, Option<usize>),
         output: &mut [u8],
         stride: usize,
     ) {
@@ -228,6 +229,7 @@ impl Kernel {
             lines,
             inputs: inputs.rows().as_ptr(),
             at,
+            next,
             output: output.as_mut_ptr(),
             stride,
         };

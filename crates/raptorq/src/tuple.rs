@@ -14,10 +14,26 @@ pub(crate) fn rand(y: u32, i: u8, m: u32) -> u32 {
     (V0[at(0)] ^ V1[at(8)] ^ V2[at(16)] ^ V3[at(24)]) % m
 }
 
+/// The degree of the first `v` of each 2^12: few of them have more than one, so that the search from
+/// there is rarely mispredicted.
+const DEGREES: [u8; 256] = {
+    let mut degrees = [1; 256];
+    let mut at = 0;
+    while at < 256 {
+        while DEGREE_DISTRIBUTION[degrees[at] as usize] <= (at as u32) << 12 {
+            degrees[at] += 1;
+        }
+        at += 1;
+    }
+    degrees
+};
+
 /// `Deg[v]` of section 5.3.5.2 for `v` below 2^20.
 fn degree(v: u32, w: u32) -> u32 {
-    // Half of all symbols have degree 2 and nine tenths at most 7, so a scan is the fastest search.
-    let d = DEGREE_DISTRIBUTION.iter().skip(1).position(|&f| v < f).unwrap_or(29) as u32 + 1;
+    let mut d = u32::from(DEGREES[v as usize >> 12]);
+    while v >= DEGREE_DISTRIBUTION[d as usize] {
+        d += 1;
+    }
     d.min(w - 2)
 }
 

@@ -55,6 +55,14 @@ fn symbols_are_the_peers_for_long_blocks() {
 }
 
 #[test]
+#[ignore = "all 477 block sizes, a minute"]
+fn symbols_are_the_peers_for_every_block_size() {
+    for k in block_sizes() {
+        same_symbols(k, 3);
+    }
+}
+
+#[test]
 fn symbols_are_the_peers_for_symbol_sizes_around_a_tile() {
     for k in [10, 101, 3_015] {
         for size in [1, 63, 64, 65, 127, 128, 255, 256, 257, 448, 1_280] {

@@ -39,10 +39,12 @@
 
 #![deny(unsafe_code)]
 
+mod fd;
 mod reactor;
 mod readiness;
 mod registration;
 
+pub use fd::FdSource;
 pub use reactor::{Driver, Reactor, Turn};
 pub use readiness::{Direction, Ready};
 pub use registration::{Io, Registration};

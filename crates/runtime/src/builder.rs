@@ -1,11 +1,12 @@
 //! How a runtime is put together.
 
-use crate::host::{Observer, ParkedReactor, Production};
+use crate::host::{Observer, ParkedReactor, Production, Services};
 use crate::runtime::{Flavour, Runtime};
 use crate::solo::Solo;
 use asupersync_core::{BlockingPool, Event, Policy, RegionOptions, Root};
 use asupersync_reactor::Driver;
 use asupersync_sched::{BlockingConfig, BlockingThreads, Scheduler, WorkerThreads};
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
@@ -38,6 +39,7 @@ pub struct RuntimeBuilder {
     shutdown_grace: Duration,
     seed: Option<u64>,
     observer: Option<Observer>,
+    services: Services,
 }
 
 impl RuntimeBuilder {
@@ -52,6 +54,7 @@ impl RuntimeBuilder {
             shutdown_grace: Duration::from_secs(2),
             seed: None,
             observer: None,
+            services: Services::default(),
         }
     }
 
@@ -104,6 +107,15 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Gives programs a driver beside the runtime's own: `cx.service::<T>()` finds it. Another of the same
+    /// type takes its place.
+    ///
+    /// A resolver of names, say: `service(Arc::new(Arc::new(mine) as Arc<dyn Resolve>))`.
+    pub fn service<T: Any + Send + Sync>(mut self, service: Arc<T>) -> RuntimeBuilder {
+        self.services.insert(TypeId::of::<T>(), service);
+        self
+    }
+
     /// Starts the runtime.
     ///
     /// # Errors
@@ -134,6 +146,7 @@ impl RuntimeBuilder {
             reactor: Arc::new(reactor),
             blocking: Arc::new(pool),
             observer: self.observer,
+            services: self.services,
         };
         // Tasks spawned through a handle are strangers to each other: none's failure stops the others.
         let options = RegionOptions::new().name("runtime").policy(Policy::CollectAll);
@@ -151,6 +164,7 @@ impl fmt::Debug for RuntimeBuilder {
             .field("shutdown_grace", &self.shutdown_grace)
             .field("seed", &self.seed)
             .field("observed", &self.observer.is_some())
+            .field("services", &self.services.len())
             .finish_non_exhaustive()
     }
 }

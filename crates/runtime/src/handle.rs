@@ -1,7 +1,7 @@
 //! Reaching a runtime from outside of its tasks.
 
 use asupersync_core::{
-    CancelReason, Cx, RegionSnapshot, Root, TaskBody, TaskHandle, TaskOptions, cap,
+    CancelReason, Cx, Futurelock, RegionSnapshot, Root, TaskBody, TaskHandle, TaskOptions, cap,
 };
 use std::time::Duration;
 
@@ -59,6 +59,21 @@ impl Handle {
     #[track_caller]
     pub fn shutdown(&self, grace: Duration) {
         self.root.cancel(CancelReason::shutdown(grace));
+    }
+
+    /// Looks at the tree twice, `idle` apart, and answers with the tasks that sat on a lock or permit all
+    /// the while, as did somebody who waits for one of that kind; see [`RegionSnapshot::futurelocks`].
+    ///
+    /// Blocks the calling thread for `idle`: inside a task call it through `cx.spawn_blocking`.
+    #[must_use]
+    pub fn futurelocks(&self, idle: Duration) -> Vec<Futurelock> {
+        let earlier = self.snapshot();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a thread outside of all tasks, as documented"
+        )]
+        std::thread::sleep(idle);
+        self.snapshot().futurelocks(&earlier)
     }
 
     /// The region tree as it stands.

@@ -4,6 +4,7 @@ use asupersync_core::{BlockingPool, Event, Host, Lane, Runnable, Time, TimerKey,
 use asupersync_reactor::{Driver, Reactor};
 use asupersync_sched::{Park, Scheduler, Unpark};
 use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -11,12 +12,16 @@ use std::time::Duration;
 /// Receives kernel events.
 pub(crate) type Observer = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
+/// Drivers that were added to the runtime's own, by type.
+pub(crate) type Services = BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
 pub(crate) struct Production {
     pub(crate) scheduler: Scheduler,
     pub(crate) seed: u64,
     pub(crate) reactor: Arc<Reactor>,
     pub(crate) blocking: Arc<Arc<dyn BlockingPool>>,
     pub(crate) observer: Option<Observer>,
+    pub(crate) services: Services,
 }
 
 impl Host for Production {
@@ -56,7 +61,7 @@ impl Host for Production {
         } else if service == TypeId::of::<Arc<dyn BlockingPool>>() {
             Some(self.blocking.clone())
         } else {
-            None
+            self.services.get(&service).cloned()
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Tasks reach drivers through `cx.service::<T>()`. This host has two: `asupersync_reactor::Reactor`,
 //! which registers anything epoll can watch, and `Arc<dyn asupersync_core::BlockingPool>`, which
-//! `cx.spawn_blocking` uses.
+//! `cx.spawn_blocking` uses. A program adds its own with [`RuntimeBuilder::service`].
 //!
 //! What this crate does not know: protocols, and sockets beyond their readiness.
 //!

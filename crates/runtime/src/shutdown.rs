@@ -1,7 +1,7 @@
 //! The end of a runtime.
 
 use crate::runtime::{Flavour, Parts};
-use asupersync_core::{CancelReason, LeakReport, RegionReport, Straggler};
+use asupersync_core::{CancelReason, Error, ErrorKind, LeakReport, RegionReport, Straggler};
 use asupersync_sched::on_worker_thread;
 use std::fmt;
 use std::thread;
@@ -18,10 +18,14 @@ pub struct ShutdownReport {
     pub closed: bool,
     /// Tasks that had not ended when the grace was over, and what each was waiting for. Their futures
     /// were dropped, unless the tree is not [`closed`](ShutdownReport::closed): then one is inside a poll
-    /// that does not return.
+    /// that does not return. Tasks that outstayed an earlier cancellation, in any region of the tree, are
+    /// among them.
     pub stragglers: Vec<Straggler>,
-    /// Obligations of the root region that were never settled.
+    /// Obligations that were never settled, in the whole tree and since the runtime began.
     pub leaks: Vec<LeakReport>,
+    /// How many more stragglers and leaks there were than the lists hold
+    /// ([`RegionReport::KEPT`] each).
+    pub omitted: u64,
     /// Worker threads left behind.
     pub workers_left: usize,
     /// Blocking threads left behind.
@@ -38,6 +42,53 @@ impl ShutdownReport {
         self.detached
             || (self.closed && self.stragglers.is_empty() && self.leaks.is_empty() && nothing_left)
     }
+
+    /// The report as an error that can be passed on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RegionCloseTimeout`] when something did not end in time, or else
+    /// [`ErrorKind::ObligationLeak`] when something was never settled.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.is_clean() {
+            return Ok(());
+        }
+        let in_time = self.closed
+            && self.stragglers.is_empty()
+            && self.workers_left == 0
+            && self.blocking_left == 0;
+        let (kind, site) = match (in_time, self.stragglers.first(), self.leaks.first()) {
+            (true, _, leak) => (ErrorKind::ObligationLeak, leak.map(|leak| leak.site)),
+            (false, late, _) => (ErrorKind::RegionCloseTimeout, late.map(|late| late.spawned_at)),
+        };
+        let what = format!("{kind:?}: {}", self.text());
+        Err(match site {
+            Some(site) => Error::at(kind, what, site),
+            None => Error::new(kind, what),
+        })
+    }
+
+    /// What is wrong, a line each.
+    fn text(&self) -> String {
+        let mut text = "the runtime shut down, but not cleanly".to_owned();
+        for straggler in &self.stragglers {
+            text.push_str(&format!("\n  did not end in time: {straggler}"));
+        }
+        for leak in &self.leaks {
+            text.push_str(&format!("\n  never settled: {leak}"));
+        }
+        if self.omitted > 0 {
+            text.push_str(&format!("\n  and {} more of these", self.omitted));
+        }
+        for (left, what) in [
+            (self.workers_left, "worker threads inside a poll"),
+            (self.blocking_left, "blocking threads inside a closure"),
+        ] {
+            if left > 0 {
+                text.push_str(&format!("\n  {what} that does not return: {left}"));
+            }
+        }
+        text
+    }
 }
 
 impl fmt::Display for ShutdownReport {
@@ -48,27 +99,7 @@ impl fmt::Display for ShutdownReport {
         if self.is_clean() {
             return f.write_str("the runtime shut down cleanly");
         }
-        f.write_str("ASY-0008: the runtime shut down, but not cleanly")?;
-        for straggler in &self.stragglers {
-            write!(f, "\n  did not end in time: {straggler}")?;
-        }
-        for leak in &self.leaks {
-            write!(f, "\n  never settled: {leak}")?;
-        }
-        if self.workers_left > 0 {
-            write!(
-                f,
-                "\n  worker threads inside a poll that does not return: {}",
-                self.workers_left
-            )?;
-        }
-        if self.blocking_left > 0 {
-            write!(
-                f,
-                "\n  blocking threads inside a closure that does not return: {}",
-                self.blocking_left
-            )?;
-        }
+        write!(f, "ASY-0008: {}", self.text())?;
         f.write_str(
             "\n  help: put `cx.checkpoint()?` into loops that do not wait, long work on `spawn_blocking`, \
              or give more grace",
@@ -105,11 +136,12 @@ fn wait(parts: &Parts, grace: Duration) -> ShutdownReport {
         closed = parts.wait(Some(deadline), |context| parts.root.poll_closed(context));
     }
     report.closed = closed.is_some();
-    if let Some(RegionReport { stragglers, leaks, .. }) = closed {
+    if let Some(RegionReport { stragglers, leaks, omitted, .. }) = closed {
         let known = |task| report.stragglers.iter().any(|known| known.task == task);
         let new: Vec<_> = stragglers.into_iter().filter(|late| !known(late.task)).collect();
         report.stragglers.extend(new);
         report.leaks = leaks;
+        report.omitted = omitted;
     }
     parts.scheduler.stop();
     if let Flavour::Threads(threads) = &parts.flavour {
@@ -130,6 +162,7 @@ fn unfinished(parts: &Parts) -> Vec<Straggler> {
         task: task.id,
         name: task.name.clone(),
         spawned_at: task.spawned_at,
+        region: task.region,
         waits: task.waits.clone(),
     })
     .collect()

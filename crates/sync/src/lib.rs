@@ -1,13 +1,15 @@
 //! Locks, semaphores and notifications for tasks that can be cancelled.
 //!
 //! [`Mutex`] protects a value, [`RwLock`] one that many may read at once, [`Semaphore`] counts permits,
-//! [`Notify`] wakes without a value, [`OnceLock`] makes a value once, [`Barrier`] lets tasks meet.
+//! [`Notify`] wakes without a value, [`OnceLock`] makes a value once, [`Barrier`] lets tasks meet,
+//! [`Pool`] lets them share objects that are costly to make. [`ContendedMutex`] is a mutex that measures
+//! itself.
 //! Lines are strictly first come, first served: whatever is released goes to the head of the line
 //! directly, and nobody who comes later overtakes. (A read-write lock has two lines, which take turns.)
 //! Guards and permits are obligations of the kernel,
 //! so that a region's report and the inspector can name who holds what, since which source line.
 //! [`Slots`](slots::Slots) is the machine beneath the semaphore; channels count their capacity with
-//! it too.
+//! it too. [`Woken`](woken::Woken) is the one beneath whatever polls many others in one task.
 //!
 //! What this crate does not know: threads, clocks, sockets, which host it runs on. It spins nowhere
 //! and blocks no thread beyond a few instructions under a lock.
@@ -32,12 +34,15 @@
 //! responsiveness bound* of every async operation here.
 //!
 //! # Limitations
-//! - Guards borrow their mutex; there are no owned or mapped guards of [`Mutex`] and [`RwLock`].
+//! - Owned guards ask for a `'static` value.
+//! - No lock is poisoned by a panic; each says why under `# Poisoning`.
 //! - A mutex knows no priorities: a task being cancelled waits in line like any other.
 
 #![forbid(unsafe_code)]
 
 mod barrier;
+mod contended;
+mod histogram;
 #[cfg(mutants)]
 pub mod mutant;
 #[cfg(not(mutants))]
@@ -45,13 +50,21 @@ mod mutant;
 mod mutex;
 mod notify;
 mod once;
+mod pool;
 mod rwlock;
 mod semaphore;
 pub mod slots;
+pub mod woken;
 
 pub use barrier::Barrier;
-pub use mutex::{Mutex, MutexGuard};
+pub use contended::{ContendedGuard, ContendedMutex, Contention};
+pub use histogram::Histogram;
+pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard};
 pub use notify::Notify;
 pub use once::OnceLock;
-pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use pool::{Maker, Pool, PoolError, PoolOptions, Pooled};
+pub use rwlock::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+    RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 pub use semaphore::{AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};

@@ -1,14 +1,18 @@
 //! A fair mutex.
 
+mod guard;
+
+pub use guard::{MappedMutexGuard, MutexGuard, OwnedMutexGuard};
+
 use crate::mutant::mutant;
 use asupersync_core::primitive::{AtomicUsize, Ordering, fence};
 use asupersync_core::{
-    Cancelled, Claim, Detached, ExclusiveCell, Object, Obligation, ObligationKind, Removed, TaskCx,
+    Cancelled, Claim, Detached, ExclusiveCell, Object, ObligationKind, OwnedMut, Removed, TaskCx,
     WaitKey, WaitQueue, WakeList, primitive,
 };
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::panic::Location;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 static GUARD: ObligationKind = ObligationKind::abort_on_drop("Mutex::Guard");
@@ -20,9 +24,11 @@ static GUARD: ObligationKind = ObligationKind::abort_on_drop("Mutex::Guard");
 /// line that holds it.
 ///
 /// # Poisoning
-/// There is none. A guard dropped by a panic unlocks, and the next holder sees whatever the panicking
-/// one left. The region's outcome carries the panic; a value that can be left half-changed keeps its
-/// own mark of that.
+/// There is none, on purpose: a guard dropped by a panic unlocks, and the next holder sees whatever the
+/// panicking one left. A mark on the lock would turn one panic into an error in every task that shares
+/// it, while a panic already has a place to go: it is the outcome of the task and, under the fail-fast
+/// policy, cancels the siblings that could see the value. A guard is dropped in mid-change by a
+/// cancellation just as well, so a value that can be left half-changed keeps its own mark of that.
 ///
 /// ```
 /// # use asupersync_core::{Cx, Error};
@@ -83,19 +89,95 @@ impl<T> Mutex<T> {
                     cx.wait_at("Mutex::lock", site, |context| place.poll(context)).await?
                 }
             };
-            Ok(self.guard(claim, cx.obligation_at(&GUARD, site)))
+            Ok(MutexGuard::new(self, claim, cx.obligation_at(&GUARD, site)))
         }
+    }
+
+    /// Waits for the lock; the guard keeps the mutex alive instead of borrowing it.
+    ///
+    /// # Cancel safety
+    /// As [`lock`](Mutex::lock).
+    ///
+    /// # Errors
+    /// [`Cancelled`], when the waiting scope is.
+    #[track_caller]
+    pub fn lock_owned<'a>(
+        self: &'a Arc<Self>,
+        cx: &'a TaskCx,
+    ) -> impl Future<Output = Result<OwnedMutexGuard<T>, Cancelled>>
+    where
+        T: 'static,
+    {
+        let site = Location::caller();
+        async move {
+            cx.checkpoint()?;
+            let claim = match self.claim_owned() {
+                Some(claim) => claim,
+                None => {
+                    let mut place = Place { mutex: self, key: None };
+                    let waited = cx.wait_at("Mutex::lock", site, |context| place.poll(context));
+                    let detached = waited.await?.detach();
+                    let claim = OwnedMut::claim(Arc::clone(self), |mutex| {
+                        Some(mutex.cell.attach(detached).into_part())
+                    });
+                    match claim {
+                        Ok(claim) => claim,
+                        Err(_) => unreachable!("the claim was had"),
+                    }
+                }
+            };
+            Ok(OwnedMutexGuard::new(Arc::clone(self), claim, cx.obligation_at(&GUARD, site)))
+        }
+    }
+
+    /// The lock, if it is free and nobody stands in line; the guard keeps the mutex alive.
+    #[track_caller]
+    pub fn try_lock_owned(self: &Arc<Self>, cx: &TaskCx) -> Option<OwnedMutexGuard<T>>
+    where
+        T: 'static,
+    {
+        let Some(claim) = self.claim_owned() else {
+            self.object.read();
+            return None;
+        };
+        Some(OwnedMutexGuard::new(Arc::clone(self), claim, cx.obligation(&GUARD)))
+    }
+
+    /// How many tasks wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.object.read();
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn claim_owned(self: &Arc<Self>) -> Option<OwnedMut<Mutex<T>, T>>
+    where
+        T: 'static,
+    {
+        let claim =
+            OwnedMut::claim(Arc::clone(self), |mutex| Some(mutex.claim_free()?.into_part()));
+        let claim = claim.ok()?;
+        self.object.write();
+        Some(claim)
     }
 
     /// The lock, if it is free and nobody stands in line.
     #[track_caller]
     pub fn try_lock(&self, cx: &TaskCx) -> Option<MutexGuard<'_, T>> {
+        self.try_lock_at(cx, Location::caller())
+    }
+
+    pub(crate) fn try_lock_at(
+        &self,
+        cx: &TaskCx,
+        site: &'static Location<'static>,
+    ) -> Option<MutexGuard<'_, T>> {
         let Some(claim) = self.claim_free() else {
             self.object.read();
             return None;
         };
         self.object.write();
-        Some(self.guard(claim, cx.obligation(&GUARD)))
+        Some(MutexGuard::new(self, claim, cx.obligation_at(&GUARD, site)))
     }
 
     /// The value; no locking is needed to take a mutex apart.
@@ -107,10 +189,6 @@ impl<T> Mutex<T> {
     /// The value in place; exclusive access to the mutex is exclusive access to its value.
     pub fn get_mut(&mut self) -> &mut T {
         self.cell.get_mut()
-    }
-
-    fn guard<'a>(&'a self, claim: Claim<'a, T>, obligation: Obligation) -> MutexGuard<'a, T> {
-        MutexGuard { claim, unlock: Unlock { mutex: self, obligation: Some(obligation) } }
     }
 
     #[inline]
@@ -231,64 +309,5 @@ impl<T> Drop for Place<'_, T> {
             mutex.cell.release(detached);
             mutex.released();
         }
-    }
-}
-
-/// Access to the value of a locked [`Mutex`]; unlocks when dropped. An obligation of the abort
-/// class.
-#[must_use = "a guard that is dropped at once locks nothing"]
-pub struct MutexGuard<'a, T> {
-    // Fields drop in this order: first the claim is released, then the line is served.
-    claim: Claim<'a, T>,
-    unlock: Unlock<'a, T>,
-}
-
-struct Unlock<'a, T> {
-    mutex: &'a Mutex<T>,
-    obligation: Option<Obligation>,
-}
-
-impl<'a, T> MutexGuard<'a, T> {
-    /// The mutex this guard has locked.
-    #[must_use]
-    pub fn mutex(guard: &MutexGuard<'a, T>) -> &'a Mutex<T> {
-        guard.unlock.mutex
-    }
-}
-
-impl<T> Drop for Unlock<'_, T> {
-    fn drop(&mut self) {
-        self.mutex.object.write();
-        // Unlocking is how a guard's duty is done, not how it is shirked.
-        if let Some(obligation) = self.obligation.take() {
-            obligation.commit();
-        }
-        self.mutex.released();
-    }
-}
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.claim
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.claim
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: fmt::Display> fmt::Display for MutexGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
     }
 }

@@ -3,17 +3,21 @@
 mod guard;
 mod place;
 
-pub use guard::{RwLockReadGuard, RwLockWriteGuard};
+pub use guard::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+    RwLockReadGuard, RwLockWriteGuard,
+};
 
 use crate::mutant::mutant;
 use asupersync_core::primitive::{AtomicUsize, Ordering, fence};
 use asupersync_core::{
-    Cancelled, DetachedRead, DetachedWrite, Object, ObligationKind, ReadClaim, SharedCell, TaskCx,
-    WaitQueue, WakeList, WriteClaim, primitive,
+    Cancelled, DetachedRead, DetachedWrite, Object, ObligationKind, OwnedMut, OwnedRef, ReadClaim,
+    SharedCell, TaskCx, WaitQueue, WakeList, WriteClaim, primitive,
 };
 use place::Place;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
 static READ: ObligationKind = ObligationKind::abort_on_drop("RwLock::ReadGuard");
 static WRITE: ObligationKind = ObligationKind::abort_on_drop("RwLock::WriteGuard");
@@ -138,6 +142,86 @@ impl<T> RwLock<T> {
                 }
             };
             Ok(RwLockWriteGuard::new(self, claim, cx.obligation_at(&WRITE, site)))
+        }
+    }
+
+    /// Waits for shared access; the guard keeps the lock alive instead of borrowing it.
+    ///
+    /// # Cancel safety
+    /// As [`read`](RwLock::read).
+    ///
+    /// # Errors
+    /// [`Cancelled`], when the waiting scope is.
+    #[track_caller]
+    pub fn read_owned<'a>(
+        self: &'a Arc<Self>,
+        cx: &'a TaskCx,
+    ) -> impl Future<Output = Result<OwnedRwLockReadGuard<T>, Cancelled>>
+    where
+        T: 'static,
+    {
+        let site = Location::caller();
+        async move {
+            cx.checkpoint()?;
+            let free =
+                OwnedRef::claim(Arc::clone(self), |lock| Some(lock.read_free()?.into_part()));
+            let claim = match free {
+                Ok(claim) => claim,
+                Err(_) => {
+                    let mut place: Place<'_, T, ReadClaim<'_, T>> = Place::new(self);
+                    let waited = cx.wait_at("RwLock::read", site, |context| place.poll(context));
+                    let detached = waited.await?.detach();
+                    let claim = OwnedRef::claim(Arc::clone(self), |lock| {
+                        Some(lock.cell.attach_read(detached).into_part())
+                    });
+                    match claim {
+                        Ok(claim) => claim,
+                        Err(_) => unreachable!("the claim was had"),
+                    }
+                }
+            };
+            let obligation = cx.obligation_at(&READ, site);
+            Ok(OwnedRwLockReadGuard::new(Arc::clone(self), claim, obligation))
+        }
+    }
+
+    /// Waits for exclusive access; the guard keeps the lock alive instead of borrowing it.
+    ///
+    /// # Cancel safety
+    /// As [`write`](RwLock::write).
+    ///
+    /// # Errors
+    /// [`Cancelled`], when the waiting scope is.
+    #[track_caller]
+    pub fn write_owned<'a>(
+        self: &'a Arc<Self>,
+        cx: &'a TaskCx,
+    ) -> impl Future<Output = Result<OwnedRwLockWriteGuard<T>, Cancelled>>
+    where
+        T: 'static,
+    {
+        let site = Location::caller();
+        async move {
+            cx.checkpoint()?;
+            let free =
+                OwnedMut::claim(Arc::clone(self), |lock| Some(lock.write_free()?.into_part()));
+            let claim = match free {
+                Ok(claim) => claim,
+                Err(_) => {
+                    let mut place: Place<'_, T, WriteClaim<'_, T>> = Place::new(self);
+                    let waited = cx.wait_at("RwLock::write", site, |context| place.poll(context));
+                    let detached = waited.await?.detach();
+                    let claim = OwnedMut::claim(Arc::clone(self), |lock| {
+                        Some(lock.cell.attach_write(detached).into_part())
+                    });
+                    match claim {
+                        Ok(claim) => claim,
+                        Err(_) => unreachable!("the claim was had"),
+                    }
+                }
+            };
+            let obligation = cx.obligation_at(&WRITE, site);
+            Ok(OwnedRwLockWriteGuard::new(Arc::clone(self), claim, obligation))
         }
     }
 

@@ -174,8 +174,68 @@ impl Slots {
         label: &'static str,
         site: &'static Location<'static>,
     ) -> Result<(), NotTaken> {
-        let mut place = Place { slots: self, n, key: None };
-        cx.wait_at(label, site, |context| place.poll(context)).await?
+        let place = &mut Place { slots: self, n, key: None };
+        cx.wait_at(label, site, |context| self.poll_take(place.n, &mut place.key, context)).await?
+    }
+
+    /// Takes `n` slots, or enters the line for them: for waits that have no context, such as a sink's.
+    ///
+    /// `key` is the caller's place in line while this answers `Pending`: pass the same one, and the same
+    /// `n`, until it answers, or give the place up with [`leave`](Slots::leave).
+    ///
+    /// # Errors
+    /// [`NotTaken::Closed`], and nothing is taken.
+    pub fn poll_take(
+        &self,
+        n: usize,
+        key: &mut Option<WaitKey>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), NotTaken>> {
+        // Cloned before the lock and dropped after it: wakers are foreign code.
+        let mut waker = Some(context.waker().clone());
+        let mut line = self.line.lock();
+        let Some(place) = &*key else {
+            let entry = self.enter(n);
+            if let Entry::InLine = entry {
+                let waker = waker.take().unwrap_or_else(|| context.waker().clone());
+                *key = Some(line.push_back(Turn::Wants(n), waker));
+            }
+            drop(line);
+            self.object.write();
+            return match entry {
+                Entry::Taken => Poll::Ready(Ok(())),
+                Entry::Closed => Poll::Ready(Err(NotTaken::Closed)),
+                Entry::InLine => Poll::Pending,
+            };
+        };
+        let turn = line.poll(place, &mut waker);
+        drop(line);
+        let Some(turn) = turn else { return Poll::Pending };
+        *key = None;
+        match turn {
+            Turn::Has(_) => Poll::Ready(Ok(())),
+            Turn::Closed => Poll::Ready(Err(NotTaken::Closed)),
+            Turn::Wants(_) => unreachable!("a granted waiter was given an answer"),
+        }
+    }
+
+    /// Gives a place in line up, if there is one; slots it had already been given go to the next.
+    pub fn leave(&self, key: &mut Option<WaitKey>) {
+        let Some(key) = key.take() else { return };
+        self.object.write();
+        let mut wakes = WakeList::new();
+        let mut waker = None;
+        let mut line = self.line.lock();
+        let removed = line.remove(key, &mut waker);
+        // The next in line may want less than the one who left.
+        if !mutant!(HeadLeavesUnserved) {
+            self.serve(&mut line, &mut wakes);
+        }
+        drop(line);
+        wakes.wake();
+        if let (Removed::Granted(Turn::Has(n)), false) = (removed, mutant!(GrantNotPassedOn)) {
+            self.put(n);
+        }
     }
 
     /// Gives `n` slots back, or adds new ones. They go to the head of the line first.
@@ -353,53 +413,8 @@ struct Place<'a> {
     key: Option<WaitKey>,
 }
 
-impl Place<'_> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NotTaken>> {
-        // Cloned before the lock and dropped after it: wakers are foreign code.
-        let mut waker = Some(context.waker().clone());
-        let mut line = self.slots.line.lock();
-        let Some(key) = &self.key else {
-            let entry = self.slots.enter(self.n);
-            if let Entry::InLine = entry {
-                let waker = waker.take().unwrap_or_else(|| context.waker().clone());
-                self.key = Some(line.push_back(Turn::Wants(self.n), waker));
-            }
-            drop(line);
-            self.slots.object.write();
-            return match entry {
-                Entry::Taken => Poll::Ready(Ok(())),
-                Entry::Closed => Poll::Ready(Err(NotTaken::Closed)),
-                Entry::InLine => Poll::Pending,
-            };
-        };
-        let turn = line.poll(key, &mut waker);
-        drop(line);
-        let Some(turn) = turn else { return Poll::Pending };
-        self.key = None;
-        match turn {
-            Turn::Has(_) => Poll::Ready(Ok(())),
-            Turn::Closed => Poll::Ready(Err(NotTaken::Closed)),
-            Turn::Wants(_) => unreachable!("a granted waiter was given an answer"),
-        }
-    }
-}
-
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        self.slots.object.write();
-        let mut wakes = WakeList::new();
-        let mut waker = None;
-        let mut line = self.slots.line.lock();
-        let removed = line.remove(key, &mut waker);
-        // The next in line may want less than the one who left.
-        if !mutant!(HeadLeavesUnserved) {
-            self.slots.serve(&mut line, &mut wakes);
-        }
-        drop(line);
-        wakes.wake();
-        if let (Removed::Granted(Turn::Has(n)), false) = (removed, mutant!(GrantNotPassedOn)) {
-            self.slots.put(n);
-        }
+        self.slots.leave(&mut self.key);
     }
 }

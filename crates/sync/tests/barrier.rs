@@ -41,7 +41,7 @@ fn a_cancelled_waiter_has_not_arrived() {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_count_of_arrivals(
         n in 1..4_usize,

@@ -8,7 +8,7 @@
 mod host;
 
 use asupersync_core::primitive::{Arc, AtomicUsize, Ordering};
-use asupersync_sync::{Mutex, Notify, RwLock, Semaphore};
+use asupersync_sync::{Mutex, Notify, RwLock, RwLockWriteGuard, Semaphore};
 use host::{Boxed, in_task, poll};
 use loom::future::block_on;
 use loom::thread;
@@ -152,6 +152,24 @@ fn a_waiting_writer_that_leaves_strands_no_reader() {
     leaver.join().unwrap();
 }
 
+fn nobody_writes_while_a_writer_becomes_a_reader() {
+    let lock = Arc::new(RwLock::new(0));
+    let writer = {
+        let lock = lock.clone();
+        thread::spawn(move || in_task(move |cx, _| *block_on(lock.write(cx)).unwrap() += 1))
+    };
+    let downgrading = lock.clone();
+    in_task(move |cx, _| {
+        let mut guard = block_on(downgrading.write(cx)).unwrap();
+        *guard += 1;
+        let written = *guard;
+        let guard = RwLockWriteGuard::downgrade(guard, cx);
+        assert_eq!(*guard, written);
+    });
+    writer.join().unwrap();
+    in_task(move |cx, _| assert_eq!(*lock.try_read(cx).unwrap(), 2));
+}
+
 macro_rules! stories {
     ($($story:ident $(, broken by $mutant:ident)?;)*) => {
         mod holds {
@@ -176,5 +194,6 @@ stories! {
     a_taker_racing_with_close_gets_a_permit_or_is_sent_home;
     a_reader_and_a_writer_exclude_each_other_and_both_get_in, broken by UnlockWithoutFence;
     a_waiting_writer_that_leaves_strands_no_reader, broken by WriterLeavesReadersStand;
+    nobody_writes_while_a_writer_becomes_a_reader;
     a_token_outlives_the_waiter_it_was_given_to, broken by NotifyTokenDropped;
 }

@@ -5,7 +5,7 @@
 mod host;
 
 use asupersync_core::{Cancelled, TaskCx};
-use asupersync_sync::{Mutex, MutexGuard};
+use asupersync_sync::{MappedMutexGuard, Mutex, MutexGuard, OwnedMutexGuard};
 use host::{Boxed, Wakes, in_task, now, on_drop, on_wake, poll, poll_with};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -90,6 +90,61 @@ fn a_cancelled_waiter_answers_in_one_poll_and_passes_the_lock_on() {
         drop(waiter);
         assert!(mutex.try_lock(cx).is_some());
         assert!(now(mutex.lock(cx)).is_err(), "a cancelled scope locks nothing");
+    });
+}
+
+#[test]
+fn a_guard_of_a_part_keeps_the_whole_locked_and_hands_the_lock_on() {
+    in_task(|cx, _| {
+        let mutex = Mutex::new((1, [2, 3]));
+        let guard = now(mutex.lock(cx)).unwrap();
+        let mut waiter = locking(&mutex, cx);
+        assert!(poll(&mut waiter).is_pending());
+        let mut part = MutexGuard::map(guard, |pair| &mut pair.1);
+        part[0] = 7;
+        let part = MappedMutexGuard::map(part, |list| &mut list[0]);
+        assert_eq!(*part, 7);
+        assert!(poll(&mut waiter).is_pending());
+        drop(part);
+        let Poll::Ready(Ok(guard)) = poll(&mut waiter) else { panic!("not handed over") };
+        let whole = MutexGuard::try_map(guard, |_| None::<&mut u8>).unwrap_err();
+        assert_eq!(*whole, (1, [7, 3]));
+        drop(whole);
+        assert!(mutex.try_lock(cx).is_some());
+    });
+}
+
+#[test]
+fn a_projection_that_panics_unlocks_and_serves_the_line() {
+    in_task(|cx, _| {
+        let mutex = Mutex::new(1);
+        let guard = now(mutex.lock(cx)).unwrap();
+        let mut waiter = locking(&mutex, cx);
+        assert!(poll(&mut waiter).is_pending());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            drop(MutexGuard::map(guard, |_| -> &mut u8 { panic!("no such part") }));
+        }));
+        assert!(panicked.is_err() && poll(&mut waiter).is_ready());
+    });
+}
+
+#[test]
+fn an_owned_guard_outlives_every_other_reference_to_its_mutex() {
+    in_task(|cx, _| {
+        let mutex = Arc::new(Mutex::new(vec![1, 2]));
+        let guard = now(mutex.lock_owned(cx)).unwrap();
+        assert!(mutex.try_lock_owned(cx).is_none());
+        let mut waiter: Boxed<'_, _> = Box::pin(mutex.lock_owned(cx));
+        assert!(poll(&mut waiter).is_pending());
+        drop(OwnedMutexGuard::map(guard, |list| &mut list[1]));
+        assert!(mutex.try_lock(cx).is_none(), "nobody overtakes");
+        let Poll::Ready(Ok(guard)) = poll(&mut waiter) else { panic!("not handed over") };
+        drop(waiter);
+        drop(mutex);
+        let mut last = OwnedMutexGuard::map(guard, |list| &mut list[1]);
+        *last += 1;
+        assert_eq!(Arc::strong_count(OwnedMutexGuard::mutex(&last)), 2);
+        assert_eq!(*last, 3);
     });
 }
 
@@ -266,7 +321,7 @@ fn behaves_like_the_model(operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_holder_and_a_line(operations in prop::collection::vec(operation(), 0..40)) {
         behaves_like_the_model(operations);

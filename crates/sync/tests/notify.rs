@@ -172,7 +172,7 @@ fn take(list: &mut Vec<u32>, id: u32) -> bool {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_token_and_a_line(operations in prop::collection::vec(operation(), 0..40)) {
         break_as_told();

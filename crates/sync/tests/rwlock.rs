@@ -5,7 +5,10 @@
 mod host;
 
 use asupersync_core::{Cancelled, TaskCx};
-use asupersync_sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use asupersync_sync::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard,
+    RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 use host::{Boxed, Wakes, in_task, now, on_drop, on_wake, poll, poll_with};
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -98,6 +101,65 @@ fn a_cancelled_waiter_answers_in_one_poll_and_passes_the_lock_on() {
             assert!(now(lock.read(cx)).is_err() && now(lock.write(cx)).is_err());
         });
     }
+}
+
+#[test]
+fn a_writer_becomes_a_reader_with_no_writer_in_between_and_lets_readers_in() {
+    in_task(|cx, _| {
+        let lock = RwLock::new(1);
+        let mut guard = now(lock.write(cx)).unwrap();
+        let (mut reader, mut writer) = (locking(&lock, cx, false), locking(&lock, cx, true));
+        assert!(poll(&mut reader).is_pending() && poll(&mut writer).is_pending());
+        *guard = 2;
+        let guard = RwLockWriteGuard::downgrade(guard, cx);
+        assert_eq!(*guard, 2);
+        let Poll::Ready(Ok(beside)) = poll(&mut reader) else { panic!("readers share") };
+        assert!(poll(&mut writer).is_pending());
+        drop((guard, beside));
+        assert!(poll(&mut writer).is_ready());
+    });
+}
+
+#[test]
+fn guards_of_parts_keep_the_whole_locked() {
+    in_task(|cx, _| {
+        let lock = RwLock::new((1, [2, 3]));
+        let part = RwLockWriteGuard::map(now(lock.write(cx)).unwrap(), |pair| &mut pair.1);
+        let mut part = MappedRwLockWriteGuard::map(part, |list| &mut list[0]);
+        *part = 7;
+        assert!(lock.try_read(cx).is_none());
+        drop(part);
+        let part = RwLockReadGuard::map(now(lock.read(cx)).unwrap(), |pair| &pair.1);
+        let part = MappedRwLockReadGuard::map(part, |list| &list[0]);
+        assert_eq!(*part, 7);
+        assert!(lock.try_read(cx).is_some() && lock.try_write(cx).is_none());
+        drop(part);
+        assert!(lock.try_write(cx).is_some());
+    });
+}
+
+#[test]
+fn owned_guards_wait_in_the_same_lines_and_outlive_other_references() {
+    in_task(|cx, _| {
+        let lock = Arc::new(RwLock::new(vec![1, 2]));
+        let guard = now(lock.write_owned(cx)).unwrap();
+        let mut reader: Boxed<'_, _> = Box::pin(lock.read_owned(cx));
+        let mut writer: Boxed<'_, _> = Box::pin(lock.write_owned(cx));
+        assert!(poll(&mut reader).is_pending() && poll(&mut writer).is_pending());
+        let mut part = OwnedRwLockWriteGuard::map(guard, |list| &mut list[1]);
+        *part = 5;
+        drop(part);
+        let Poll::Ready(Ok(guard)) = poll(&mut reader) else { panic!("not handed over") };
+        let part = OwnedRwLockReadGuard::map(guard, |list| &list[1]);
+        assert_eq!(*part, 5);
+        assert!(poll(&mut writer).is_pending());
+        drop(part);
+        let Poll::Ready(Ok(guard)) = poll(&mut writer) else { panic!("not handed over") };
+        drop((reader, writer));
+        drop(lock);
+        assert_eq!(Arc::strong_count(OwnedRwLockWriteGuard::rwlock(&guard)), 2);
+        assert_eq!(guard.len(), 2);
+    });
 }
 
 #[test]
@@ -278,7 +340,7 @@ fn behaves_like_the_model(operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_two_lines_that_take_turns(
         operations in prop::collection::vec(operation(), 0..50),

@@ -318,7 +318,7 @@ fn behaves_like_the_model(permits: usize, operations: Vec<Operation>) {
 }
 
 proptest! {
-    #![proptest_config(host::cases(10_000))]
+    #![proptest_config(host::cases(host::FEW))]
     #[test]
     fn behaves_like_a_count_and_a_line(
         permits in 0..4_usize,

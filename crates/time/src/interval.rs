@@ -80,7 +80,8 @@ impl Interval {
     /// [`Cancelled`] when the scope is cancelled.
     ///
     /// # Cancel safety
-    /// A tick that was waited for in vain comes again: the schedule moves on only with an `Ok`.
+    /// A tick that was waited for in vain comes again: the schedule moves on only with an `Ok`. A cancel
+    /// request is answered within one poll.
     #[track_caller]
     pub fn tick<'a, C: HasTime>(
         &'a mut self,

@@ -22,7 +22,7 @@ mod timers;
 mod yields;
 
 const WORKERS: usize = 2;
-const TOKIO: &str = "tokio";
+pub(super) const TOKIO: &str = "tokio";
 
 /// Runs the group.
 pub fn run(runner: &mut Runner) {
@@ -40,18 +40,18 @@ pub fn run(runner: &mut Runner) {
 }
 
 /// Two flavours of two runtimes, all idle but for the one being measured.
-struct Hosts {
-    threads: Pair,
+pub(super) struct Hosts {
+    pub(super) threads: Pair,
     current: Pair,
 }
 
-struct Pair {
+pub(super) struct Pair {
     ours: Runtime,
     tokio: tokio::runtime::Runtime,
 }
 
 impl Hosts {
-    fn new() -> Hosts {
+    pub(super) fn new() -> Hosts {
         Hosts { threads: Pair::threads(WORKERS), current: Pair::current() }
     }
 }
@@ -70,7 +70,7 @@ impl Pair {
         Pair { ours: ours.expect("a runtime"), tokio: tokio.expect("a runtime") }
     }
 
-    fn ours<F>(&self, body: F) -> f64
+    pub(super) fn ours<F>(&self, body: F) -> f64
     where
         F: for<'a> AsyncFnOnce(&'a Cx) -> Result<f64, Error>,
         F: for<'a> TaskBody<'a, cap::All, f64, Error> + Send + 'static,
@@ -81,14 +81,14 @@ impl Pair {
         }
     }
 
-    fn tokio(&self, body: impl Future<Output = f64> + Send + 'static) -> f64 {
+    pub(super) fn tokio(&self, body: impl Future<Output = f64> + Send + 'static) -> f64 {
         // In a task, as ours is: `block_on` alone would stay outside of the workers.
         self.tokio.block_on(self.tokio.spawn(body)).expect("the workload does not panic")
     }
 }
 
 /// Both sides of a workload given as two functions of the pair.
-fn sides<'a>(
+pub(super) fn sides<'a>(
     pair: &'a Pair,
     ours: impl Fn(&Pair) -> f64 + 'a,
     tokio: impl Fn(&Pair) -> f64 + 'a,
@@ -108,12 +108,12 @@ fn nanoseconds(
 }
 
 /// Nanoseconds for each of `count` operations since `start`.
-fn each(start: Instant, count: usize) -> f64 {
+pub(super) fn each(start: Instant, count: usize) -> f64 {
     start.elapsed().as_nanos() as f64 / count as f64
 }
 
 /// Millions of operations a second since `start`.
-fn millions(start: Instant, count: usize) -> f64 {
+pub(super) fn millions(start: Instant, count: usize) -> f64 {
     count as f64 / start.elapsed().as_secs_f64() / 1e6
 }
 
@@ -122,6 +122,6 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// The full size, or a hundredth of it when only the running is checked.
-fn size(runner: &Runner, full: usize) -> usize {
+pub(super) fn size(runner: &Runner, full: usize) -> usize {
     if runner.quick() { (full / 100).max(4) } else { full }
 }

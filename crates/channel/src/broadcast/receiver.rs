@@ -1,6 +1,7 @@
 //! The receiving end.
 
 use super::{RecvError, Shared, State, TryRecvError};
+use crate::blocking;
 use crate::mutant::mutant;
 use asupersync_core::primitive::Arc;
 use asupersync_core::{TaskCx, WaitKey};
@@ -46,6 +47,19 @@ impl<T> Receiver<T> {
         let state = self.shared.state.lock();
         // At most the ring's length.
         (state.next() - self.next.max(state.first)) as usize
+    }
+
+    /// Whether both receive from the same channel.
+    #[must_use]
+    pub fn same_channel(&self, other: &Receiver<T>) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Whether no sender is left. Messages may still be there.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.object.read();
+        self.shared.state.lock().senders == 0
     }
 
     /// Whether no message is there for this receiver.
@@ -133,12 +147,22 @@ impl<T: Clone> Receiver<T> {
             let park = Park { receiver: self };
             let wait =
                 cx.wait_at("broadcast::recv", site, |context| park.receiver.poll_take(context));
-            match wait.await? {
-                Ok(value) => Ok(owned(value)),
-                Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => Err(RecvError::Closed),
-            }
+            received(wait.await?)
         }
+    }
+
+    /// Waits for the next message by parking the thread: for plain threads, and for closures on the
+    /// blocking pool. Nothing cancels it but the channel's end.
+    ///
+    /// # Errors
+    /// [`RecvError::Lagged`], [`RecvError::Closed`].
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
+        let park = Park { receiver: self };
+        received(blocking::wait(|context| park.receiver.poll_take(context)))
     }
 
     /// The next message, if it is there. Works in a cancelled scope too.
@@ -149,6 +173,14 @@ impl<T: Clone> Receiver<T> {
         self.shared.object.write();
         let taken = self.shared.state.lock().take(&mut self.next);
         taken.map(owned)
+    }
+}
+
+fn received<T: Clone>(taken: Result<Arc<T>, TryRecvError>) -> Result<T, RecvError> {
+    match taken {
+        Ok(value) => Ok(owned(value)),
+        Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+        Err(TryRecvError::Empty | TryRecvError::Closed) => Err(RecvError::Closed),
     }
 }
 

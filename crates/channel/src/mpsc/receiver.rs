@@ -1,6 +1,7 @@
 //! The receiving end.
 
 use super::shared::Shared;
+use crate::blocking;
 use crate::error::{RecvError, TryRecvError};
 use crate::mutant::mutant;
 use asupersync_core::TaskCx;
@@ -86,18 +87,23 @@ impl<T> Receiver<T> {
             if self.batch.is_empty() {
                 self.fill(cx, site).await?;
             }
-            let mut n = self.batch.len().min(max);
-            messages.extend(self.batch.drain(..n));
-            if n < max {
-                if let Look::Message = self.look(None) {
-                    let more = self.batch.len().min(max - n);
-                    messages.extend(self.batch.drain(..more));
-                    n += more;
-                }
-            }
-            self.shared.slots.give(n);
-            Ok(n)
+            Ok(self.take_many(messages, max))
         }
+    }
+
+    /// Moves what is there, up to `max`, beginning with the batch.
+    fn take_many(&mut self, messages: &mut Vec<T>, max: usize) -> usize {
+        let mut n = self.batch.len().min(max);
+        messages.extend(self.batch.drain(..n));
+        if n < max {
+            if let Look::Message = self.look(None) {
+                let more = self.batch.len().min(max - n);
+                messages.extend(self.batch.drain(..more));
+                n += more;
+            }
+        }
+        self.shared.slots.give(n);
+        n
     }
 
     /// Fills the empty batch, waiting if need be.
@@ -148,6 +154,49 @@ impl<T> Receiver<T> {
         let message = self.batch.pop_front()?;
         self.shared.slots.give(1);
         Some(message)
+    }
+
+    /// Waits for a message by parking the thread: for plain threads, and for closures on the blocking
+    /// pool. Nothing cancels it but the channel's end.
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`].
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
+        if let Some(message) = self.next_in_batch() {
+            return Ok(message);
+        }
+        let mut park = Park { receiver: self, parked: false };
+        blocking::wait(|context| park.poll(context))?;
+        drop(park);
+        self.next_in_batch().ok_or(RecvError::Closed)
+    }
+
+    /// Waits for a message by parking the thread, then takes all that are there, up to `max`, to the end
+    /// of `messages`; as [`recv_many`](Receiver::recv_many) and [`blocking_recv`](Receiver::blocking_recv).
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`].
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_recv_many(
+        &mut self,
+        messages: &mut Vec<T>,
+        max: usize,
+    ) -> Result<usize, RecvError> {
+        if max == 0 {
+            return Ok(0);
+        }
+        if self.batch.is_empty() {
+            let mut park = Park { receiver: self, parked: false };
+            blocking::wait(|context| park.poll(context))?;
+        }
+        Ok(self.take_many(messages, max))
     }
 
     /// A message, if one is there. Works in a cancelled scope too.

@@ -2,13 +2,16 @@
 
 use super::permit::{OwnedPermit, PERMIT, Permit, Permits};
 use super::shared::Shared;
+use super::sink::SenderSink;
+use crate::blocking;
 use crate::error::{Delivery, SendError, TrySendError, Unsent};
 use crate::mutant::mutant;
-use asupersync_core::TaskCx;
 use asupersync_core::primitive::{Arc, Ordering};
-use asupersync_sync::slots::Slots;
+use asupersync_core::{TaskCx, WaitKey};
+use asupersync_sync::slots::{NotTaken, Slots};
 use std::fmt;
 use std::panic::Location;
+use std::task::{Context, Poll};
 
 /// Sends into a channel. Clones send into the same one; when the last is dropped and its messages are
 /// received, the receiver hears `Closed`.
@@ -133,6 +136,33 @@ impl<T> Sender<T> {
         }
     }
 
+    /// Waits for capacity by parking the thread, and sends the value: for plain threads, and for
+    /// closures on the blocking pool. Nothing cancels it but the channel's end.
+    ///
+    /// # Errors
+    /// [`Unsent`] with the value; its error is `Closed`.
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_send(&self, value: T) -> Result<(), Unsent<T>> {
+        let mut line = Line { shared: &*self.shared, key: None };
+        let taken = blocking::wait(|context| line.poll(context));
+        if let Err(error) = taken {
+            return Err(Unsent { value, error: error.into() });
+        }
+        match self.shared.push(value) {
+            Delivery::Queued => Ok(()),
+            Delivery::HandedBack(value) => Err(Unsent { value, error: SendError::Closed }),
+        }
+    }
+
+    /// This sender as a [`Sink`](futures_sink::Sink).
+    #[must_use]
+    pub fn into_sink(self) -> SenderSink<T> {
+        SenderSink::new(self)
+    }
+
     /// Capacity for one message, if some is free and no sender is first.
     ///
     /// # Errors
@@ -185,6 +215,24 @@ impl<T> Sender<T> {
     #[must_use]
     pub fn downgrade(&self) -> WeakSender<T> {
         WeakSender { shared: self.shared.clone() }
+    }
+}
+
+/// A place in line without a context, given up when dropped.
+struct Line<'a, T> {
+    shared: &'a Shared<T>,
+    key: Option<WaitKey>,
+}
+
+impl<T> Line<'_, T> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NotTaken>> {
+        self.shared.slots.poll_take(1, &mut self.key, context)
+    }
+}
+
+impl<T> Drop for Line<'_, T> {
+    fn drop(&mut self) {
+        self.shared.slots.leave(&mut self.key);
     }
 }
 

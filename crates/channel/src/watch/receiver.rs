@@ -1,31 +1,40 @@
 //! The receiving end, and what it sees.
 
 use super::{CLOSED, ONE, Shared};
+use crate::blocking;
 use crate::error::RecvError;
 use crate::mutant::mutant;
 use asupersync_core::primitive::{Arc, Ordering};
 use asupersync_core::{TaskCx, WaitKey, WakeList};
+use futures_core::Stream;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::Location;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Sees the last value. Clones have seen what this one has.
+///
+/// As a [`Stream`] it yields each value that this receiver has not seen, the latest when there are
+/// several, and ends with the sender. A stream's `poll_next` has no context and so cannot be cancelled by
+/// itself.
 pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
     /// The stamp, without its mark, of the last value this receiver has seen.
     seen: u64,
+    /// The place in line, while this receiver waits.
+    key: Option<WaitKey>,
 }
 
 impl<T> Receiver<T> {
     pub(super) fn first(shared: Arc<Shared<T>>) -> Receiver<T> {
-        Receiver { shared, seen: 0 }
+        Receiver { shared, seen: 0, key: None }
     }
 
     pub(super) fn another(shared: &Arc<Shared<T>>) -> Receiver<T> {
         shared.receivers.fetch_add(1, Ordering::AcqRel);
         let seen = shared.stamp.load(Ordering::Acquire) & !CLOSED;
-        Receiver { shared: shared.clone(), seen }
+        Receiver { shared: shared.clone(), seen, key: None }
     }
 
     /// The last value, as it is now. Later sends do not change it, and do not wait for it.
@@ -89,8 +98,22 @@ impl<T> Receiver<T> {
         cx: &TaskCx,
         site: &'static Location<'static>,
     ) -> Result<(), RecvError> {
-        let mut place = Place { receiver: self, key: None };
-        cx.wait_at("watch::changed", site, |context| place.poll(context)).await?
+        let place = Place { receiver: self };
+        cx.wait_at("watch::changed", site, |context| place.receiver.poll_changed(context)).await?
+    }
+
+    /// Waits for a value that this receiver has not seen by parking the thread: for plain threads, and for
+    /// closures on the blocking pool. Nothing cancels it but the sender's end.
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`].
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_changed(&mut self) -> Result<(), RecvError> {
+        let place = Place { receiver: self };
+        blocking::wait(|context| place.receiver.poll_changed(context))
     }
 
     /// Waits for a value that `wanted` accepts, beginning with the present one, and counts it as seen.
@@ -145,12 +168,13 @@ impl<T> Clone for Receiver<T> {
         self.shared.object.write();
         // Relaxed: a new receiver is made from one that exists.
         self.shared.receivers.fetch_add(1, Ordering::Relaxed);
-        Receiver { shared: self.shared.clone(), seen: self.seen }
+        Receiver { shared: self.shared.clone(), seen: self.seen, key: None }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
+        self.leave();
         self.shared.object.write();
         if self.shared.receivers.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
@@ -203,16 +227,24 @@ impl<T: fmt::Debug> fmt::Debug for Ref<T> {
     }
 }
 
-/// A waiting receiver that leaves the line when dropped.
-struct Place<'a, T> {
-    receiver: &'a mut Receiver<T>,
-    key: Option<WaitKey>,
+impl<T> Unpin for Receiver<T> {}
+
+impl<T> Stream for Receiver<T> {
+    type Item = Ref<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Ref<T>>> {
+        match self.poll_changed(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(Some(self.borrow_and_update())),
+            Poll::Ready(Err(_)) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
-impl<T> Place<'_, T> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), RecvError>> {
-        let Receiver { shared, seen } = &mut *self.receiver;
-        if self.key.is_none() {
+impl<T> Receiver<T> {
+    fn poll_changed(&mut self, context: &mut Context<'_>) -> Poll<Result<(), RecvError>> {
+        let Receiver { shared, seen, key: place } = self;
+        if place.is_none() {
             shared.object.read();
             if let Some(answer) = shared.look(seen) {
                 return Poll::Ready(answer);
@@ -221,11 +253,11 @@ impl<T> Place<'_, T> {
         // Cloned before the lock and dropped after it: wakers are foreign code.
         let mut waker = Some(context.waker().clone());
         let mut state = shared.state.lock();
-        if let Some(key) = &self.key {
+        if let Some(key) = &*place {
             if state.line.poll(key, &mut waker).is_none() {
                 return Poll::Pending;
             }
-            self.key = None;
+            *place = None;
         }
         // For a newcomer the second look: a value may have come since the first, without the lock.
         let answer = if mutant!(WatchParksWithoutSecondLook) { None } else { shared.look(seen) };
@@ -234,19 +266,28 @@ impl<T> Place<'_, T> {
             None => {
                 shared.object.write();
                 let waker = waker.take().unwrap_or_else(|| context.waker().clone());
-                self.key = Some(state.line.push_back((), waker));
+                *place = Some(state.line.push_back((), waker));
                 Poll::Pending
             }
         }
     }
+
+    /// Leaves the line. A granted waiter has nothing to pass on: everybody was told of the same change.
+    fn leave(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        self.shared.object.write();
+        let mut waker = None;
+        let _ = self.shared.state.lock().line.remove(key, &mut waker);
+    }
+}
+
+/// A waiting receiver that leaves the line when dropped.
+struct Place<'a, T> {
+    receiver: &'a mut Receiver<T>,
 }
 
 impl<T> Drop for Place<'_, T> {
     fn drop(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        self.receiver.shared.object.write();
-        let mut waker = None;
-        // Granted: everybody was told of the same change, and nothing is this waiter's to pass on.
-        let _ = self.receiver.shared.state.lock().line.remove(key, &mut waker);
+        self.receiver.leave();
     }
 }

@@ -1,10 +1,12 @@
 //! Storage for locks with many readers: a value, and one writer or any number of readers.
 
+use super::part::{PartMut, PartRef, Release};
 use crate::mutant::mutant;
 use crate::primitive::{AtomicU64, Ordering, UnsafeCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
 /// A value that one writer or many readers at a time may claim, without waiting.
 ///
@@ -164,7 +166,18 @@ pub struct ReadClaim<'a, T> {
     cell: &'a SharedCell<T>,
 }
 
-impl<T> ReadClaim<'_, T> {
+impl<'a, T> ReadClaim<'a, T> {
+    /// The same claim, as one on the whole of a value of which parts can be taken.
+    pub fn into_part(self) -> PartRef<'a, T> {
+        let claim = ManuallyDrop::new(self);
+        let cell: &'a SharedCell<T> = claim.cell;
+        // INVARIANT: this claim ends here without its `Drop`, and its right passes to the part.
+        let release = Release::Shared(NonNull::from(&cell.state), READ);
+        // SAFETY: a cell's own address is not null.
+        let value = cell.value.with(|value| unsafe { NonNull::new_unchecked(value.cast_mut()) });
+        PartRef::new(value, release)
+    }
+
     /// Keeps the cell claimed without borrowing it, so that the claim can be handed to a waiter.
     pub fn detach(self) -> DetachedRead {
         let claim = ManuallyDrop::new(self);
@@ -206,7 +219,28 @@ pub struct WriteClaim<'a, T> {
     cell: &'a SharedCell<T>,
 }
 
-impl<T> WriteClaim<'_, T> {
+impl<'a, T> WriteClaim<'a, T> {
+    /// The same claim, as one on the whole of a value of which parts can be taken.
+    pub fn into_part(self) -> PartMut<'a, T> {
+        let claim = ManuallyDrop::new(self);
+        let cell: &'a SharedCell<T> = claim.cell;
+        // INVARIANT: this claim ends here without its `Drop`, and its right passes to the part.
+        let release = Release::Shared(NonNull::from(&cell.state), WRITE);
+        // SAFETY: a cell's own address is not null.
+        let value = cell.value.with_mut(|value| unsafe { NonNull::new_unchecked(value) });
+        PartMut::new(value, release)
+    }
+
+    /// Shared access instead of exclusive, with no moment in between at which another could write.
+    pub fn downgrade(self) -> ReadClaim<'a, T> {
+        let claim = ManuallyDrop::new(self);
+        // INVARIANT: this claim ends here without its `Drop` and becomes one read claim. In state WRITE
+        // nobody else changes the state, so a store loses nothing. Release: readers that come see what
+        // was written.
+        claim.cell.state.store(READ, Ordering::Release);
+        ReadClaim { cell: claim.cell }
+    }
+
     /// Keeps the cell claimed without borrowing it, so that the claim can be handed to a waiter.
     pub fn detach(self) -> DetachedWrite {
         let claim = ManuallyDrop::new(self);

@@ -27,7 +27,7 @@ impl TaskCx {
         mut slot: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
     ) -> Poll<BodyEnd<F::Output>> {
-        let inside = Inside::enter(self.header(), key);
+        let inside = Inside::enter(self.header(), key, Why::Poll);
         if inside.escalated {
             return Poll::Ready(self.drop_scoped(inside, slot));
         }
@@ -114,10 +114,17 @@ impl TaskCx {
     /// Runs `poll` with `key` as the innermost scope. Restores the scope that was there, also when `poll`
     /// panics.
     pub(crate) fn enter<R>(&self, key: ScopeKey, poll: impl FnOnce() -> R) -> R {
-        let inside = Inside::enter(self.header(), key);
+        let inside = Inside::enter(self.header(), key, Why::Poll);
         let result = poll();
         drop(inside);
         result
+    }
+
+    /// Runs `drop` with `key` as the innermost scope. A scope that is dropped from another place than it
+    /// was polled in does not take on that place's cancellation: nothing in it will hear of it.
+    pub(crate) fn enter_to_drop(&self, key: ScopeKey, drop: impl FnOnce()) {
+        let _inside = Inside::enter(self.header(), key, Why::Drop);
+        drop();
     }
 
     /// Opens a scope beneath the innermost one.
@@ -145,6 +152,13 @@ impl TaskCx {
     }
 }
 
+/// What a scope is entered for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Poll,
+    Drop,
+}
+
 /// While it lives, `key` is its task's innermost scope.
 struct Inside<'a> {
     header: &'a Header,
@@ -155,7 +169,7 @@ struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
-    fn enter(header: &'a Header, key: ScopeKey) -> Inside<'a> {
+    fn enter(header: &'a Header, key: ScopeKey, why: Why) -> Inside<'a> {
         let mut effects = Effects::default();
         let inside = {
             let mut inner = header.inner.lock();
@@ -167,7 +181,7 @@ impl<'a> Inside<'a> {
                 let moved = child.parent != before;
                 child.parent = before;
                 inner.scopes.current = key;
-                if moved {
+                if moved && why == Why::Poll {
                     inner.scopes.propagate(header, &mut effects);
                 } else {
                     inner.scopes.publish(header);

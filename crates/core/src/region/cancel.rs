@@ -33,7 +33,10 @@ impl Region {
             let tasks: Vec<TaskRef> = if mutant!(CancelStopsAtRegion) {
                 Vec::new()
             } else {
-                inner.tasks.iter().map(|(_, task)| task.clone()).collect()
+                // Services go on for as long as there is somebody to serve.
+                let reached =
+                    |task: &TaskRef| inner.services_dismissed || !task.header().state.is_service();
+                inner.tasks.iter().map(|(_, task)| task).filter(|t| reached(t)).cloned().collect()
             };
             let regions: Vec<Arc<Region>> =
                 inner.regions.iter().map(|(_, region)| Arc::clone(region)).collect();
@@ -76,7 +79,9 @@ impl Region {
             let inner = self.inner.lock();
             match &inner.cancel {
                 // Absolute: a descendant's cleanup ends when its ancestor's does.
-                Some(reason) if inner.state != RegionState::Finalizing => {
+                Some(reason)
+                    if inner.state != RegionState::Finalizing && !inner.services_dismissed =>
+                {
                     reason.root().at().unwrap_or(now) + reason.cleanup_time()
                 }
                 Some(reason) => now + reason.cleanup_time(),
@@ -97,8 +102,9 @@ impl Region {
         }
     }
 
-    /// Cleanup time is over: every task still here is dropped at its next poll boundary.
-    pub(crate) fn escalate(self: &Arc<Self>) {
+    /// Cleanup time is over: every task still here is dropped at its next poll boundary. `all`: the
+    /// services, too, although they have not been asked to end.
+    pub(crate) fn escalate(self: &Arc<Self>, all: bool) {
         if mutant!(EscalationIgnored) {
             return;
         }
@@ -108,7 +114,11 @@ impl Region {
                 return;
             }
             inner.escalated = true;
-            let tasks: Vec<TaskRef> = inner.tasks.iter().map(|(_, task)| task.clone()).collect();
+            inner.services_dismissed |= all;
+            let reached =
+                |task: &TaskRef| inner.services_dismissed || !task.header().state.is_service();
+            let tasks: Vec<TaskRef> =
+                inner.tasks.iter().map(|(_, task)| task).filter(|t| reached(t)).cloned().collect();
             (tasks, inner.opener.clone())
         };
         if let Some((task, key)) = opener {
@@ -123,17 +133,21 @@ impl Region {
     pub(super) fn escalate_all(self: &Arc<Self>) {
         let mut pending = vec![Arc::clone(self)];
         while let Some(region) = pending.pop() {
-            region.escalate();
+            region.escalate(true);
             pending.extend(region.inner.lock().regions.iter().map(|(_, child)| Arc::clone(child)));
         }
     }
 
     /// The region's future is gone before the region closed: cancel, and close without it.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (opener, escalated) = {
+        let (opener, escalated, unclaimed) = {
             let mut inner = self.inner.lock();
-            (inner.opener.take(), inner.escalated)
+            inner.abandoned = true;
+            let closed = inner.state == RegionState::Closed;
+            let unclaimed = if closed { std::mem::take(&mut inner.failed) } else { Vec::new() };
+            (inner.opener.take(), inner.escalated, unclaimed)
         };
+        drop(unclaimed);
         let Some((task, key)) = opener else { return };
         let removed = {
             let header = task.header();
@@ -150,7 +164,7 @@ impl Region {
             self.cancel(reason, Origin::Itself);
         }
         if escalated || scope_escalated {
-            self.escalate();
+            self.escalate(false);
         }
         drop(removed);
         self.begin_close();

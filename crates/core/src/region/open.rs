@@ -26,9 +26,9 @@ use std::sync::Arc;
 /// Its tasks are `'static`; what they need from the body moves into them. All of them share the region's
 /// error type `E` and get the capabilities `C` that the opener had.
 pub struct Scope<E, C = All> {
-    region: Arc<Region>,
+    pub(super) region: Arc<Region>,
     /// Who creates what is spawned here: names the children.
-    opener: TaskRef,
+    pub(super) opener: TaskRef,
     types: PhantomData<fn() -> (E, C)>,
 }
 
@@ -70,6 +70,23 @@ impl<E: Send + 'static, C: Capabilities> Scope<E, C> {
         spawn::into_region::<C, T, E, F>(&self.region, Some(&self.opener), options, site, body)
     }
 
+    /// Spawns a task that serves the others: a connection, a cache, a ticker.
+    ///
+    /// A region waits for its other children first, whether it closes or is cancelled. When its body has
+    /// ended and none of them is left, the services are cancelled, with a cleanup time of their own; so
+    /// a service may wait for ever and yet keeps no region open, and the others can rely on it to their
+    /// end. What a service spawns with [`Cx::spawn`] is a service too. How a service ends when it is
+    /// dismissed does not enter the region's outcome; a failure does.
+    #[track_caller]
+    pub fn spawn_service<F, T>(&self, body: F) -> TaskHandle<T, E>
+    where
+        T: Send + 'static,
+        F: for<'a> AsyncFnOnce(&'a Cx<C>) -> Result<T, E>,
+        F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
+    {
+        self.spawn_with(TaskOptions::new().service(), body)
+    }
+
     /// Registers a finalizer: it runs after the last child has ended, as a task of its own, masked, within
     /// the cleanup budget; the last registered runs first; each runs once. Its error counts as a child's.
     ///
@@ -95,6 +112,17 @@ impl<E, C> Scope<E, C> {
     #[track_caller]
     pub fn cancel(&self, reason: CancelReason) {
         self.region.cancel(reason, Origin::Itself);
+    }
+
+    /// Asks everything in the region to finish, its own body included, and cancels it for `reason` if it
+    /// has not ended `grace` later (or at its deadline, if that is earlier).
+    ///
+    /// The wish is seen by [`TaskCx::is_soft_cancelled`] and [`TaskCx::soft_cancelled`] and by nothing
+    /// else: waits go on, tasks may still be spawned (and see it, too), and what ends in time ends as if
+    /// nobody had asked. Services are not asked. Masks do not hide it.
+    #[track_caller]
+    pub fn cancel_soft(&self, reason: CancelReason, grace: std::time::Duration) {
+        self.region.cancel_soft(reason, grace);
     }
 
     /// Which region this is.
@@ -219,7 +247,7 @@ fn open(
     let place = Place { parent: Some(parent), opener, account, budget: above };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
     let mut effects = Effects::default();
-    {
+    let soft = {
         let mut inner = header.inner.lock();
         if let Some(child) = inner.scopes.child_mut(key) {
             child.region = Some(Arc::clone(&region));
@@ -228,6 +256,11 @@ fn open(
         if inner.scopes.effective(key).is_some() {
             inner.scopes.propagate(header, &mut effects);
         }
+        // Under the lock: a soft cancellation of the task finds the region there, or this finds it.
+        inner.scopes.is_soft(key)
+    };
+    if soft {
+        region.inherit_soft();
     }
     effects.run();
     (region, key)

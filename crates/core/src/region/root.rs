@@ -14,6 +14,7 @@ use crate::task::{TaskBody, TaskHandle, TaskOptions};
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A region opened from outside of any task: the top of a tree, or a host's subtree of it.
 ///
@@ -82,6 +83,13 @@ impl Root {
     #[track_caller]
     pub fn cancel(&self, reason: CancelReason) {
         self.region.cancel(reason, Origin::Outside);
+    }
+
+    /// Asks everything inside to finish, and cancels what has not ended `grace` later. See
+    /// [`Scope::cancel_soft`](crate::Scope::cancel_soft).
+    #[track_caller]
+    pub fn cancel_soft(&self, reason: CancelReason, grace: Duration) {
+        self.region.cancel_soft(reason, grace);
     }
 
     /// Ends the open phase: the region closes when its last child has ended.

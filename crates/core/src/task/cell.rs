@@ -110,12 +110,12 @@ where
     type FutureOf<F, C, T, E> = <F as TaskBody<'static, C, T, E>>::Future;
     let budget = options.budget;
     let quota = budget.poll_quota.min(region.budget.poll_quota);
-    let plain = options.name.is_none() && budget == crate::Budget::UNLIMITED;
-    let extra =
-        (!plain).then(|| Box::new(Extra { name: options.name, budget, ..Extra::default() }));
+    let TaskOptions { name, service, on_end, .. } = options;
+    let plain = name.is_none() && on_end.is_none() && budget == crate::Budget::UNLIMITED;
+    let extra = (!plain).then(|| Box::new(Extra { name, budget, on_end, ..Extra::default() }));
     let cell = Box::new(Cell::<C, T, E, F, FutureOf<F, C, T, E>> {
         header: Header {
-            state: State::scheduled(),
+            state: State::scheduled(service),
             eff: AtomicU32::new(0),
             refs: AtomicUsize::new(1),
             vtable: vtable::<C, T, E, F>(),
@@ -128,6 +128,7 @@ where
             obligation: Slot::empty(),
             wait: PlainWait::none(),
             nested: AtomicBool::new(false),
+            listed: AtomicU32::new(0),
             spawned_at: site,
             cx: TaskCx::dangling(),
             inner: Mutex::new(Inner { scopes: Scopes::new(), joiner: None, extra }),

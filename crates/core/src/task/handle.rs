@@ -30,6 +30,10 @@ impl<T, E> TaskHandle<T, E> {
         TaskHandle { task, beside: None, output: PhantomData }
     }
 
+    pub(crate) fn into_task(self) -> TaskRef {
+        self.task
+    }
+
     /// Which task this is.
     #[must_use]
     pub fn id(&self) -> TaskId {
@@ -54,6 +58,13 @@ impl<T, E> TaskHandle<T, E> {
         // A task that has ended is not cancelled: whether it has is part of what this step depends on.
         self.task.header().touch_outcome(Access::Read);
         self.task.cancel_alone(reason, true);
+    }
+
+    /// Asks the task to finish, and cancels it for `reason` if it has not ended `grace` later. See
+    /// [`Scope::cancel_soft`](crate::Scope::cancel_soft).
+    #[track_caller]
+    pub fn cancel_soft(&self, reason: CancelReason, grace: std::time::Duration) {
+        self.task.cancel_soft(reason, grace);
     }
 
     /// The poll form of [`join`](TaskHandle::join), for hosts and foreign executors: it knows no caller

@@ -31,6 +31,11 @@ impl PlainWait {
         self.version.load(Ordering::Acquire) & 1 == 1
     }
 
+    /// Changes with every wait that is entered or left.
+    pub(crate) fn version(&self) -> u32 {
+        self.version.load(Ordering::Relaxed)
+    }
+
     /// Enters a wait unless one is in. To be called only inside the task's step: there is one at a time,
     /// so the fields have one writer.
     #[inline]

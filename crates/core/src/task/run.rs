@@ -118,12 +118,15 @@ fn complete(task: &TaskRef, severity: Severity) {
     for opened in forgotten {
         opened.abandon();
     }
-    let (joiner, timers, ended) = {
+    let (joiner, timers, listener, mut ended) = {
         let mut inner = header.inner.lock();
-        let mut timers = [None, None];
+        let mut timers = [None, None, None];
         let mut by_handle = false;
+        let mut listener = None;
         if let Some(extra) = &mut inner.extra {
-            timers = [extra.deadline_timer.take(), extra.cleanup_timer.take()];
+            let grace = extra.grace_timer.take().map(|(_, timer)| timer);
+            timers = [extra.deadline_timer.take(), extra.cleanup_timer.take(), grace];
+            listener = extra.on_end.take();
             by_handle = extra.cancelled_by_handle;
             if let Some(account) = &extra.account {
                 account.orphan();
@@ -134,10 +137,11 @@ fn complete(task: &TaskRef, severity: Severity) {
             severity,
             cancelled: counts.then(|| inner.scopes.base.cancel.clone()).flatten(),
             holds: crate::obligation::holds(header, &inner),
+            taken: false,
         };
         // Under the lock, so that a joiner either sees COMPLETE or leaves its waker in time.
         header.state.complete();
-        (inner.joiner.take(), timers, ended)
+        (inner.joiner.take(), timers, listener, ended)
     };
     for timer in timers.into_iter().flatten() {
         region.host.disarm_timer(timer);
@@ -149,6 +153,9 @@ fn complete(task: &TaskRef, severity: Severity) {
     if let Some(joiner) = joiner {
         crate::wake::wake(joiner);
     }
+    if let Some(listener) = listener {
+        ended.taken = listener.0.ended(task, severity);
+    }
     region.child_ended(task, ended);
 }
 
@@ -159,6 +166,8 @@ pub(crate) struct Ended {
     pub(crate) cancelled: Option<CancelReason>,
     /// It leaves abort-class obligations open.
     pub(crate) holds: bool,
+    /// A group answers for its failure or cancellation.
+    pub(crate) taken: bool,
 }
 
 impl super::Header {

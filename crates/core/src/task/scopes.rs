@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) told: bool,
     /// While above zero, neither this node's cancellation nor its ancestors' is seen inside.
     pub(crate) masks: u32,
+    /// Asked to finish, softly.
+    pub(crate) soft: bool,
 }
 
 /// A scope beneath the base.
@@ -90,6 +92,14 @@ pub(crate) struct WaitEntry {
     pub(crate) scope: ScopeKey,
     pub(crate) label: &'static str,
     pub(crate) site: &'static Location<'static>,
+}
+
+impl WaitEntry {
+    pub(crate) const SOFT_CANCEL: &'static str = "soft_cancelled";
+
+    fn is_for_soft_cancel(&self) -> bool {
+        self.label == Self::SOFT_CANCEL
+    }
 }
 
 /// Names a parked wait.
@@ -172,6 +182,19 @@ impl Scopes {
     /// The reason that a wait in the scope has already been given, if any.
     pub(crate) fn told_reason(&self, key: ScopeKey) -> Option<CancelReason> {
         self.unmasked(key).find_map(|(_, node)| node.told.then(|| node.cancel.clone()).flatten())
+    }
+
+    /// Whether the scope or an ancestor was asked to finish. Masks do not matter: it is only a wish.
+    pub(crate) fn is_soft(&self, key: ScopeKey) -> bool {
+        self.upward(key).any(|(_, node)| node.soft)
+    }
+
+    /// Wakes the waits for a soft cancellation.
+    pub(crate) fn wake_soft(&mut self, effects: &mut Effects) {
+        let more = self.more.iter_mut().flat_map(|more| more.waits.iter_mut().map(|(_, w)| w));
+        for wait in self.wait.iter_mut().chain(more).filter(|wait| wait.is_for_soft_cancel()) {
+            effects.wake(wait.waker.take());
+        }
     }
 
     fn is_within(&self, key: ScopeKey, ancestor: ScopeKey) -> bool {

@@ -23,6 +23,8 @@ const COMPLETE: u32 = 4;
 const CLAIMED: u32 = 8;
 /// The cleanup budget is spent: the next poll drops the future instead. Never cleared.
 const ESCALATED: u32 = 16;
+/// The task is a service of its region. Set from the start or never.
+const SERVICE: u32 = 32;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicU32);
@@ -39,8 +41,12 @@ pub(crate) enum Next {
 
 impl State {
     /// A task that is about to be submitted for the first time.
-    pub(crate) fn scheduled() -> State {
-        State(AtomicU32::new(SCHEDULED))
+    pub(crate) fn scheduled(service: bool) -> State {
+        State(AtomicU32::new(if service { SCHEDULED | SERVICE } else { SCHEDULED }))
+    }
+
+    pub(crate) fn is_service(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & SERVICE != 0
     }
 
     /// Makes the task runnable. AcqRel: what the waker's caller wrote before waking is seen by the
@@ -86,7 +92,7 @@ impl State {
     /// SCHEDULED → COMPLETE without ever having run: admission was refused.
     pub(crate) fn refuse(&self) {
         let before = self.0.fetch_add(COMPLETE - SCHEDULED, Ordering::AcqRel);
-        debug_assert_eq!(before, SCHEDULED);
+        debug_assert_eq!(before & !SERVICE, SCHEDULED);
     }
 
     pub(crate) fn is_complete(&self) -> bool {

@@ -17,11 +17,14 @@ type Timers = BTreeMap<(Time, u64), Waker>;
 pub struct Machine {
     runnable: Mutex<VecDeque<Runnable>>,
     timers: Mutex<(u64, Timers)>,
+    /// When each timer is due, by its key.
+    due: Mutex<BTreeMap<u64, Time>>,
     now: Mutex<Time>,
     pub events: Mutex<Vec<String>>,
     pub polls: Mutex<u64>,
     pub observing: bool,
     pub without_pool: bool,
+    pub pool: Option<Arc<dyn BlockingPool>>,
 }
 
 struct Inline;
@@ -46,14 +49,15 @@ impl Host for Machine {
         timers.0 += 1;
         let key = timers.0;
         timers.1.insert((at, key), waker);
+        self.due.lock().unwrap().insert(key, at);
         TimerKey(key)
     }
 
     fn disarm_timer(&self, key: TimerKey) {
         let waker = {
             let mut timers = self.timers.lock().unwrap();
-            let found = timers.1.keys().find(|(_, k)| *k == key.0).copied();
-            found.and_then(|found| timers.1.remove(&found))
+            let due = self.due.lock().unwrap().remove(&key.0);
+            due.and_then(|at| timers.1.remove(&(at, key.0)))
         };
         drop(waker);
     }
@@ -71,7 +75,7 @@ impl Host for Machine {
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
-        let pool: Arc<dyn BlockingPool> = Arc::new(Inline);
+        let pool = self.pool.clone().unwrap_or_else(|| Arc::new(Inline));
         (service == TypeId::of::<Arc<dyn BlockingPool>>() && !self.without_pool)
             .then(|| Arc::new(pool) as Arc<dyn Any + Send + Sync>)
     }
@@ -84,6 +88,10 @@ impl Machine {
 
     pub fn observed() -> Arc<Machine> {
         Arc::new(Machine { observing: true, ..Machine::default() })
+    }
+
+    pub fn with_pool(pool: Arc<dyn BlockingPool>) -> Arc<Machine> {
+        Arc::new(Machine { pool: Some(pool), ..Machine::default() })
     }
 
     /// A host that offers no driver at all.
@@ -100,7 +108,8 @@ impl Machine {
             return true;
         }
         let fired = self.timers.lock().unwrap().1.pop_first();
-        let Some(((at, _), waker)) = fired else { return false };
+        let Some(((at, key), waker)) = fired else { return false };
+        self.due.lock().unwrap().remove(&key);
         let now = self.now().max(at);
         *self.now.lock().unwrap() = now;
         waker.wake();

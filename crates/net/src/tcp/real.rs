@@ -2,6 +2,7 @@
 
 use asupersync_reactor::{Direction, Io, Reactor};
 use mio::Interest;
+use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -19,7 +20,7 @@ pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
 
 /// Errors of the connection that was about to be accepted, which accept(2) passes on ("Error
 /// handling" in its manual page): the next connection may be fine.
-fn is_of_the_connection(error: &io::Error) -> bool {
+pub(crate) fn is_of_the_connection(error: &io::Error) -> bool {
     const PASSED_ON: [i32; 9] = [
         100, // ENETDOWN
         71,  // EPROTO
@@ -67,7 +68,7 @@ pub(crate) fn poll_accept(
     }
 }
 
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+pub(crate) const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Begins to connect; [`poll_connected`] says how it ended.
 pub(crate) fn dial(
@@ -115,12 +116,12 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
 
 /// Moves bytes by `operation`. When fewer than `wanted` moved, the system's buffer is exhausted and
 /// the next try would only learn so.
-fn poll_transfer(
-    stream: &Io<TcpStream>,
+fn poll_transfer<S: Source>(
+    stream: &Io<S>,
     direction: Direction,
     context: &mut Context<'_>,
     wanted: usize,
-    mut operation: impl FnMut(&TcpStream) -> io::Result<usize>,
+    mut operation: impl FnMut(&S) -> io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     let registration = stream.registration();
     loop {
@@ -141,29 +142,38 @@ fn poll_transfer(
     }
 }
 
-pub(crate) fn poll_read(
-    stream: &Io<TcpStream>,
+pub(crate) fn poll_read<S: Source>(
+    stream: &Io<S>,
     context: &mut Context<'_>,
     buf: &mut [u8],
-) -> Poll<io::Result<usize>> {
+) -> Poll<io::Result<usize>>
+where
+    for<'s> &'s S: Read,
+{
     poll_transfer(stream, Direction::Read, context, buf.len(), |mut stream| stream.read(buf))
 }
 
-pub(crate) fn poll_read_vectored(
-    stream: &Io<TcpStream>,
+pub(crate) fn poll_read_vectored<S: Source>(
+    stream: &Io<S>,
     context: &mut Context<'_>,
     bufs: &mut [IoSliceMut<'_>],
-) -> Poll<io::Result<usize>> {
+) -> Poll<io::Result<usize>>
+where
+    for<'s> &'s S: Read,
+{
     let wanted = bufs.iter().map(|buf| buf.len()).sum();
-    let read = |mut stream: &TcpStream| stream.read_vectored(bufs);
+    let read = |mut stream: &S| stream.read_vectored(bufs);
     poll_transfer(stream, Direction::Read, context, wanted, read)
 }
 
-pub(crate) fn poll_write(
-    stream: &Io<TcpStream>,
+pub(crate) fn poll_write<S: Source>(
+    stream: &Io<S>,
     context: &mut Context<'_>,
     bufs: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
+) -> Poll<io::Result<usize>>
+where
+    for<'s> &'s S: Write,
+{
     let wanted = bufs.iter().map(|buf| buf.len()).sum();
     poll_transfer(stream, Direction::Write, context, wanted, |mut stream| match bufs {
         [buf] => stream.write(buf),

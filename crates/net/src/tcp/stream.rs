@@ -1,25 +1,24 @@
 //! A connection.
 
 use super::real;
-use super::split::{OwnedReadHalf, OwnedWriteHalf};
-use crate::ToAddress;
-use crate::error::{connect_failed, no_network};
-use crate::virtual_network::{Dial, VirtualNetwork, VirtualStream};
+use crate::error::no_network;
+use crate::split::{OwnedReadHalf, OwnedWriteHalf, sealed::Socket, split};
+use crate::virtual_network::VirtualStream;
 use asupersync_core::Cx;
 use asupersync_core::cap::HasIo;
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use asupersync_reactor::{Io, Reactor};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A TCP connection. Reads and writes by `futures-io`'s traits, on itself or on a shared reference.
+/// A TCP connection. Reads and writes by `futures-io`'s traits, on itself or on a shared reference: two
+/// shared references are its halves within a task, [`into_split`](Self::into_split) gives those for two.
 ///
 /// Dropping it closes it, without waiting: bytes that were written are still delivered, and a peer
 /// whose bytes were not read gets a reset. `close` closes only the writing direction.
@@ -44,40 +43,6 @@ impl TcpStream {
         TcpStream { backend: Backend::Virtual(stream) }
     }
 
-    /// Connects to `address`.
-    ///
-    /// Waits as long as the system does, minutes perhaps: put a timeout around it.
-    ///
-    /// # Errors
-    /// [`NetError`](crate::NetError) inside the `io::Error`: refused, timed out, unreachable
-    /// (ASY-0511), not an address (ASY-0512). ASY-0004 inside it when the host has no network. `Cancelled`.
-    ///
-    /// # Cancel safety
-    /// A cancelled call closes what it had begun; the peer may have accepted it already.
-    #[track_caller]
-    pub fn connect<'a, C: HasIo, A: ToAddress + 'a>(
-        cx: &'a Cx<C>,
-        address: A,
-    ) -> impl Future<Output = io::Result<TcpStream>> + 'a {
-        let to = address.to_address();
-        connect(cx, None, to, Location::caller())
-    }
-
-    /// As [`connect`](Self::connect), from this address of ours. On the virtual network this chooses
-    /// the host that connects.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    #[track_caller]
-    pub fn connect_from<'a, C: HasIo, A: ToAddress + 'a>(
-        cx: &'a Cx<C>,
-        local: IpAddr,
-        address: A,
-    ) -> impl Future<Output = io::Result<TcpStream>> + 'a {
-        let to = address.to_address();
-        connect(cx, Some(local), to, Location::caller())
-    }
-
     /// Takes over a connected socket.
     ///
     /// # Errors
@@ -100,7 +65,7 @@ impl TcpStream {
     /// half closes its direction.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        super::split::split(self)
+        split(self)
     }
 
     /// Our end's address.
@@ -227,24 +192,22 @@ impl TcpStream {
                 answer => answer,
             },
             Backend::Virtual(stream) => {
-                stream.shutdown(how);
+                stream.end().shutdown(how);
                 Ok(())
             }
         }
     }
+}
 
-    pub(crate) fn poll_read(
-        &self,
-        context: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+impl Socket for TcpStream {
+    fn poll_read(&self, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match &self.backend {
             Backend::Real(stream) => real::poll_read(stream, context, buf),
-            Backend::Virtual(stream) => stream.poll_read(context, buf),
+            Backend::Virtual(stream) => stream.end().poll_read(context, buf),
         }
     }
 
-    pub(crate) fn poll_read_vectored(
+    fn poll_read_vectored(
         &self,
         context: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
@@ -254,98 +217,29 @@ impl TcpStream {
             // The first buffer with room, as the trait's own default does.
             Backend::Virtual(stream) => {
                 let buf = bufs.iter_mut().find(|buf| !buf.is_empty());
-                stream.poll_read(context, buf.map_or(&mut [], |buf| &mut **buf))
+                stream.end().poll_read(context, buf.map_or(&mut [], |buf| &mut **buf))
             }
         }
     }
 
-    pub(crate) fn poll_write(
+    fn poll_write(
         &self,
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &self.backend {
             Backend::Real(stream) => real::poll_write(stream, context, bufs),
-            Backend::Virtual(stream) => stream.poll_write(context, bufs),
+            Backend::Virtual(stream) => stream.end().poll_write(context, bufs),
         }
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        TcpStream::shutdown(self, how)
     }
 }
 
-async fn connect<C: HasIo>(
-    cx: &Cx<C>,
-    from: Option<IpAddr>,
-    to: io::Result<SocketAddr>,
-    site: &'static Location<'static>,
-) -> io::Result<TcpStream> {
-    cx.checkpoint()?;
-    let to = to?;
-    let failed = |error| connect_failed(to, error);
-    if let Some(network) = cx.service::<VirtualNetwork>() {
-        let mut dial = Dial::new(&network, from, to).map_err(failed)?;
-        let answer = cx.wait_at("TcpStream::connect", site, |context| dial.poll(context)).await?;
-        answer.map(TcpStream::from_virtual).map_err(failed)
-    } else if let Some(reactor) = cx.service::<Reactor>() {
-        let stream = real::dial(&reactor, from, to).map_err(failed)?;
-        cx.wait_at("TcpStream::connect", site, |context| real::poll_connected(&stream, context))
-            .await?
-            .map_err(failed)?;
-        Ok(TcpStream::from_real(stream))
-    } else {
-        Err(no_network("connect to", Some(to), site))
-    }
-}
-
-/// The traits of a stream for an owner and for a shared reference.
-macro_rules! stream {
-    ($of:ty) => {
-        impl AsyncRead for $of {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buf: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_read(&self, context, buf)
-            }
-
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bufs: &mut [IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_read_vectored(&self, context, bufs)
-            }
-        }
-
-        impl AsyncWrite for $of {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_write(&self, context, &[IoSlice::new(buf)])
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                TcpStream::poll_write(&self, context, bufs)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.shutdown(Shutdown::Write))
-            }
-        }
-    };
-}
-
-stream!(TcpStream);
-stream!(&TcpStream);
+crate::split::stream_traits!(TcpStream, TcpStream);
+crate::split::stream_traits!(&TcpStream, TcpStream);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -130,57 +130,15 @@ impl Connection {
     }
 }
 
-/// One end of a virtual connection.
-pub(crate) struct VirtualStream {
+/// One end of a virtual connection. Its owner closes it.
+pub(crate) struct End {
     connection: Arc<Connection>,
     end: usize,
-    local: SocketAddr,
-    peer: SocketAddr,
-    settings: Mutex<Settings>,
-    /// Gives the local port back when this end is dropped.
-    _port: Option<super::Port>,
 }
 
-/// Socket options that are remembered; only `abort` means something to the virtual network.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) nodelay: bool,
-    pub(crate) keepalive: Option<std::time::Duration>,
-    pub(crate) linger: Option<std::time::Duration>,
-}
-
-impl VirtualStream {
-    pub(crate) fn pair(
-        connection: Arc<Connection>,
-        client: SocketAddr,
-        server: SocketAddr,
-        port: super::Port,
-    ) -> [VirtualStream; 2] {
-        let stream = |end, local, peer, port| VirtualStream {
-            connection: connection.clone(),
-            end,
-            local,
-            peer,
-            settings: Mutex::new(Settings::default()),
-            _port: port,
-        };
-        [stream(0, client, server, Some(port)), stream(1, server, client, None)]
-    }
-
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.local
-    }
-
-    pub(crate) fn peer_addr(&self) -> SocketAddr {
-        self.peer
-    }
-
-    pub(crate) fn settings(&self) -> Settings {
-        *self.settings.lock()
-    }
-
-    pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut self.settings.lock());
+impl End {
+    pub(crate) fn pair(connection: &Arc<Connection>) -> [End; 2] {
+        [0, 1].map(|end| End { connection: connection.clone(), end })
     }
 
     pub(crate) fn poll_read(
@@ -209,11 +167,8 @@ impl VirtualStream {
             }
         });
     }
-}
 
-impl Drop for VirtualStream {
-    fn drop(&mut self) {
-        let abort = self.settings.lock().linger == Some(std::time::Duration::ZERO);
+    pub(crate) fn close(&self, abort: bool) {
         self.connection.change(|link, now| link.close(self.end, now, abort));
         let mut state = self.connection.state.lock();
         let timers = state.parked[self.end].each_mut().map(|parked| parked.timer.take());
@@ -221,5 +176,69 @@ impl Drop for VirtualStream {
         for (_, key) in timers.into_iter().flatten() {
             self.connection.clock.disarm(Some(key));
         }
+    }
+}
+
+/// One end of a virtual TCP connection.
+pub(crate) struct VirtualStream {
+    end: End,
+    local: SocketAddr,
+    peer: SocketAddr,
+    settings: Mutex<Settings>,
+    /// Gives the local port back when this end is dropped.
+    _port: Option<super::Port>,
+}
+
+/// Socket options that are remembered; only `abort` means something to the virtual network.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) nodelay: bool,
+    pub(crate) keepalive: Option<std::time::Duration>,
+    pub(crate) linger: Option<std::time::Duration>,
+}
+
+impl VirtualStream {
+    pub(crate) fn pair(
+        connection: Arc<Connection>,
+        client: SocketAddr,
+        server: SocketAddr,
+        port: super::Port,
+    ) -> [VirtualStream; 2] {
+        let [near, far] = End::pair(&connection);
+        let stream = |end, local, peer, port| VirtualStream {
+            end,
+            local,
+            peer,
+            settings: Mutex::new(Settings::default()),
+            _port: port,
+        };
+        [stream(near, client, server, Some(port)), stream(far, server, client, None)]
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(crate) fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        *self.settings.lock()
+    }
+
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings.lock());
+    }
+
+    pub(crate) fn end(&self) -> &End {
+        &self.end
+    }
+}
+
+impl Drop for VirtualStream {
+    fn drop(&mut self) {
+        let abort = self.settings.lock().linger == Some(std::time::Duration::ZERO);
+        self.end.close(abort);
     }
 }

@@ -6,11 +6,11 @@
 //!     └─────────┴────▶ (lost: partition, backlog full) ask again later, until the time is up
 //! ```
 
-use super::VirtualNetwork;
 use super::connection::VirtualStream;
 use super::listener::Offer;
 use super::rng::Rng;
 use super::timer::Alarm;
+use super::{Protocol, VirtualNetwork};
 use asupersync_core::Time;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -80,7 +80,7 @@ impl Dial {
             // A stage that waits is put back; one that answers is gone.
             match std::mem::replace(&mut self.stage, Stage::Ended) {
                 Stage::Start => {
-                    let port = self.network.ephemeral(self.from)?;
+                    let port = self.network.ephemeral(Protocol::Tcp, self.from)?;
                     self.rng = self.network.rng(&port, self.to, 2);
                     let now = self.alarm.clock().host()?.now();
                     self.started = now;

@@ -126,6 +126,11 @@ impl Link {
             self.reset_end(end, back);
             return Answer::Done(Ok(total));
         }
+        if self.ends[1 - end].reset.is_some() {
+            // What is sent behind a reset arrives at nobody: the reset took the place of bytes, and
+            // what comes after them may not be read in their stead.
+            return Answer::Done(Ok(total));
+        }
         let room = self.options.window.max(1).saturating_sub(self.directions[end].buffered);
         if room == 0 && total > 0 {
             return Answer::Wait(earliest([reset, None]));

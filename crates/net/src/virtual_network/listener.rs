@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// The queue, as the network knows it.
-pub(crate) struct Queue {
+pub(crate) struct Queue<S> {
     object: Object,
-    state: Mutex<State>,
+    state: Mutex<State<S>>,
 }
 
-struct State {
-    waiting: VecDeque<VirtualStream>,
+struct State<S> {
+    waiting: VecDeque<S>,
     limit: usize,
     closed: bool,
     acceptors: Vec<Waker>,
@@ -30,8 +30,8 @@ pub(crate) enum Offer {
     Closed,
 }
 
-impl Queue {
-    pub(crate) fn new(limit: usize) -> Arc<Queue> {
+impl<S> Queue<S> {
+    pub(crate) fn new(limit: usize) -> Arc<Queue<S>> {
         Arc::new(Queue {
             object: Object::new("virtual listener"),
             state: Mutex::new(State {
@@ -44,7 +44,7 @@ impl Queue {
     }
 
     /// Puts a connection into the queue; it is made only if there is room.
-    pub(crate) fn offer(&self, make: impl FnOnce() -> VirtualStream) -> Offer {
+    pub(crate) fn offer(&self, make: impl FnOnce() -> S) -> Offer {
         self.object.write();
         let mut wakers = WakeList::new();
         let mut state = self.state.lock();
@@ -61,7 +61,7 @@ impl Queue {
         Offer::Taken
     }
 
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<VirtualStream> {
+    pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<S> {
         let mut spare: Option<Waker> = None;
         loop {
             let mut state = self.state.lock();
@@ -84,12 +84,24 @@ impl Queue {
             return Poll::Pending;
         }
     }
+
+    /// Takes no more connections, and hands back those that nobody accepted.
+    pub(crate) fn close(&self) -> VecDeque<S> {
+        self.object.write();
+        let mut state = self.state.lock();
+        state.closed = true;
+        let refused = std::mem::take(&mut state.waiting);
+        let acceptors = std::mem::take(&mut state.acceptors);
+        drop(state);
+        drop(acceptors);
+        refused
+    }
 }
 
 /// A bound virtual listener. Dropping it resets what was not accepted.
 pub(crate) struct VirtualListener {
     network: VirtualNetwork,
-    queue: Arc<Queue>,
+    queue: Arc<Queue<VirtualStream>>,
     local: SocketAddr,
     _port: Port,
 }
@@ -118,14 +130,7 @@ impl VirtualListener {
 impl Drop for VirtualListener {
     fn drop(&mut self) {
         self.network.unlisten(self.local);
-        self.queue.object.write();
-        let mut state = self.queue.state.lock();
-        state.closed = true;
-        let refused = std::mem::take(&mut state.waiting);
-        let acceptors = std::mem::take(&mut state.acceptors);
-        drop(state);
-        drop(acceptors);
-        for stream in refused {
+        for stream in self.queue.close() {
             stream.set(|settings| settings.linger = Some(std::time::Duration::ZERO));
         }
     }

@@ -21,6 +21,15 @@ pub struct VirtualOptions {
     pub short_read: u32,
     /// How often a segment is replaced by a reset of its connection, out of 1,000,000.
     pub reset: u32,
+    /// How often a datagram is lost, out of 1,000,000.
+    pub loss: u32,
+    /// How often a datagram arrives twice, out of 1,000,000.
+    pub duplicate: u32,
+    /// How often a datagram is late by up to twice the longest latency, so that others overtake it, out
+    /// of 1,000,000. The others of a pair of sockets keep their order.
+    pub reorder: u32,
+    /// The most bytes of datagrams that wait in a socket; what comes beyond is dropped.
+    pub datagram_buffer: usize,
     /// The longest queue of connections not yet accepted, unless the listener says less.
     pub backlog: usize,
     /// After this long without an answer, `connect` fails.
@@ -32,7 +41,7 @@ pub struct VirtualOptions {
 
 impl Default for VirtualOptions {
     /// A quiet local network: 50 to 150 µs, 64 KiB windows, segments of 1,460 bytes, a cut now and
-    /// then, no resets.
+    /// then, no resets, and no datagram lost but for want of room.
     fn default() -> Self {
         VirtualOptions {
             latency: Duration::from_micros(50)..=Duration::from_micros(150),
@@ -41,6 +50,10 @@ impl Default for VirtualOptions {
             split: 50_000,
             short_read: 50_000,
             reset: 0,
+            loss: 0,
+            duplicate: 0,
+            reorder: 0,
+            datagram_buffer: 208 * 1024,
             backlog: 128,
             connect_timeout: Duration::from_secs(127),
             local_ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
@@ -50,7 +63,8 @@ impl Default for VirtualOptions {
 
 impl VirtualOptions {
     /// Options drawn from a seed, each anywhere in what is legal: latencies from none to 200 ms,
-    /// windows from 1 byte to 64 KiB, tiny segments or large ones. Resets stay off.
+    /// windows from 1 byte to 64 KiB, tiny segments or large ones, up to a quarter of all datagrams
+    /// lost, doubled or late. Resets stay off.
     #[must_use]
     pub fn from_seed(seed: u64) -> VirtualOptions {
         let mut rng = Rng::named(seed, [0x6f70_7469_6f6e_7300]);
@@ -62,6 +76,8 @@ impl VirtualOptions {
         let (shortest, spread) = (scale(0, 17), scale(0, 17));
         let (window, segment) = (scale(3, 16) as usize, scale(2, 14) as usize);
         let (split, short_read) = (scale(1, 19) as u32, scale(1, 19) as u32);
+        let (loss, duplicate) = (scale(1, 18) as u32, scale(1, 18) as u32);
+        let reorder = scale(1, 18) as u32;
         VirtualOptions {
             latency: Duration::from_micros(shortest - 1)
                 ..=Duration::from_micros(shortest - 1 + spread - 1),
@@ -69,6 +85,9 @@ impl VirtualOptions {
             segment,
             split,
             short_read,
+            loss,
+            duplicate,
+            reorder,
             ..VirtualOptions::default()
         }
     }
@@ -88,6 +107,10 @@ impl fmt::Display for VirtualOptions {
             split,
             short_read,
             reset,
+            loss,
+            duplicate,
+            reorder,
+            datagram_buffer,
             backlog,
             connect_timeout,
             local_ip,
@@ -95,7 +118,8 @@ impl fmt::Display for VirtualOptions {
         write!(
             f,
             "latency={:?}..={:?} window={window} segment={segment} split={split}ppm \
-             short_read={short_read}ppm reset={reset}ppm backlog={backlog} \
+             short_read={short_read}ppm reset={reset}ppm loss={loss}ppm \
+             duplicate={duplicate}ppm reorder={reorder}ppm datagram_buffer={datagram_buffer} backlog={backlog} \
              connect_timeout={connect_timeout:?} local_ip={local_ip}",
             latency.start(),
             latency.end()

@@ -4,12 +4,10 @@
 //! watches like a socket.
 
 use super::Signal;
-use asupersync_reactor::{Direction, Io, Reactor};
-use mio::event::Source;
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use asupersync_reactor::{Direction, FdSource, Io, Reactor};
+use mio::Interest;
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use signal_hook_registry::SigId;
 use std::fmt;
 use std::io;
@@ -36,34 +34,16 @@ impl Bell {
     }
 }
 
-struct BellSource(Arc<Bell>);
+struct SharedBell(Arc<Bell>);
 
-impl Source for BellSource {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.0.event.as_raw_fd()).register(registry, token, interests)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        SourceFd(&self.0.event.as_raw_fd()).reregister(registry, token, interests)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        SourceFd(&self.0.event.as_raw_fd()).deregister(registry)
+impl AsFd for SharedBell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.event.as_fd()
     }
 }
 
 pub(super) struct ProcessSignals {
-    source: Io<BellSource>,
+    source: Io<FdSource<SharedBell>>,
     handlers: Vec<SigId>,
 }
 
@@ -71,7 +51,7 @@ impl ProcessSignals {
     pub(super) fn new(reactor: &Reactor, wanted: u64) -> io::Result<ProcessSignals> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let bell = Arc::new(Bell { pending: AtomicU64::new(0), event });
-        let source = Io::new(reactor, BellSource(bell.clone()), Interest::READABLE)?;
+        let source = Io::new(reactor, FdSource(SharedBell(bell.clone())), Interest::READABLE)?;
         // Handlers already registered are taken back by `Drop` when a later one is refused.
         let mut signals = ProcessSignals { source, handlers: Vec::new() };
         let mut left = wanted;
@@ -83,7 +63,7 @@ impl ProcessSignals {
     }
 
     pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Signal>> {
-        let bell = &self.source.get_ref().0;
+        let bell = &self.source.get_ref().0.0;
         loop {
             if let Some(signal) = Signal::lowest_in(bell.pending.load(Ordering::SeqCst)) {
                 bell.pending.fetch_and(!signal.bit(), Ordering::SeqCst);

@@ -146,12 +146,12 @@ impl Receiver {
     }
 
     /// The most octets of symbols and their bookkeeping that this receiver ever holds:
-    /// `window * (K + 64) * (T + 128)`. Taking a block needs as much again as the block, and `O(L)`
+    /// `window * (K + 64) * (T + 256)`. Taking a block needs as much again as the block, and `O(L)`
     /// words for the solver.
     #[must_use]
     pub fn memory_bound(&self) -> u64 {
         let symbols = self.context.oti.symbols_in_block(0).unwrap_or(0) + MAX_OVERHEAD;
-        self.window as u64 * u64::from(symbols) * (u64::from(self.context.oti.symbol_size()) + 128)
+        self.window as u64 * u64::from(symbols) * (u64::from(self.context.oti.symbol_size()) + 256)
     }
 
     /// Takes a packet.

@@ -123,7 +123,7 @@ fn a_window_bounds_what_is_held() {
     let (stored, full) = (Ok(Accepted::Stored), Err(Rejection::Window));
     assert_eq!(results, [stored, stored, full, full, full]);
     assert_eq!(receiver.counters().window, 3);
-    assert_eq!(receiver.memory_bound(), 2 * (20 + 64) * (50 + 128));
+    assert_eq!(receiver.memory_bound(), 2 * (20 + 64) * (50 + 256));
 }
 
 #[test]

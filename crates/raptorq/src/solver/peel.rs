@@ -20,8 +20,6 @@ pub(crate) struct Peeling {
     pub pivots: Vec<(u32, u32)>,
     /// The inactive columns; the first P are the PI symbols in order.
     pub inactive: Vec<u32>,
-    /// By column: its place in `inactive`, or at least [`PIVOT`].
-    state: Vec<u32>,
     /// Binary rows that are no pivot.
     pub residual: Vec<u32>,
 }
@@ -31,12 +29,6 @@ pub(crate) struct Peeling {
 pub(crate) struct TooManyInactive;
 
 impl Peeling {
-    /// The place of `column` among the inactive ones.
-    pub(crate) fn inactive_index(&self, column: u32) -> Option<u32> {
-        let state = self.state[column as usize];
-        (state < PIVOT).then_some(state)
-    }
-
     /// Checks an order found elsewhere: every pivot row must use only earlier pivots and inactive
     /// columns, and every column must be one or the other. `None` if it does not hold.
     ///
@@ -73,7 +65,7 @@ impl Peeling {
             return None;
         }
         let residual = (0..matrix.rows()).filter(|&row| !used[row as usize]).collect();
-        Some(Self { pivots: pivots.to_vec(), inactive, state, residual })
+        Some(Self { pivots: pivots.to_vec(), inactive, residual })
     }
 }
 
@@ -116,12 +108,11 @@ impl<'a> Peeler<'a> {
         let mut rest = vec![Rest::default(); rows as usize];
         let mut starts = vec![0u32; w + 1];
         for (row, rest) in (0..rows).zip(&mut rest) {
-            for &column in matrix.row(row) {
-                if (column as usize) < w {
-                    rest.count += 1;
-                    rest.xor ^= column;
-                    starts[column as usize] += 1;
-                }
+            let columns = matrix.lt(row);
+            rest.count = columns.len() as u32;
+            for &column in columns {
+                rest.xor ^= column;
+                starts[column as usize] += 1;
             }
         }
         let mut end = 0;
@@ -131,11 +122,10 @@ impl<'a> Peeler<'a> {
         }
         let mut by_column = vec![0u32; end as usize];
         for row in (0..rows).rev() {
-            for &column in matrix.row(row) {
-                if (column as usize) < w {
-                    starts[column as usize] -= 1;
-                    by_column[starts[column as usize] as usize] = row;
-                }
+            for &column in matrix.lt(row) {
+                let start = &mut starts[column as usize];
+                *start -= 1;
+                by_column[*start as usize] = row;
             }
         }
         let mut state = vec![ACTIVE; l];
@@ -160,7 +150,12 @@ impl<'a> Peeler<'a> {
 
     fn run(mut self) -> Result<Peeling, TooManyInactive> {
         for row in (0..self.matrix.rows()).rev() {
-            self.note(row);
+            match self.rest[row as usize].count {
+                // LDPC rows have many columns.
+                1 => self.ready.push(row),
+                2 => self.pairs.push(row),
+                _ => {}
+            }
         }
         let columns = self.matrix.parameters.w as usize;
         let mut pivot_rows = vec![false; self.matrix.rows() as usize];
@@ -188,31 +183,24 @@ impl<'a> Peeler<'a> {
             self.remove(column);
         }
         let residual = (0..self.matrix.rows()).filter(|&row| !pivot_rows[row as usize]).collect();
-        Ok(Peeling { pivots: self.pivots, inactive: self.inactive, state: self.state, residual })
+        Ok(Peeling { pivots: self.pivots, inactive: self.inactive, residual })
     }
 
     /// Takes a decided column out of every row.
     fn remove(&mut self, column: u32) {
         let range =
             self.starts[column as usize] as usize..self.starts[column as usize + 1] as usize;
-        for index in range {
-            let row = self.rows[index];
+        let s = self.matrix.parameters.s;
+        for &row in &self.rows[range] {
             let rest = &mut self.rest[row as usize];
             rest.count -= 1;
             rest.xor ^= column;
-            if rest.count <= 2 {
-                self.note(row);
+            match rest.count {
+                1 if row < s => self.ready_ldpc.push(row),
+                1 => self.ready.push(row),
+                2 => self.pairs.push(row),
+                _ => {}
             }
-        }
-    }
-
-    /// Files a row under its number of active columns.
-    fn note(&mut self, row: u32) {
-        match self.rest[row as usize].count {
-            1 if row < self.matrix.parameters.s => self.ready_ldpc.push(row),
-            1 => self.ready.push(row),
-            2 => self.pairs.push(row),
-            _ => {}
         }
     }
 
@@ -222,7 +210,7 @@ impl<'a> Peeler<'a> {
         while let Some(row) = self.pairs.pop() {
             let Rest { count: 2, xor } = self.rest[row as usize] else { continue };
             let active = |&&c: &&u32| self.state[c as usize] == ACTIVE;
-            if let Some(&column) = self.matrix.row(row).iter().find(active) {
+            if let Some(&column) = self.matrix.lt(row).iter().find(active) {
                 self.components.join(column, xor ^ column);
             }
         }

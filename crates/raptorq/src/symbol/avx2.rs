@@ -1,10 +1,11 @@
 //! AVX2: 32 octets a vector, multiplied by GFNI where the machine has it and by shuffles elsewhere.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_sfence, _mm256_and_si256,
-    _mm256_broadcastsi128_si256, _mm256_gf2p8affine_epi64_epi8, _mm256_loadu_si256,
-    _mm256_set1_epi8, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8,
-    _mm256_srli_epi64, _mm256_storeu_si256, _mm256_stream_si256, _mm256_xor_si256,
+    __m128i, __m256i, _MM_HINT_T0, _MM_HINT_T1, _mm_loadu_si128, _mm_prefetch, _mm_sfence,
+    _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_gf2p8affine_epi64_epi8,
+    _mm256_loadu_si256, _mm256_set1_epi8, _mm256_set1_epi64x, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_stream_si256,
+    _mm256_xor_si256,
 };
 
 use super::generic::{self, Combine, Job, Vector};
@@ -48,6 +49,11 @@ macro_rules! vector_basics {
         fn prefetch(from: *const u8) {
             // SAFETY: a prefetch never faults and SSE is part of x86-64.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        }
+        #[inline(always)]
+        fn prefetch_far(from: *const u8) {
+            // SAFETY: a prefetch never faults and SSE is part of x86-64.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
         }
     };
 }

@@ -1,7 +1,7 @@
 //! AVX-512 with GFNI: 64 octets a vector.
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm_sfence, _mm512_gf2p8affine_epi64_epi8,
+    __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm512_gf2p8affine_epi64_epi8,
     _mm512_loadu_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_si512,
     _mm512_stream_si512, _mm512_xor_si512,
 };
@@ -61,6 +61,11 @@ unsafe impl Vector for Gfni {
     fn prefetch(from: *const u8) {
         // SAFETY: a prefetch never faults and SSE is part of x86-64.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_far(from: *const u8) {
+        // SAFETY: a prefetch never faults and SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 }
 

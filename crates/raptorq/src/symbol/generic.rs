@@ -3,6 +3,8 @@
 //! Everything here is `#[inline(always)]`: it becomes part of the `#[target_feature]` functions of
 //! the instruction set files, which is what makes the vector instructions inline in turn.
 
+use std::ops::Range;
+
 use super::program::{Program, Run, Step, Sums, Target};
 
 /// A vector of octets of one instruction set.
@@ -41,6 +43,8 @@ pub(super) unsafe trait Vector: Copy {
     unsafe fn mul(self, factor: Self::Factor) -> Self;
     /// Asks for the cache line of `from`, which need not be readable.
     fn prefetch(from: *const u8);
+    /// As [`prefetch`](Self::prefetch), no nearer than to the second cache.
+    fn prefetch_far(from: *const u8);
 }
 
 /// `to = keep * to + factor * from`.
@@ -102,6 +106,8 @@ pub(super) struct Job<'a> {
     pub(super) lines: usize,
     pub(super) inputs: *const &'a [u8],
     pub(super) at: usize,
+    /// Where the next tile of the inputs begins, if there is one; it is only asked for.
+    pub(super) next: Option<usize>,
     pub(super) output: *mut u8,
     pub(super) stride: usize,
 }
@@ -137,7 +143,10 @@ unsafe fn run_width<V: Vector, const N: usize>(job: &Job<'_>) {
         unsafe {
             match step {
                 Step::Sums(sums) => {
-                    run_sums::<V, N>(job, sums);
+                    match job.next {
+                        Some(next) if sums.ahead => run_sums::<V, N, true>(job, sums, next),
+                        _ => run_sums::<V, N, false>(job, sums, 0),
+                    }
                     if sums.target == Target::Outputs {
                         V::fence();
                     }
@@ -155,15 +164,21 @@ unsafe fn run_width<V: Vector, const N: usize>(job: &Job<'_>) {
     }
 }
 
+/// If `NEXT`, an input of the tile at `next` is asked for with each sum.
+///
 /// # Safety
 /// As [`run_width`]; `sums` is a step of the job's program.
 #[inline(always)]
-unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
+unsafe fn run_sums<V: Vector, const N: usize, const NEXT: bool>(
+    job: &Job<'_>,
+    step: &Sums,
+    next: usize,
+) {
     let mut words = step.words.as_ptr();
-    let mut coming = step.inputs.iter();
+    let mut coming = (step.inputs.iter(), 0..job.program.inputs());
     // SAFETY: inputs listed are below `program.inputs()`, by the program's invariants.
     unsafe {
-        for &input in coming.by_ref().take(AHEAD) {
+        for &input in coming.0.by_ref().take(AHEAD) {
             ask::<V, N>(job, usize::from(input));
         }
     }
@@ -172,14 +187,14 @@ unsafe fn run_sums<V: Vector, const N: usize>(job: &Job<'_>, step: &Sums) {
         unsafe {
             // The common lengths are unrolled.
             match run.length {
-                1 => run_fixed::<V, N, 1>(job, step, run, words, &mut coming),
-                2 => run_fixed::<V, N, 2>(job, step, run, words, &mut coming),
-                3 => run_fixed::<V, N, 3>(job, step, run, words, &mut coming),
-                4 => run_fixed::<V, N, 4>(job, step, run, words, &mut coming),
-                5 => run_fixed::<V, N, 5>(job, step, run, words, &mut coming),
-                6 => run_fixed::<V, N, 6>(job, step, run, words, &mut coming),
-                7 => run_fixed::<V, N, 7>(job, step, run, words, &mut coming),
-                _ => run_fixed::<V, N, 0>(job, step, run, words, &mut coming),
+                1 => run_fixed::<V, N, NEXT, 1>(job, step, run, words, next, &mut coming),
+                2 => run_fixed::<V, N, NEXT, 2>(job, step, run, words, next, &mut coming),
+                3 => run_fixed::<V, N, NEXT, 3>(job, step, run, words, next, &mut coming),
+                4 => run_fixed::<V, N, NEXT, 4>(job, step, run, words, next, &mut coming),
+                5 => run_fixed::<V, N, NEXT, 5>(job, step, run, words, next, &mut coming),
+                6 => run_fixed::<V, N, NEXT, 6>(job, step, run, words, next, &mut coming),
+                7 => run_fixed::<V, N, NEXT, 7>(job, step, run, words, next, &mut coming),
+                _ => run_fixed::<V, N, NEXT, 0>(job, step, run, words, next, &mut coming),
             }
             words = words.add(run.count as usize * run.words());
         }
@@ -204,12 +219,13 @@ unsafe fn ask<V: Vector, const N: usize>(job: &Job<'_>, input: usize) {
 /// # Safety
 /// As [`run_sums`]; `words` are those of `run`.
 #[inline(always)]
-unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
+unsafe fn run_fixed<V: Vector, const N: usize, const NEXT: bool, const LENGTH: usize>(
     job: &Job<'_>,
     step: &Sums,
     run: &Run,
     mut words: *const u16,
-    coming: &mut std::slice::Iter<'_, u16>,
+    next: usize,
+    (coming, ahead): &mut (std::slice::Iter<'_, u16>, Range<usize>),
 ) {
     let width = N * V::BYTES;
     let slab = job.slab.wrapping_add(step.base as usize * width);
@@ -230,6 +246,13 @@ unsafe fn run_fixed<V: Vector, const N: usize, const LENGTH: usize>(
         // conditions of `Job`. Streamed stores are to multiples of 64.
         unsafe {
             let to = base.add(*words as usize * stride);
+            let asked = if NEXT { ahead.next() } else { None };
+            if let Some(input) = asked {
+                let row = (*job.inputs.add(input)).as_ptr().wrapping_add(next);
+                for line in 0..N * V::BYTES / 64 {
+                    V::prefetch_far(row.wrapping_add(64 * line));
+                }
+            }
             let mut sums = [V::zero(); N];
             let mut slots = words.add(1);
             if run.input {

@@ -55,6 +55,8 @@ unsafe impl Vector for Word {
     }
     #[inline(always)]
     fn prefetch(_: *const u8) {}
+    #[inline(always)]
+    fn prefetch_far(_: *const u8) {}
 }
 
 /// # Safety

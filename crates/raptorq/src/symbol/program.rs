@@ -85,23 +85,25 @@ pub(crate) struct Sums {
     pub(super) target: Target,
     /// What slot 0 of the words stands for.
     pub(super) base: u32,
+    /// Whether to ask for the inputs of the next tile meanwhile.
+    pub(super) ahead: bool,
     pub(super) runs: Vec<Run>,
     /// The words of each sum of each run.
     pub(super) words: Vec<u16>,
     /// The inputs of all sums that have one, in order: what to ask for ahead of its use.
     pub(super) inputs: Vec<u16>,
+    /// One more than the highest of each kind of word.
+    bounds: Bounds,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bounds {
+    to: u32,
+    input: u32,
+    slot: u32,
 }
 
 impl Sums {
-    fn each(&self) -> impl Iterator<Item = (&Run, &[u16])> {
-        let mut rest = &self.words[..];
-        self.runs.iter().flat_map(|run| (0..run.count).map(move |_| run)).map(move |run| {
-            let (sum, others) = rest.split_at(run.words());
-            rest = others;
-            (run, sum)
-        })
-    }
-
     /// Vector loads that one pass costs.
     pub(crate) fn loads(&self) -> usize {
         self.runs.iter().map(|run| run.count as usize * (run.words() - 1)).sum()
@@ -117,19 +119,55 @@ impl Sums {
 pub(crate) struct SumsBuilder {
     target: Target,
     base: u32,
-    /// Level, start in `words`, length, input.
-    sums: Vec<(u32, u32, u32, bool)>,
-    words: Vec<u16>,
+    ahead: bool,
+    sums: Vec<Sum>,
+    /// The slots of all sums, up to `end`; what follows is room.
     slots: Vec<u16>,
+    /// Where those of the sum begun start.
+    start: usize,
+    end: usize,
+    /// All bits of all slots, one that is no word included.
+    bits: u32,
+    bounds: Bounds,
 }
 
-/// Sums longer than this are kept apart by length no more.
-const LONGEST: usize = 63;
+#[derive(Clone, Copy)]
+struct Sum {
+    level: u32,
+    start: u32,
+    length: u32,
+    to: u16,
+    input: Option<u16>,
+}
+
+impl Sum {
+    const SHAPES: usize = 128;
+
+    /// Sums of equal shape have the same length and all or none of them an input; long ones are not
+    /// kept apart by length.
+    fn shape(&self) -> u32 {
+        2 * self.length.min(Self::SHAPES as u32 / 2 - 1) + u32::from(self.input.is_some())
+    }
+}
+
+/// Slots are copied so many at once: few sums have more, and a loop over just as many as there are
+/// would be mispredicted.
+const COPIED: usize = 8;
 
 impl SumsBuilder {
     pub(crate) fn new(target: Target, sums: usize) -> Self {
-        let (slots, words) = (Vec::with_capacity(32), Vec::with_capacity(8 * sums));
-        Self { target, base: 0, sums: Vec::with_capacity(sums), words, slots }
+        let (sums, slots) = (Vec::with_capacity(sums), vec![0; 8 * sums]);
+        Self {
+            target,
+            base: 0,
+            ahead: false,
+            sums,
+            slots,
+            start: 0,
+            end: 0,
+            bits: 0,
+            bounds: Bounds::default(),
+        }
     }
 
     /// Sums over slots from `base` on only, so that a word reaches them.
@@ -137,54 +175,99 @@ impl SumsBuilder {
         Self { base, ..self }
     }
 
-    /// One more slot for the sum that the next [`end`](Self::end) completes.
-    pub(crate) fn add(&mut self, slot: u32) {
-        self.slots.push(word(slot.wrapping_sub(self.base)));
+    /// Meanwhile the inputs of the next tile are asked for: memory is idle while slots are summed.
+    pub(crate) fn asking_ahead(self, ahead: bool) -> Self {
+        Self { ahead, ..self }
     }
 
-    /// Whether the sum begun has at most one slot, which is the one it would go to.
+    /// One more slot for the sum that the next [`end`](Self::end) completes.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, slot: u32) {
+        self.add_if(slot, true);
+    }
+
+    /// As [`add`](Self::add), if `wanted`: without a branch, which would be mispredicted. `slot` is to
+    /// be one of the program's in any case.
+    #[inline(always)]
+    pub(crate) fn add_if(&mut self, slot: u32, wanted: bool) {
+        if self.end == self.slots.len() {
+            self.grow();
+        }
+        let slot = slot.wrapping_sub(self.base);
+        self.bits |= slot;
+        self.slots[self.end] = slot as u16;
+        self.end += usize::from(wanted);
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.slots.resize(2 * self.slots.len() + 64, 0);
+    }
+
+    /// Whether the sum begun has one slot only, the one it would go to.
     pub(crate) fn is_only(&self, to: u32) -> bool {
-        self.slots == [word(to.wrapping_sub(self.base))]
+        self.slots[self.start..self.end] == [word(to.wrapping_sub(self.base))]
     }
 
     /// Drops the sum begun.
     pub(crate) fn cancel(&mut self) {
-        self.slots.clear();
+        self.end = self.start;
     }
 
     /// Completes a sum. It will run after all sums of lower `level`, in any order within its own.
     pub(crate) fn end(&mut self, level: u32, to: u32, input: Option<u32>) {
-        let sum = (level, self.words.len() as u32, self.slots.len() as u32, input.is_some());
-        self.sums.push(sum);
         let base = if self.target == Target::Slots { self.base } else { 0 };
-        self.words.push(word(to.wrapping_sub(base)));
-        self.words.extend(input.map(word));
-        self.words.append(&mut self.slots);
+        let (start, length) = (self.start as u32, (self.end - self.start) as u32);
+        let (to, input) = (word(to.wrapping_sub(base)), input.map(word));
+        self.bounds.to = self.bounds.to.max(u32::from(to) + 1);
+        self.bounds.input = self.bounds.input.max(input.map_or(0, |input| u32::from(input) + 1));
+        self.sums.push(Sum { level, start, length, to, input });
+        self.start = self.end;
     }
 
     /// Orders by level, then by shape: two counting sorts.
     pub(crate) fn finish(self) -> Sums {
-        let shape = |&(_, _, length, input): &(u32, u32, u32, bool)| {
-            2 * (length as usize).min(LONGEST) + usize::from(input)
-        };
-        let sums = counting_sort(&self.sums, 2 * (LONGEST + 1), shape);
-        let levels = sums.iter().map(|sum| sum.0 as usize + 1).max().unwrap_or(0);
-        let sums = counting_sort(&sums, levels, |sum| sum.0 as usize);
-        let mut words = Vec::with_capacity(self.words.len());
+        let Self { target, base, ahead, sums, mut slots, end, bits, mut bounds, .. } = self;
+        word(bits);
+        bounds.slot = slots[..end].iter().max().map_or(0, |&slot| u32::from(slot) + 1);
+        slots.resize(end + COPIED, 0);
+        let levels = sums.iter().map(|sum| sum.level as usize + 1).max().unwrap_or(0);
+        let at = |sum: &Sum| (sum.level, sum.shape());
+        let order: Vec<_> = (0..).zip(&sums).map(|(i, sum)| (i, at(sum))).collect();
+        let mut order = counting_sort(&order, Sum::SHAPES, |&(_, (_, shape))| shape as usize);
+        if levels > 1 {
+            order = counting_sort(&order, levels, |&(_, (level, _))| level as usize);
+        }
+        let given = sums.iter().filter(|sum| sum.input.is_some()).count();
+        let mut words = vec![0; end + sums.len() + given + COPIED];
+        let mut at = 0;
+        let mut inputs = Vec::with_capacity(given);
         let mut runs: Vec<Run> = Vec::new();
-        for (_, start, length, input) in sums {
-            let run = Run { count: 1, length, input };
-            words.extend_from_slice(&self.words[start as usize..start as usize + run.words()]);
+        for (i, _) in order {
+            let Sum { start, length, to, input, .. } = sums[i as usize];
+            words[at] = to;
+            at += 1;
+            if let Some(input) = input {
+                words[at] = input;
+                at += 1;
+                inputs.push(input);
+            }
+            let from = &slots[start as usize..][..length as usize + COPIED];
+            let words = &mut words[at..][..length as usize + COPIED];
+            for copied in (0..length as usize).step_by(COPIED) {
+                words[copied..copied + COPIED].copy_from_slice(&from[copied..copied + COPIED]);
+            }
+            at += length as usize;
+            let run = Run { count: 1, length, input: input.is_some() };
             match runs.last_mut() {
-                Some(last) if (last.length, last.input) == (length, input) => last.count += 1,
+                Some(last) if (last.length, last.input) == (run.length, run.input) => {
+                    last.count += 1;
+                }
                 _ => runs.push(run),
             }
         }
-        let Self { target, base, .. } = self;
-        let mut sums = Sums { target, base, runs, words, inputs: Vec::new() };
-        let inputs = sums.each().filter(|(run, _)| run.input).map(|(_, sum)| sum[1]).collect();
-        sums.inputs = inputs;
-        sums
+        words.truncate(at);
+        Sums { target, base, ahead, runs, words, inputs, bounds }
     }
 }
 
@@ -253,7 +336,7 @@ pub(crate) enum Step {
 ///
 /// # Invariants
 /// Every slot is below `slots`, every input below `inputs`, every output below `outputs`; the runs of
-/// [`Sums`] use exactly its words; the lengths of the parts of a step are as documented there.
+/// [`Sums`] use exactly its words and inputs; the lengths of the parts of a step are as documented there.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     slots: u32,
@@ -270,23 +353,13 @@ impl Program {
     pub(crate) fn new(slots: u32, inputs: u32, outputs: u32, steps: Vec<Step>) -> Self {
         for step in &steps {
             match step {
-                Step::Sums(sums) => {
-                    let slots = slots.saturating_sub(sums.base);
-                    let limit = if sums.target == Target::Slots { slots } else { outputs };
-                    let words = |run: &Run| run.count as usize * run.words();
-                    let total: usize = sums.runs.iter().map(words).sum();
-                    assert!(total == sums.words.len(), "runs do not use all words");
-                    let with_input = |run: &&Run| run.input;
-                    let counts = sums.runs.iter().filter(with_input).map(|run| run.count as usize);
-                    assert!(counts.sum::<usize>() == sums.inputs.len(), "inputs listed");
-                    let below = |limit: u32| move |&word: &u16| u32::from(word) < limit;
-                    assert!(sums.inputs.iter().all(below(inputs)), "input listed");
-                    for (run, sum) in sums.each() {
-                        let (head, from) = sum.split_at(1 + usize::from(run.input));
-                        assert!(head[..1].iter().all(below(limit)), "target out of bounds");
-                        assert!(head[1..].iter().all(below(inputs)), "input out of bounds");
-                        assert!(from.iter().all(below(slots)), "slot out of bounds");
-                    }
+                // Runs, words and inputs match by construction: `SumsBuilder` alone makes them.
+                Step::Sums(Sums { target, base, bounds, .. }) => {
+                    let slots = slots.saturating_sub(*base);
+                    let limit = if *target == Target::Slots { slots } else { outputs };
+                    assert!(bounds.to <= limit, "target out of bounds");
+                    assert!(bounds.input <= inputs, "input out of bounds");
+                    assert!(bounds.slot <= slots, "slot out of bounds");
                 }
                 Step::Load => assert!(inputs <= slots, "load of more than the slots"),
                 Step::Fold { to, from } => {

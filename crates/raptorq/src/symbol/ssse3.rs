@@ -1,7 +1,7 @@
 //! SSSE3: 16 octets a vector.
 
 use std::arch::x86_64::{
-    __m128i, _MM_HINT_T0, _mm_and_si128, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
+    __m128i, _MM_HINT_T0, _MM_HINT_T1, _mm_and_si128, _mm_loadu_si128, _mm_prefetch, _mm_set1_epi8,
     _mm_setzero_si128, _mm_sfence, _mm_shuffle_epi8, _mm_srli_epi64, _mm_storeu_si128,
     _mm_stream_si128, _mm_xor_si128,
 };
@@ -67,6 +67,11 @@ unsafe impl Vector for Shuffle {
     fn prefetch(from: *const u8) {
         // SAFETY: a prefetch never faults and SSE is part of x86-64.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_far(from: *const u8) {
+        // SAFETY: a prefetch never faults and SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 }
 

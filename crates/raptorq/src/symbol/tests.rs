@@ -106,7 +106,7 @@ fn every_step_of_a_program_computes_what_it_says() {
     const ROWS: usize = 5;
     let inputs: Vec<Vec<u8>> = (0..ROWS).map(|i| bytes(300, 10 + i as u64)).collect();
     // Slots 10 to 14 get the inputs and input 1 besides; by a fold, slots 0 to 4 get them in reverse.
-    let mut sum = SumsBuilder::new(Target::Slots, ROWS).above(10);
+    let mut sum = SumsBuilder::new(Target::Slots, ROWS).above(10).asking_ahead(true);
     for i in 10..15 {
         sum.end(i % 3, i, Some(i - 10));
     }
@@ -174,7 +174,7 @@ fn every_step_of_a_program_computes_what_it_says() {
             let rows = Inputs::new(inputs.iter().map(Vec::as_slice).collect(), 300).unwrap();
             let mut slab = zeroed(15 * lines);
             let mut output = vec![0xEE; 600];
-            kernel.run(&program, &mut slab, lines, &rows, at, &mut output, 300);
+            kernel.run(&program, &mut slab, lines, &rows, (at, Some(256)), &mut output, 300);
             for column in 0..300 {
                 let inside = (at..at + 64 * lines).contains(&column);
                 let values = if inside { expected(column) } else { [0xEE; 2] };

@@ -141,6 +141,10 @@ pub fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Sequences of operations in which a primitive and its model are compared at every run. Many more, by
+/// hand: `PROPTEST_CASES=100000 cargo test --release -p PACKAGE behaves_like`.
+pub const FEW: u32 = if cfg!(mutants) { 10_000 } else { 400 };
+
 /// Random sequences to try: `n`, unless `PROPTEST_CASES` says otherwise.
 #[cfg(not(loom))]
 pub fn cases(n: u32) -> proptest::prelude::ProptestConfig {

@@ -1,0 +1,226 @@
+//! Fibers: concurrent pieces of one task that may borrow from the stack around them.
+
+use crate::branch::{Branch, BranchEnd, BranchOptions};
+use crate::cancel::{CancelKind, CancelReason};
+use crate::cx::TaskCx;
+use crate::outcome::Outcome;
+use std::any::Any;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+type Boxed<'f, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'f>>;
+type Scoped<'f, T, E> = Pin<Box<Branch<'f, Boxed<'f, T, E>>>>;
+
+/// Concurrent futures of one task, each in a cancel scope of its own; made by [`TaskCx::fibers`].
+///
+/// Between a task and a combinator's branch: a fiber borrows from the stack around it, as a branch does,
+/// which a task cannot; and their number and types are free, as with tasks. They take turns on their task's
+/// thread. Only a fiber that was woken is polled.
+///
+/// The first that fails or panics cancels the others, with the time for cleanup of
+/// [`CancelKind::FailFast`].
+///
+/// ```
+/// use asupersync_core::{Cx, Error};
+///
+/// async fn measure(cx: &Cx, lines: &[String]) -> Result<usize, Error> {
+///     let mut fibers = cx.fibers();
+///     for line in lines {
+///         fibers.fiber(async move {
+///             cx.yield_now().await?;
+///             Ok::<_, Error>(line.len()) // borrowed, not cloned
+///         });
+///     }
+///     Ok(fibers.run().await.into_result()?.into_iter().sum())
+/// }
+/// ```
+///
+/// # Cancel safety
+/// When the surrounding scope is cancelled, so are the fibers, and [`run`](Fibers::run) returns when all have
+/// ended. *Dropping* the value or its `run` drops the fibers where they stand.
+#[must_use = "fibers do nothing until they are run"]
+pub struct Fibers<'f, T, E> {
+    cx: &'f TaskCx,
+    fibers: Vec<Fiber<'f, T, E>>,
+    task: Arc<TaskWaker>,
+    site: &'static Location<'static>,
+}
+
+struct Fiber<'f, T, E> {
+    /// Taken when the fiber has ended.
+    branch: Option<Scoped<'f, T, E>>,
+    value: Option<T>,
+    woken: Arc<Woken>,
+    waker: Waker,
+}
+
+/// The waker that the whole task was last polled with.
+#[derive(Default)]
+struct TaskWaker(Mutex<Option<Waker>>);
+
+/// Whether a fiber wants to be polled.
+struct Woken {
+    flag: AtomicBool,
+    task: Arc<TaskWaker>,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Release: what was done before the wake is seen by the poll that follows it.
+        if self.flag.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let waker = self.task.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(waker) = waker {
+            crate::wake::wake(waker);
+        }
+    }
+}
+
+impl TaskCx {
+    /// An empty set of fibers of this task.
+    #[track_caller]
+    pub fn fibers<T, E>(&self) -> Fibers<'_, T, E> {
+        let site = Location::caller();
+        Fibers { cx: self, fibers: Vec::new(), task: Arc::default(), site }
+    }
+}
+
+/// What ended the fibers early.
+enum Failed<E> {
+    Err(E),
+    Cancelled(CancelReason),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl<'f, T, E> Fibers<'f, T, E> {
+    /// Adds a fiber. It starts when all are [`run`](Fibers::run).
+    pub fn fiber(&mut self, future: impl Future<Output = Result<T, E>> + Send + 'f) {
+        let future: Boxed<'f, T, E> = Box::pin(future);
+        let options = BranchOptions { site: Some(self.site), ..BranchOptions::default() };
+        let branch = Some(Box::pin(Branch::new(self.cx, options, future)));
+        let flag = AtomicBool::new(true);
+        let woken = Arc::new(Woken { flag, task: Arc::clone(&self.task) });
+        let waker = Waker::from(Arc::clone(&woken));
+        self.fibers.push(Fiber { branch, value: None, woken, waker });
+    }
+
+    /// How many fibers there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fibers.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fibers.is_empty()
+    }
+
+    /// Runs the fibers until all have ended: their values in the order in which they were added, or the
+    /// first failure.
+    ///
+    /// # Panics
+    /// With the panic of the first fiber that panics, after all have ended.
+    pub async fn run(mut self) -> Outcome<Vec<T>, E> {
+        let mut failed = None;
+        poll_fn(|context| self.poll(&mut failed, context)).await;
+        self.cx.branches_left(self.fibers.iter().filter(|fiber| fiber.branch.is_some()).count());
+        match failed {
+            Some(Failed::Err(error)) => Outcome::Err(error),
+            Some(Failed::Cancelled(reason)) => Outcome::Cancelled(reason),
+            Some(Failed::Panicked(panic)) => resume_unwind(panic),
+            None => Outcome::Ok(self.fibers.iter_mut().filter_map(|f| f.value.take()).collect()),
+        }
+    }
+
+    fn poll(&mut self, failed: &mut Option<Failed<E>>, context: &mut Context<'_>) -> Poll<()> {
+        let waker = Some(context.waker().clone());
+        let stale = std::mem::replace(
+            &mut *self.task.0.lock().unwrap_or_else(PoisonError::into_inner),
+            waker,
+        );
+        drop(stale);
+        loop {
+            let mut newly_failed = false;
+            for fiber in &mut self.fibers {
+                let Some(end) = fiber.poll() else { continue };
+                let end = match end {
+                    Ok(BranchEnd::Finished(Ok(value))) => {
+                        fiber.value = Some(value);
+                        continue;
+                    }
+                    Ok(BranchEnd::Finished(Err(error))) => Failed::Err(error),
+                    Ok(BranchEnd::Dropped(reason)) => Failed::Cancelled(reason),
+                    Err(panic) => Failed::Panicked(panic),
+                };
+                // The first failure counts, unless a later one is a panic.
+                let is_worse = matches!(
+                    (&end, &*failed),
+                    (Failed::Panicked(_), Some(Failed::Err(_) | Failed::Cancelled(_)))
+                );
+                if failed.is_none() {
+                    newly_failed = true;
+                }
+                if failed.is_none() || is_worse {
+                    *failed = Some(end);
+                }
+            }
+            if !newly_failed {
+                break;
+            }
+            self.cancel();
+        }
+        let live = self.fibers.iter().any(|fiber| fiber.branch.is_some());
+        if live { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// One has failed: cancels the others.
+    fn cancel(&mut self) {
+        for fiber in &mut self.fibers {
+            if let Some(branch) = &mut fiber.branch {
+                let reason = CancelReason::new(CancelKind::FailFast)
+                    .with_message("another fiber failed")
+                    .at_site(self.site);
+                branch.as_mut().cancel(reason);
+                // Also one that no wait would wake: it is dropped at this poll.
+                fiber.woken.flag.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+impl<T, E> Fiber<'_, T, E> {
+    /// One poll, if it was woken. Some when it has ended.
+    #[expect(clippy::type_complexity, reason = "said once")]
+    fn poll(&mut self) -> Option<Result<BranchEnd<Result<T, E>>, Box<dyn Any + Send>>> {
+        let branch = self.branch.as_mut()?;
+        // Before the poll: a wake that comes during it counts.
+        if !self.woken.flag.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        let mut context = Context::from_waker(&self.waker);
+        let end = match catch_unwind(AssertUnwindSafe(|| branch.as_mut().poll(&mut context))) {
+            Ok(Poll::Pending) => return None,
+            Ok(Poll::Ready(end)) => Ok(end),
+            Err(panic) => Err(panic),
+        };
+        self.branch = None;
+        Some(end)
+    }
+}
+
+impl<T, E> fmt::Debug for Fibers<'_, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fibers").field("count", &self.fibers.len()).finish_non_exhaustive()
+    }
+}

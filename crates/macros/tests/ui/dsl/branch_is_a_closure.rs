@@ -1,0 +1,8 @@
+use asupersync::prelude::*;
+
+async fn both(cx: &Cx) -> Result<(), Error> {
+    let (_one, _two) = join!(async { 1 }, async || 2)?;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use asupersync::prelude::*;
+
+async fn none(cx: &Cx) -> Result<(), Error> {
+    join!()?;
+    Ok(())
+}
+
+fn main() {}

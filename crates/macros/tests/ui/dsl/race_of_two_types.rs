@@ -1,0 +1,8 @@
+use asupersync::prelude::*;
+
+async fn first(cx: &Cx) -> Result<(), Error> {
+    race!(async { 1 }, async { "two" })?;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,347 @@
+//! An open file.
+
+use super::disk::{Handle, run, run_on};
+use super::{FileStream, HasFiles, Metadata, OpenOptions, at};
+use asupersync_core::Cx;
+use asupersync_io::{LimitExceeded, SeekFrom};
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An open file, with a position of its own. For plain files; pipes, terminals and devices are for
+/// [`AsyncFd`](crate::AsyncFd).
+///
+/// Calls read and write *at the position*, which moves when their answer is taken. So a read that is
+/// dropped has taken nothing, and a write that is tried again after being dropped writes the same bytes to
+/// the same place. (A file opened for appending is the exception: a dropped write may have appended.)
+///
+/// For code that wants a stream there is [`stream`](Self::stream).
+#[derive(Debug)]
+pub struct File {
+    pub(super) handle: Arc<Handle>,
+    pub(super) path: Arc<Path>,
+    pub(super) position: u64,
+}
+
+/// The most bytes that one call moves.
+pub(super) const MOST: usize = 1 << 20;
+
+impl File {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// The system's, with the path. ASY-0004 inside when the host has no files. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A file that nobody waits for any more is closed.
+    #[track_caller]
+    pub fn open<C: HasFiles>(
+        cx: &Cx<C>,
+        path: impl Into<PathBuf>,
+    ) -> impl Future<Output = io::Result<File>> + Send + '_ {
+        open(cx, path.into(), OpenOptions::new().read(true), Location::caller())
+    }
+
+    /// Opens a file for writing, empty, making it if it is not there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// A call whose future is dropped may have made or emptied the file.
+    #[track_caller]
+    pub fn create<C: HasFiles>(
+        cx: &Cx<C>,
+        path: impl Into<PathBuf>,
+    ) -> impl Future<Output = io::Result<File>> + Send + '_ {
+        let options = OpenOptions::new().write(true).create(true).truncate(true);
+        open(cx, path.into(), options, Location::caller())
+    }
+
+    /// Opens a file as the options say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    /// A call whose future is dropped may have made or emptied the file, if the options say so.
+    #[track_caller]
+    pub fn open_with<C: HasFiles>(
+        cx: &Cx<C>,
+        path: impl Into<PathBuf>,
+        options: OpenOptions,
+    ) -> impl Future<Output = io::Result<File>> + Send + '_ {
+        open(cx, path.into(), options, Location::caller())
+    }
+
+    /// Reads some bytes at the position; 0 at the end.
+    ///
+    /// # Errors
+    /// The system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has taken nothing.
+    pub async fn read<C: HasFiles>(&mut self, cx: &Cx<C>, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.read_at(cx, buf, self.position).await?;
+        self.position += n as u64;
+        Ok(n)
+    }
+
+    /// Reads some bytes at `offset`; 0 at the end. The position stays.
+    ///
+    /// # Errors
+    /// The system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has taken nothing.
+    #[track_caller]
+    pub fn read_at<'a, C: HasFiles>(
+        &'a self,
+        cx: &'a Cx<C>,
+        buf: &'a mut [u8],
+        offset: u64,
+    ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
+        let site = Location::caller();
+        async move {
+            let wanted = buf.len().min(MOST);
+            let read = move |file: &Handle| {
+                let mut bytes = vec![0; wanted];
+                let n = file.read_at(&mut bytes, offset)?;
+                bytes.truncate(n);
+                Ok(bytes)
+            };
+            let bytes = self.call(cx, "File::read", site, read).await?;
+            buf[..bytes.len()].copy_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    /// Reads to the end of the file and appends to `content`: at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`] inside when there is more, the system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// What was read is in `content`, and the position behind it: call again.
+    pub async fn read_to_end<C: HasFiles>(
+        &mut self,
+        cx: &Cx<C>,
+        content: &mut Vec<u8>,
+        limit: usize,
+    ) -> io::Result<usize> {
+        let (before, mut room) = (content.len(), limit);
+        let mut step = 64 * 1024;
+        loop {
+            let from = content.len();
+            // One byte more than there is room for shows that there is more.
+            content.resize(from + step.min(room.saturating_add(1)), 0);
+            let read = self.read(cx, &mut content[from..]).await;
+            content.truncate(from + *read.as_ref().unwrap_or(&0));
+            match read? {
+                0 => return Ok(content.len() - before),
+                n if n > room => {
+                    content.truncate(from);
+                    self.position -= n as u64;
+                    return Err(LimitExceeded::new("read_to_end", limit).into());
+                }
+                n => room -= n,
+            }
+            step = (step * 2).min(MOST);
+        }
+    }
+
+    /// Writes some bytes at the position, or at the end for a file opened to append. Answers how many.
+    ///
+    /// # Errors
+    /// The system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A call that answers `Cancelled` has written nothing. One whose future is dropped may have; tried
+    /// again, it writes the same to the same place.
+    pub async fn write<C: HasFiles>(&mut self, cx: &Cx<C>, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.write_at(cx, bytes, self.position).await?;
+        self.position += n as u64;
+        Ok(n)
+    }
+
+    /// Writes some bytes at `offset`. The position stays.
+    ///
+    /// # Errors
+    /// The system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// As [`write`](Self::write).
+    #[track_caller]
+    pub fn write_at<'a, C: HasFiles>(
+        &'a self,
+        cx: &'a Cx<C>,
+        bytes: &'a [u8],
+        offset: u64,
+    ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
+        let site = Location::caller();
+        async move {
+            let bytes = bytes[..bytes.len().min(MOST)].to_vec();
+            let write = move |file: &Handle| file.write_at(&bytes, offset);
+            self.call(cx, "File::write", site, write).await
+        }
+    }
+
+    /// Writes all bytes.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); `WriteZero` when the file takes no more.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has written an unknown part, up to the position and perhaps beyond.
+    pub async fn write_all<C: HasFiles>(&mut self, cx: &Cx<C>, bytes: &[u8]) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.write(cx, &bytes[written..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => written += n,
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the position, and answers it. Beyond the end is allowed.
+    ///
+    /// # Errors
+    /// `InvalidInput` before the beginning, the system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has not moved it.
+    pub async fn seek<C: HasFiles>(&mut self, cx: &Cx<C>, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+            SeekFrom::End(by) => self.metadata(cx).await?.len.checked_add_signed(by),
+        };
+        let before = || io::Error::new(io::ErrorKind::InvalidInput, "before the beginning");
+        self.position = position.ok_or_else(before)?;
+        Ok(self.position)
+    }
+
+    /// The position.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Cuts the file, or fills it with zeros, to a length.
+    ///
+    /// # Errors
+    /// The system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    #[track_caller]
+    pub fn set_len<'a, C: HasFiles>(
+        &'a self,
+        cx: &'a Cx<C>,
+        len: u64,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'a {
+        self.call(cx, "File::set_len", Location::caller(), move |file| file.set_len(len))
+    }
+
+    /// Sets the permissions, as `chmod` has them.
+    ///
+    /// # Errors
+    /// The system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    #[track_caller]
+    pub fn set_mode<'a, C: HasFiles>(
+        &'a self,
+        cx: &'a Cx<C>,
+        mode: u32,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'a {
+        self.call(cx, "File::set_mode", Location::caller(), move |file| file.set_mode(mode))
+    }
+
+    /// Makes the content and what is known about the file durable (`fsync`).
+    ///
+    /// # Errors
+    /// The system's, with the path; what was written since the last success may then be lost. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    #[track_caller]
+    pub fn sync_all<'a, C: HasFiles>(
+        &'a self,
+        cx: &'a Cx<C>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'a {
+        self.call(cx, "File::sync_all", Location::caller(), |file| file.sync(true))
+    }
+
+    /// Makes the content durable (`fdatasync`).
+    ///
+    /// # Errors
+    /// As [`sync_all`](Self::sync_all).
+    ///
+    /// # Cancel safety
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    #[track_caller]
+    pub fn sync_data<'a, C: HasFiles>(
+        &'a self,
+        cx: &'a Cx<C>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'a {
+        self.call(cx, "File::sync_data", Location::caller(), |file| file.sync(false))
+    }
+
+    /// What is known about the file.
+    ///
+    /// # Errors
+    /// The system's, with the path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// Nothing has changed.
+    #[track_caller]
+    pub fn metadata<'a, C: HasFiles>(
+        &'a self,
+        cx: &'a Cx<C>,
+    ) -> impl Future<Output = io::Result<Metadata>> + Send + 'a {
+        self.call(cx, "File::metadata", Location::caller(), Handle::metadata)
+    }
+
+    /// The file as a stream at its position, by `futures-io`'s traits: for `copy`, buffers, codecs.
+    pub fn stream<'a, C: HasFiles>(&'a mut self, cx: &'a Cx<C>) -> FileStream<'a, C> {
+        FileStream::new(cx, self)
+    }
+
+    async fn call<C: HasFiles, T: Send + 'static>(
+        &self,
+        cx: &Cx<C>,
+        label: &'static str,
+        site: &'static Location<'static>,
+        call: impl FnOnce(&Handle) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let path = Arc::clone(&self.path);
+        let call = move |file: &Handle| call(file).map_err(|error| at(&path, error));
+        run_on(cx, &self.handle, label, site, call).await
+    }
+}
+
+pub(super) async fn open<C: HasFiles>(
+    cx: &Cx<C>,
+    path: PathBuf,
+    options: OpenOptions,
+    site: &'static Location<'static>,
+) -> io::Result<File> {
+    let path: Arc<Path> = path.into();
+    let of = Arc::clone(&path);
+    let open = move |disk: &dyn super::disk::Disk| {
+        disk.open(&of, &options).map_err(|error| at(&of, error))
+    };
+    let handle = run(cx, "File::open", site, open).await?;
+    Ok(File { handle: Arc::new(handle), path, position: 0 })
+}

@@ -1,0 +1,315 @@
+//! Files: on the machine, and in the lab with crashes and full disks.
+
+use asupersync_core::{CancelReason, Cx, Error, Outcome, RegionOptions};
+use asupersync_io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom, copy};
+use asupersync_lab::{LabConfig, LabRuntime, LabTest};
+use asupersync_os::fs::{
+    self, File, FileKind, OpenOptions, ReadDir, TempDir, TempFile, VirtualFiles,
+};
+use asupersync_runtime::RuntimeBuilder;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+fn on_the_machine<F>(body: F)
+where
+    F: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
+    F: for<'a> asupersync_core::TaskBody<'a, asupersync_core::cap::All, (), Error> + Send + 'static,
+{
+    let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
+    let outcome = runtime.block_on(body);
+    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
+}
+
+/// What every file system must do, in a folder of its own.
+async fn everyday(cx: &Cx, folder: PathBuf) -> Result<(), Error> {
+    let path = folder.join("a/b/notes");
+    let missing = fs::write(cx, &path, "x").await.unwrap_err();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    assert!(missing.to_string().contains("a/b/notes"), "{missing}");
+    fs::create_dir_all(cx, folder.join("a/b")).await?;
+    fs::create_dir_all(cx, folder.join("a/b")).await?;
+    assert!(fs::create_dir(cx, folder.join("a/b")).await.is_err());
+
+    let options = OpenOptions::new().read(true).write(true).create_new(true);
+    let mut file = File::open_with(cx, &path, options.clone()).await?;
+    let taken = File::open_with(cx, &path, options).await.unwrap_err();
+    assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+    file.write_all(cx, b"hello, file").await?;
+    assert_eq!(file.position(), 11);
+    assert_eq!(file.seek(cx, SeekFrom::End(-4)).await?, 7);
+    let mut buf = [0; 8];
+    assert_eq!((file.read(cx, &mut buf).await?, &buf[..4]), (4, &b"file"[..]));
+    assert_eq!(file.read(cx, &mut buf).await?, 0);
+    assert_eq!((file.read_at(cx, &mut buf[..5], 0).await?, &buf[..5]), (5, &b"hello"[..]));
+    assert!(file.seek(cx, SeekFrom::Current(-100)).await.is_err());
+    file.set_len(cx, 5).await?;
+    file.sync_all(cx).await?;
+    assert_eq!(fs::metadata(cx, &path).await?.len, 5);
+
+    let mut log = File::open_with(cx, &path, OpenOptions::new().append(true)).await?;
+    log.write_all(cx, b" and").await?;
+    log.write_all(cx, b" more").await?;
+    assert_eq!(fs::read_to_string(cx, &path, 100).await?, "hello and more");
+    let long = fs::read(cx, &path, 13).await.unwrap_err();
+    assert!(long.to_string().contains("ASY-0501"), "{long}");
+
+    // Streams.
+    let mut from = File::open(cx, &path).await?;
+    let mut to = File::create(cx, folder.join("copy")).await?;
+    assert_eq!(copy(cx, &mut from.stream(cx), &mut to.stream(cx)).await?, 14);
+    let mut reader = from.stream(cx);
+    assert_eq!(reader.seek(cx, SeekFrom::Start(6)).await?, 6);
+    let mut word = [0; 3];
+    reader.read_exact(cx, &mut word).await?;
+    assert_eq!(&word, b"and");
+    drop(reader);
+    assert_eq!(from.position(), 9);
+    let mut writer = to.stream(cx);
+    writer.write_all(cx, b"!").await?;
+    writer.close(cx).await?;
+    assert_eq!(fs::read_to_string(cx, folder.join("copy"), 100).await?, "hello and more!");
+
+    fs::replace(cx, &path, "new").await?;
+    assert_eq!(fs::read(cx, &path, 3).await?, b"new");
+    fs::rename(cx, &path, folder.join("a/renamed")).await?;
+    assert!(!fs::exists(cx, &path).await?);
+    for number in 0..100 {
+        fs::write(cx, folder.join(format!("a/b/{number:02}")), "").await?;
+    }
+    let mut names = Vec::new();
+    let mut entries = ReadDir::open(cx, folder.join("a/b")).await?;
+    while let Some(entry) = entries.next(cx).await? {
+        assert_eq!(entry.kind(), FileKind::File);
+        names.push(entry.file_name().to_str().unwrap().parse::<u32>().unwrap());
+    }
+    names.sort_unstable();
+    assert!(names.into_iter().eq(0..100));
+    assert!(fs::remove_dir(cx, folder.join("a/b")).await.is_err());
+    fs::remove_file(cx, folder.join("a/renamed")).await?;
+    fs::remove_dir_all(cx, folder.join("a")).await?;
+    assert!(!fs::exists(cx, folder.join("a")).await?);
+
+    let temp = TempDir::new_in(cx, &folder).await?;
+    let mut inside = TempFile::new_in(cx, temp.path()).await?;
+    inside.file_mut().write_all(cx, b"kept").await?;
+    inside.persist(cx, folder.join("kept")).await?;
+    let dropped = TempFile::new_in(cx, temp.path()).await?.path().to_owned();
+    assert!(!fs::exists(cx, dropped).await?);
+    let gone = temp.path().to_owned();
+    temp.close(cx).await?;
+    assert!(!fs::exists(cx, gone).await?);
+    assert_eq!(fs::read(cx, folder.join("kept"), 10).await?, b"kept");
+    Ok(())
+}
+
+#[test]
+fn files_behave_alike_on_the_machine_and_in_the_lab() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    on_the_machine(async move |cx: &Cx| everyday(cx, path).await);
+    let report = LabRuntime::new(LabConfig::default())
+        .run(async |cx: &Cx| everyday(cx, "/tmp".into()).await);
+    assert!(report.is_ok(), "{report}");
+}
+
+#[test]
+fn cancelled_at_any_step_a_program_leaves_no_temporary_file() {
+    let summary = LabTest::new("files::replaces")
+        .config(LabConfig::default())
+        .inject_cancel(true)
+        .run(replaces);
+    assert!(summary.runs > 20, "{summary:?}");
+}
+
+/// Replaces a file again and again while another task looks at it.
+async fn replaces(cx: &Cx) -> Result<(), Error> {
+    let files = cx.service::<VirtualFiles>().unwrap();
+    let outcome = cx
+        .region(async |scope| {
+            let mut looking = scope.spawn(async |cx: &Cx| {
+                for _ in 0..20 {
+                    match fs::read(cx, "/tmp/state", 100).await {
+                        Ok(content) => assert!(content == b"one" || content == b"two, longer"),
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    cx.yield_now().await?;
+                }
+                Ok::<_, Error>(())
+            });
+            for content in ["one", "two, longer", "one"] {
+                cx.yield_now().await?;
+                fs::replace(cx, "/tmp/state", content).await?;
+            }
+            looking.join(cx).await?.into_result()?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    let left = files.paths();
+    assert!(left.len() <= 2, "{left:?}");
+    Ok(outcome.into_result()?)
+}
+
+/// Every call there is, some in a loop: well over a hundred places to be cancelled at.
+async fn every_call(cx: &Cx) -> Result<(), Error> {
+    let temp = TempDir::new(cx).await?;
+    let folder = temp.path().join("a/b");
+    fs::create_dir_all(cx, &folder).await?;
+    for name in ["x", "y", "z"] {
+        let path = folder.join(name);
+        fs::write(cx, &path, name).await?;
+        let options = OpenOptions::new().read(true).write(true);
+        let mut file = File::open_with(cx, &path, options).await?;
+        file.write_all(cx, b"content").await?;
+        file.seek(cx, SeekFrom::End(-3)).await?;
+        file.read(cx, &mut [0; 3]).await?;
+        file.read_at(cx, &mut [0; 3], 0).await?;
+        file.write_at(cx, b"!", 7).await?;
+        file.set_len(cx, 4).await?;
+        file.set_mode(cx, 0o600).await?;
+        file.sync_data(cx).await?;
+        file.sync_all(cx).await?;
+        file.metadata(cx).await?;
+        fs::read_to_string(cx, &path, 100).await?;
+        fs::replace(cx, &path, "replaced").await?;
+        fs::metadata(cx, &path).await?;
+        fs::symlink_metadata(cx, &path).await?;
+        fs::rename(cx, &path, folder.join("renamed")).await?;
+        fs::exists(cx, &path).await?;
+        let mut scratch = TempFile::new_in(cx, &folder).await?;
+        scratch.file_mut().write_all(cx, b"kept").await?;
+        scratch.persist(cx, &path).await?;
+        let mut entries = ReadDir::open(cx, &folder).await?;
+        while entries.next(cx).await?.is_some() {}
+        fs::remove_file(cx, folder.join("renamed")).await?;
+        fs::sync_dir(cx, &folder).await?;
+    }
+    let empty = temp.path().join("empty");
+    fs::create_dir(cx, &empty).await?;
+    fs::remove_dir(cx, &empty).await?;
+    fs::remove_dir_all(cx, &folder).await?;
+    Ok(temp.close(cx).await?)
+}
+
+/// Makes every call, and looks at what is left afterwards, cancelled or not.
+async fn every_call_and_nothing_left(cx: &Cx) -> Result<(), Error> {
+    let files = cx.service::<VirtualFiles>().unwrap();
+    let outcome = every_call(cx).await;
+    assert_eq!(files.paths(), [Path::new("/tmp")]);
+    outcome
+}
+
+#[test]
+fn cancelled_in_any_call_a_program_leaves_nothing() {
+    let test = LabTest::new("files::every_call_and_nothing_left");
+    let summary = test.inject_cancel(true).run(every_call_and_nothing_left);
+    assert!(summary.runs > 100, "{summary:?}");
+}
+
+/// Replaces a file, with a yield before every step of it.
+async fn replace_slowly(cx: &Cx) -> io::Result<()> {
+    let mut temp = TempFile::new_in(cx, "/data").await?;
+    cx.yield_now().await?;
+    temp.file_mut().write_all(cx, b"new content").await?;
+    cx.yield_now().await?;
+    temp.file_mut().sync_all(cx).await?;
+    cx.yield_now().await?;
+    temp.persist(cx, "/data/state").await?;
+    cx.yield_now().await?;
+    fs::sync_dir(cx, "/data").await
+}
+
+/// The content after a crash before step `crash` of a replacement, and whether that was reported as done.
+async fn crashed(cx: &Cx, crash: u64) -> Result<(Vec<u8>, bool), Error> {
+    let files = cx.service::<VirtualFiles>().unwrap();
+    fs::create_dir(cx, "/data").await?;
+    fs::sync_dir(cx, "/").await?;
+    fs::replace(cx, "/data/state", "old").await?;
+    let mut replacing = cx.spawn(async |cx: &Cx| Ok::<_, Error>(replace_slowly(cx).await.is_ok()));
+    for _ in 0..crash {
+        cx.yield_now().await?;
+    }
+    let done = replacing.is_finished();
+    files.crash();
+    replacing.cancel(CancelReason::user("the power is gone"));
+    let _ = replacing.join(cx).await?;
+    Ok((files.content("/data/state").unwrap(), done))
+}
+
+#[test]
+fn a_crash_at_any_moment_leaves_the_old_content_or_the_new() {
+    let (mut old, mut new) = (0, 0);
+    for seed in 0..20 {
+        for crash in 0..24 {
+            let lab = LabRuntime::new(LabConfig::default().seed(seed));
+            let report = lab.run(async move |cx: &Cx| crashed(cx, crash).await);
+            assert!(report.is_sound(), "{report}");
+            match report.outcome {
+                Outcome::Ok((content, done)) if content == b"old" => {
+                    assert!(!done, "seed {seed}, crash {crash}: a finished replacement was lost");
+                    old += 1;
+                }
+                Outcome::Ok((content, _)) => {
+                    assert_eq!(content, b"new content", "seed {seed}, crash {crash}");
+                    new += 1;
+                }
+                other => panic!("seed {seed}, crash {crash}: {other:?}"),
+            }
+        }
+    }
+    assert!(old > 20 && new > 20, "{old} old, {new} new");
+}
+
+#[test]
+fn a_full_disk_cuts_a_write_short_and_keeps_the_old_file() {
+    let report = LabRuntime::new(LabConfig::default()).run(async |cx: &Cx| {
+        let files = cx.service::<VirtualFiles>().unwrap();
+        fs::replace(cx, "/tmp/state", "old").await?;
+        files.set_capacity(8);
+        let full = fs::replace(cx, "/tmp/state", "much longer").await.unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read(cx, "/tmp/state", 10).await?, b"old");
+        assert_eq!(files.paths(), [Path::new("/tmp"), Path::new("/tmp/state")]);
+        let mut file = File::create(cx, "/tmp/log").await?;
+        assert_eq!(file.write(cx, b"0123456789").await?, 5);
+        assert!(file.write(cx, b"5").await.is_err());
+        Ok::<_, Error>(())
+    });
+    assert!(report.is_ok(), "{report}");
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_thousand_cancelled_runs_leave_no_temporary_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    on_the_machine(async move |cx: &Cx| {
+        for run in 0..1000u64 {
+            let path = path.clone();
+            let options = RegionOptions::new().name("cancelled");
+            let closed = cx
+                .region_reported(options, async |scope| {
+                    let _ = scope.spawn(async move |cx: &Cx| {
+                        let mut temp = TempFile::new_in(cx, &path).await?;
+                        let folder = TempDir::new_in(cx, &path).await?;
+                        temp.file_mut().write_all(cx, &[7; 1000]).await?;
+                        fs::replace(cx, folder.path().join("inside"), "content").await?;
+                        cx.sleep(Duration::from_secs(60)).await?;
+                        Ok(())
+                    });
+                    cx.sleep(Duration::from_micros(run % 50 * 10)).await?;
+                    scope.cancel(CancelReason::user("enough"));
+                    Ok::<_, Error>(())
+                })
+                .await;
+            assert!(closed.report.stragglers.is_empty(), "{:?}", closed.report);
+        }
+        Ok(())
+    });
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert!(descriptors() < 100, "{} descriptors are open", descriptors());
+}
