@@ -3,7 +3,9 @@
 use asupersync_core::{Cancelled, Object, TaskCx};
 use parking_lot::Mutex;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// A cell that several tasks read and write, for finding races in *programs*.
 ///
@@ -63,25 +65,40 @@ impl<T> Shared<T> {
     ///
     /// # Errors
     /// `Cancelled`, and nothing was read.
-    pub async fn get(&self, cx: &TaskCx) -> Result<T, Cancelled>
+    #[track_caller]
+    pub fn get<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+    ) -> impl Future<Output = Result<T, Cancelled>> + use<'a, T>
     where
         T: Clone,
     {
-        cx.yield_now().await?;
-        self.cell.object.read();
-        Ok(self.cell.value.lock().clone())
+        let turn = turn(cx);
+        async move {
+            turn.await?;
+            self.cell.object.read();
+            Ok(self.cell.value.lock().clone())
+        }
     }
 
     /// Yields, then writes.
     ///
     /// # Errors
     /// `Cancelled`, and nothing was written.
-    pub async fn set(&self, cx: &TaskCx, value: T) -> Result<(), Cancelled> {
-        cx.yield_now().await?;
-        self.cell.object.write();
-        let old = std::mem::replace(&mut *self.cell.value.lock(), value);
-        drop(old);
-        Ok(())
+    #[track_caller]
+    pub fn set<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+        value: T,
+    ) -> impl Future<Output = Result<(), Cancelled>> + use<'a, T> {
+        let turn = turn(cx);
+        async move {
+            turn.await?;
+            self.cell.object.write();
+            let old = std::mem::replace(&mut *self.cell.value.lock(), value);
+            drop(old);
+            Ok(())
+        }
     }
 
     /// Yields, then reads and writes in one step that nothing can come between; answers what
@@ -89,15 +106,32 @@ impl<T> Shared<T> {
     ///
     /// # Errors
     /// `Cancelled`, and nothing was changed.
-    pub async fn update<R>(
-        &self,
-        cx: &TaskCx,
-        change: impl FnOnce(&mut T) -> R,
-    ) -> Result<R, Cancelled> {
-        cx.yield_now().await?;
-        self.cell.object.write();
-        Ok(change(&mut self.cell.value.lock()))
+    #[track_caller]
+    pub fn update<'a, R, F: FnOnce(&mut T) -> R>(
+        &'a self,
+        cx: &'a TaskCx,
+        change: F,
+    ) -> impl Future<Output = Result<R, Cancelled>> + use<'a, T, R, F> {
+        let turn = turn(cx);
+        async move {
+            turn.await?;
+            self.cell.object.write();
+            Ok(change(&mut self.cell.value.lock()))
+        }
     }
+}
+
+/// One yield, at the line that asks for the access.
+#[track_caller]
+fn turn(cx: &TaskCx) -> impl Future<Output = Result<(), Cancelled>> + use<'_> {
+    let mut yielded = false;
+    cx.wait_at("yield_now", Location::caller(), move |context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 impl<T> Clone for Shared<T> {

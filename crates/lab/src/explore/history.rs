@@ -16,6 +16,8 @@ pub(crate) struct History {
     events: Vec<Event>,
     /// Polls of which races were looked for in a run before.
     known: usize,
+    /// Events whose clocks are known.
+    ordered: usize,
 }
 
 /// A step: a poll, or something that happened by itself.
@@ -94,6 +96,7 @@ impl History {
         self.polls.truncate(polls);
         self.events_of_polls.truncate(polls);
         self.known = self.known.min(polls);
+        self.ordered = self.ordered.min(self.events.len());
     }
 
     /// Adds the poll of `task`; answers its label.
@@ -140,6 +143,34 @@ impl History {
         for at in 0..self.events.len() {
             let (done, rest) = self.events.split_at_mut(at);
             let event = &mut rest[0];
+            if at < self.ordered {
+                // Its place is known; what comes after it still depends on it.
+                if event.actor == last_of.len() {
+                    actors.insert(event.step.actor, event.actor);
+                    last_of.push(at);
+                } else {
+                    last_of[event.actor] = at;
+                }
+                if event.step.actor == Actor::Host {
+                    floor = Some(at);
+                }
+                if let (true, Actor::Task(task)) = (event.is_poll, event.step.actor) {
+                    wakes.remove(&task);
+                }
+                for touch in &event.step.touches {
+                    let users = users.entry(touch.target).or_default();
+                    if touch.write {
+                        users.reads.clear();
+                        users.write = Some(at);
+                    } else {
+                        users.reads.push(at);
+                    }
+                    if let (Target::Readiness(task), true) = (touch.target, touch.write) {
+                        wakes.entry(task).or_default().push(at);
+                    }
+                }
+                continue;
+            }
             let mut direct = Vec::new();
             let sequential = !matches!(event.step.actor, Actor::Timer(_));
             event.actor = match actors.get(&event.step.actor) {
@@ -191,6 +222,7 @@ impl History {
             event.count = event.clock[event.actor];
             event.direct = direct;
         }
+        self.ordered = self.events.len();
     }
 
     fn before(&self, first: usize, second: usize) -> bool {
