@@ -1,6 +1,5 @@
 //! A connection.
 
-mod incoming;
 mod progress;
 mod waiters;
 
@@ -10,7 +9,6 @@ use asupersync_combinator::{TimeoutError, timeout};
 use asupersync_core::Cx;
 use asupersync_core::cap::HasTime;
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice};
-use incoming::Incoming;
 use rustls::{Connection, HandshakeKind};
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -36,7 +34,6 @@ use waiters::{Direction, Waiters};
 pub struct TlsStream<S> {
     io: S,
     session: Box<Connection>,
-    incoming: Incoming,
     waiters: Waiters,
     /// The server's name as the client gave it.
     name: Option<String>,
@@ -57,7 +54,6 @@ impl<S> TlsStream<S> {
         TlsStream {
             io,
             session: Box::new(session),
-            incoming: Incoming::new(),
             waiters: Waiters::new(),
             name,
             identities,

@@ -90,27 +90,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// One step of receiving: some records are taken in, or the end is. Pending when the stream
     /// beneath has none.
     pub(super) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.incoming.is_empty() {
-            let room = self.incoming.room();
-            match Pin::new(&mut self.io).poll_read(context, room) {
-                Poll::Pending => {
-                    self.incoming.rest();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(0)) => {
-                    self.incoming.rest();
-                    self.session.read_tls(&mut io::empty())?;
-                    if self.session.is_handshaking() {
-                        let ended = self.failure(TlsErrorKind::HandshakeTruncated, "");
-                        return Poll::Ready(Err(self.fail(ended).into()));
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Ready(count) => self.incoming.filled(count?),
+        let TlsStream { io, session, .. } = self;
+        match session.read_tls(&mut Blocking { io, context }) {
+            Ok(0) if session.is_handshaking() => {
+                let ended = self.failure(TlsErrorKind::HandshakeTruncated, "");
+                return Poll::Ready(Err(self.fail(ended).into()));
             }
+            Ok(0) => return Poll::Ready(Ok(())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
         }
-        let session = &mut self.session;
-        self.incoming.give(|bytes| session.read_tls(bytes))?;
         if let Err(error) = process(session, self.closing) {
             // The alert, if the stream takes it at once: nobody waits for a broken connection.
             let _ = self.poll_send(context, Direction::Read);
@@ -207,10 +197,16 @@ fn send<S: AsyncWrite + Unpin>(
     })
 }
 
-/// A polled stream as the blocking writer that the library wants.
+/// A polled stream as the blocking one that the library wants.
 struct Blocking<'a, 'c, S> {
     io: &'a mut S,
     context: &'a mut Context<'c>,
+}
+
+impl<S: AsyncRead + Unpin> io::Read for Blocking<'_, '_, S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        blocking(Pin::new(&mut *self.io).poll_read(self.context, buf))
+    }
 }
 
 impl<S: AsyncWrite + Unpin> io::Write for Blocking<'_, '_, S> {
