@@ -296,7 +296,15 @@ impl<'p> Model<'p> {
             self.wake(waiter);
         }
         if let Some(parent) = parent {
-            self.regions[parent].regions.retain(|child| *child != number);
+            // The books go up: what went wrong beneath is in every report above.
+            let (stragglers, leaks) = {
+                let region = &self.regions[number];
+                (region.stragglers.clone(), region.leaks)
+            };
+            let above = &mut self.regions[parent];
+            above.stragglers.extend(stragglers);
+            above.leaks += leaks;
+            above.regions.retain(|child| *child != number);
             self.advance(parent);
         }
     }
