@@ -41,7 +41,7 @@ pub enum Law {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strength {
     /// The right side does what the left side does, at the same time. Only where branches of a race
-    /// finish at one moment, because they end with a part that they share, may the other one win.
+    /// finish at one moment, because of a part that has other parents too, may another of them win.
     Equal,
     /// The right side does one of the things that the left side may do: where several branches finish
     /// at one moment, a race may choose.

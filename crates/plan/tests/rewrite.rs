@@ -5,22 +5,24 @@ mod plans;
 
 use asupersync_plan::{Law, Node, NodeId, Plan, PlanBuilder, simplify, simplify_by};
 use plans::{MS, Maker, end, lab, leaf};
-use std::collections::BTreeSet;
 
 /// All of them in release builds, which the check of determinism makes.
 const PLANS: u64 = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
 
-/// Whether some race has branches with a leaf in common: they may finish at one moment.
+/// Whether some race has a part below that others name too: branches may then finish at one moment.
 fn may_tie(plan: &Plan) -> bool {
-    let mut below: Vec<BTreeSet<NodeId>> = Vec::new();
+    let place = |id: &NodeId| plan.nodes().position(|(other, _)| other == *id).unwrap();
+    let mut uses = vec![0; plan.nodes().count()];
+    for (_, node) in plan.nodes() {
+        node.children().iter().for_each(|child| uses[place(child)] += 1);
+    }
+    // Of each node, whether something shared is in it or below.
+    let mut shared: Vec<bool> = Vec::new();
     let mut ties = false;
-    for (id, node) in plan.nodes() {
-        let place = |id: &NodeId| plan.nodes().position(|(other, _)| other == *id).unwrap();
-        let parts: Vec<_> = node.children().iter().map(|child| &below[place(child)]).collect();
-        let all: BTreeSet<NodeId> = parts.iter().copied().flatten().copied().collect();
-        let sum: usize = parts.iter().map(|part| part.len()).sum();
-        ties |= matches!(node, Node::Race(_)) && all.len() < sum;
-        below.push(if matches!(node, Node::Leaf(_)) { [id].into() } else { all });
+    for ((_, node), uses) in plan.nodes().zip(uses) {
+        let below = node.children().iter().any(|child| shared[place(child)]);
+        ties |= matches!(node, Node::Race(_)) && below;
+        shared.push(below || uses > 1);
     }
     ties
 }
