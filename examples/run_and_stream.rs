@@ -26,12 +26,12 @@ async fn stream(cx: &Cx, script: &str, limit: Duration) -> Result<Option<ExitSta
 #[asupersync::main]
 async fn main(cx: &Cx) -> Result<(), Error> {
     let second = Duration::from_secs(1);
-    let counts = "for i in 1 2 3; do echo line $i; sleep 0.05; done";
+    let counts = "for i in 1 2 3; do echo line $i; /bin/sleep 0.05; done";
     println!("a program that ends:");
     let ended = stream(cx, counts, 10 * second).await?;
     println!("{}", ended.map_or("stopped".to_owned(), |status| status.to_string()));
     println!("a program that does not:");
-    let ended = stream(cx, "echo working; sleep 1000 & sleep 1000", second / 4).await?;
+    let ended = stream(cx, "echo working; /bin/sleep 1000 & /bin/sleep 1000", second / 4).await?;
     println!("{}", ended.map_or("stopped".to_owned(), |status| status.to_string()));
     Ok(())
 }

@@ -39,8 +39,9 @@ fn children() -> Vec<u32> {
     found
 }
 
+/// The PATH of who runs this may hold nothing but a compiler.
 fn shell(script: &str) -> Command {
-    Command::new("sh").arg("-c").arg(script)
+    Command::new("/bin/sh").arg("-c").arg(format!("PATH=/usr/bin:/bin\n{script}"))
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -64,7 +65,7 @@ fn output_is_collected_and_the_status_is_its_own() {
 #[test]
 fn pipes_carry_both_ways_at_once() {
     on_the_machine(async |cx: &Cx| {
-        let command = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let command = Command::new("/bin/cat").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn(cx).await?;
         let (mut to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut writing = cx.spawn(async move |cx: &Cx| {
@@ -96,7 +97,7 @@ fn a_program_that_is_not_there_is_named() {
         Ok(())
     });
     let report = LabRuntime::new(LabConfig::default()).run(async |cx: &Cx| {
-        let error = Command::new("true").spawn(cx).await.unwrap_err();
+        let error = Command::new("/bin/true").spawn(cx).await.unwrap_err();
         assert!(error.to_string().starts_with("ASY-0004"), "{error}");
         Ok::<_, Error>(())
     });
@@ -169,7 +170,7 @@ async fn cancelled_runs(cx: &Cx, runs: u64) -> Result<(), Error> {
         let closed = cx
             .region_reported(options, async |scope| {
                 let _ = scope.spawn(async |cx: &Cx| {
-                    let command = Command::new("sleep").arg("1000").stdout(Stdio::piped());
+                    let command = Command::new("/bin/sleep").arg("1000").stdout(Stdio::piped());
                     let mut child = command.spawn(cx).await?;
                     child.stdout.as_mut().unwrap().read(cx, &mut [0]).await?;
                     Ok(())
@@ -203,7 +204,7 @@ fn a_region_that_is_done_waits_for_the_process_it_let_go() {
         let outcome = cx
             .region(async |scope| {
                 let _ = scope.spawn(async |cx: &Cx| {
-                    drop(Command::new("sleep").arg("1000").spawn(cx).await?);
+                    drop(Command::new("/bin/sleep").arg("1000").spawn(cx).await?);
                     Ok::<_, Error>(())
                 });
                 Ok::<_, Error>(())
