@@ -78,6 +78,8 @@ mutants! {
     SoftNotInherited,
     /// The end of the body does not look whether only services are left.
     CloseDismissesNobody,
+    /// An ending task does not look whether its handle is gone.
+    LetGoUnseen,
     /// A joiner leaves its waker without looking again.
     JoinLooksOnce,
     /// A wait parks without looking at its scope again.

@@ -195,6 +195,74 @@ fn join_handle_weakened() {
     weakened(Mutant::JoinLooksOnce, a_joiner_sees_the_outcome_or_is_woken);
 }
 
+/// A value that nobody joins for, whoever lets go of it.
+fn a_value_nobody_joins_for_is_dropped_before_its_region_closes() {
+    struct Value(Arc<AtomicBool>);
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let gone = Arc::new(AtomicBool::new(false));
+    let value = Value(gone.clone());
+    let _ = root.spawn(async move |_: &Cx| Ok::<_, Cancelled>(value));
+    root.begin_close();
+    let worker = machine.clone();
+    let other = thread::spawn(move || worker.drain());
+    if root.is_closed() {
+        assert!(gone.load(Ordering::Acquire), "the region closed before the value was dropped");
+    }
+    other.join().unwrap();
+    machine.drain();
+    assert!(root.is_closed() && gone.load(Ordering::Acquire));
+}
+
+#[test]
+fn value_against_close() {
+    model(a_value_nobody_joins_for_is_dropped_before_its_region_closes);
+}
+
+#[test]
+fn value_against_close_weakened() {
+    weakened(Mutant::LetGoUnseen, a_value_nobody_joins_for_is_dropped_before_its_region_closes);
+}
+
+/// A handle that goes while its task ends: one of the two drops the value, and neither drops it twice.
+fn a_handle_let_go_while_the_task_ends_leaves_no_value() {
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let gone = Arc::new(AtomicUsize::new(0));
+    struct Value(Arc<AtomicUsize>);
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+    let value = Value(gone.clone());
+    let handle = root.spawn(async move |_: &Cx| Ok::<_, Cancelled>(value));
+    root.begin_close();
+    let worker = machine.clone();
+    let other = thread::spawn(move || worker.drain());
+    drop(handle);
+    if root.is_closed() {
+        assert_eq!(
+            gone.load(Ordering::Acquire),
+            1,
+            "the region closed before the value was dropped"
+        );
+    }
+    other.join().unwrap();
+    assert_eq!(gone.load(Ordering::Acquire), 1);
+    assert!(root.is_closed());
+}
+
+#[test]
+fn handle_against_completion() {
+    model(a_handle_let_go_while_the_task_ends_leaves_no_value);
+}
+
 /// The first wait hangs on a foreign waker, as in a combinator with wakers of its own, so waking it does not
 /// make the task look at the second.
 fn a_cancelled_wait_ends_however_late_it_parks() {

@@ -17,21 +17,24 @@ use std::task::{Context, Poll};
 /// A spawned task, seen by who may join it.
 ///
 /// Dropping the handle has no effect on the task: its region waits for it in any case, and takes its
-/// error when nobody joins.
+/// error when nobody joins. A value that nobody joins for is dropped before the region closes.
 #[must_use = "dropping the handle leaves the outcome to the region; say so with `let _ =`, or join it"]
 pub struct TaskHandle<T, E> {
     task: TaskRef,
     beside: Option<E>,
+    /// Somebody else takes the outcome.
+    passed_on: bool,
     output: PhantomData<fn() -> T>,
 }
 
 impl<T, E> TaskHandle<T, E> {
     pub(crate) fn new(task: TaskRef) -> TaskHandle<T, E> {
-        TaskHandle { task, beside: None, output: PhantomData }
+        TaskHandle { task, beside: None, passed_on: false, output: PhantomData }
     }
 
-    pub(crate) fn into_task(self) -> TaskRef {
-        self.task
+    pub(crate) fn into_task(mut self) -> TaskRef {
+        self.passed_on = true;
+        self.task.clone()
     }
 
     /// Which task this is.
@@ -149,6 +152,36 @@ struct CancelOnDrop(TaskRef);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel_alone(CancelReason::user("join dropped"), true);
+    }
+}
+
+impl<T, E> Drop for TaskHandle<T, E> {
+    fn drop(&mut self) {
+        // The task's own reference may go after its region has closed; a value must not stay so long.
+        let (value, error) = (std::mem::needs_drop::<T>(), std::mem::needs_drop::<E>());
+        if self.passed_on || !(value || error) {
+            return;
+        }
+        if value {
+            self.task.header().touch_outcome(Access::Read);
+        }
+        if self.task.header().state.let_go() {
+            self.task.drop_outcome();
+        }
+    }
+}
+
+impl TaskRef {
+    /// Drops the outcome of a task that has ended, unless somebody was first to take it.
+    pub(super) fn drop_outcome(&self) {
+        let header = self.header();
+        if header.state.claim() {
+            // SAFETY: the task is complete and the claim is ours.
+            let take = || unsafe { (header.vtable.take_failure)(self.as_raw()) };
+            // A value's drop is foreign code, whose panic has no one to go to.
+            let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(take));
+            crate::wake::drop_quietly(taken);
+        }
     }
 }
 

@@ -118,7 +118,7 @@ fn complete(task: &TaskRef, severity: Severity) {
     for opened in forgotten {
         opened.abandon();
     }
-    let (joiner, timers, listener, mut ended) = {
+    let (joiner, timers, listener, nobodys, mut ended) = {
         let mut inner = header.inner.lock();
         let mut timers = [None, None, None];
         let mut by_handle = false;
@@ -140,8 +140,9 @@ fn complete(task: &TaskRef, severity: Severity) {
             taken: false,
         };
         // Under the lock, so that a joiner either sees COMPLETE or leaves its waker in time.
-        header.state.complete();
-        (inner.joiner.take(), timers, listener, ended)
+        let failed = matches!(severity, Severity::Err | Severity::Panicked);
+        let nobodys = header.state.complete(failed);
+        (inner.joiner.take(), timers, listener, nobodys, ended)
     };
     for timer in timers.into_iter().flatten() {
         region.host.disarm_timer(timer);
@@ -155,6 +156,10 @@ fn complete(task: &TaskRef, severity: Severity) {
     }
     if let Some(listener) = listener {
         ended.taken = listener.0.ended(task, severity);
+    }
+    // What the task leaves behind is gone before its region may close.
+    if nobodys {
+        task.drop_outcome();
     }
     region.child_ended(task, ended);
 }

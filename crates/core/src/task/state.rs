@@ -25,6 +25,10 @@ const CLAIMED: u32 = 8;
 const ESCALATED: u32 = 16;
 /// The task is a service of its region. Set from the start or never.
 const SERVICE: u32 = 32;
+/// The handle is gone, so no join will come. Set once, before or after COMPLETE.
+const LET_GO: u32 = 64;
+/// Beside COMPLETE: the outcome is a failure, and the region's if no join takes it.
+const FAILED: u32 = 128;
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicU32);
@@ -83,10 +87,25 @@ impl State {
         if woken { Next::Submit } else { Next::Nothing }
     }
 
-    /// RUNNING → COMPLETE. Release: the outcome written before is seen by whoever sees COMPLETE.
-    pub(crate) fn complete(&self) {
-        let before = self.0.fetch_add(COMPLETE - RUNNING, Ordering::AcqRel);
+    /// RUNNING → COMPLETE. Release: the outcome written before is seen by whoever sees COMPLETE. Answers
+    /// whether the outcome is nobody's, for the caller to drop.
+    #[must_use]
+    pub(crate) fn complete(&self, failed: bool) -> bool {
+        let bits = COMPLETE - RUNNING + if failed { FAILED } else { 0 };
+        let before = self.0.fetch_add(bits, Ordering::AcqRel);
         debug_assert_eq!(before & (RUNNING | COMPLETE), RUNNING);
+        before & LET_GO != 0 && !failed && !mutant!(LetGoUnseen)
+    }
+
+    /// No join will come. Answers whether the outcome is there already and nobody's, for the caller to drop.
+    #[must_use]
+    pub(crate) fn let_go(&self) -> bool {
+        // A joined task is done with. Relaxed: what is not seen here is seen below.
+        if self.0.load(Ordering::Relaxed) & CLAIMED != 0 {
+            return false;
+        }
+        let before = self.0.fetch_or(LET_GO, Ordering::AcqRel);
+        before & (COMPLETE | FAILED | CLAIMED) == COMPLETE
     }
 
     /// SCHEDULED → COMPLETE without ever having run: admission was refused.
