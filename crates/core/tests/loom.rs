@@ -351,9 +351,12 @@ fn a_task_is_freed_once_whoever_settles_its_obligation_last() {
     let root = Root::new(machine.clone(), RegionOptions::new());
     drop(root.spawn(async move |cx: &Cx| {
         *give.lock() = Some(cx.obligation(&PERMIT));
-        Ok::<_, Cancelled>(outcome)
+        // The error of a told task stays in it until it is freed.
+        assert!(cx.checkpoint().is_err());
+        Err::<(), _>(outcome)
     }));
     root.begin_close();
+    root.cancel(CancelReason::user("stop"));
     let other = thread::spawn({
         let handed_over = handed_over.clone();
         move || {
@@ -465,15 +468,18 @@ fn the_last_reference_frees_the_task_after_all_uses() {
     let touch = Touch(cell.clone());
     let slot = StdArc::new(std::sync::Mutex::new(None));
     let fill = slot.clone();
-    let handle = root.spawn(async move |_cx: &Cx| {
+    let handle = root.spawn(async move |cx: &Cx| {
         poll_fn(|context| {
             *fill.lock().unwrap() = Some(context.waker().clone());
             Poll::Ready(())
         })
         .await;
-        Ok::<Touch, Cancelled>(touch)
+        // The error of a told task stays in it until it is freed.
+        assert!(cx.checkpoint().is_err());
+        Err::<(), Touch>(touch)
     });
     root.begin_close();
+    root.cancel(CancelReason::user("stop"));
     machine.drain();
     let waker = slot.lock().unwrap().take();
     let other = thread::spawn(move || {

@@ -158,13 +158,10 @@ impl Drop for CancelOnDrop {
 impl<T, E> Drop for TaskHandle<T, E> {
     fn drop(&mut self) {
         // The task's own reference may go after its region has closed; a value must not stay so long.
-        let (value, error) = (std::mem::needs_drop::<T>(), std::mem::needs_drop::<E>());
-        if self.passed_on || !(value || error) {
+        if self.passed_on || !std::mem::needs_drop::<T>() {
             return;
         }
-        if value {
-            self.task.header().touch_outcome(Access::Read);
-        }
+        self.task.header().touch_outcome(Access::Read);
         if self.task.header().state.let_go() {
             self.task.drop_outcome();
         }
