@@ -3,7 +3,7 @@
 use crate::cancel::{CancelReason, Cancelled};
 use crate::cap::All;
 use crate::cx::Cx;
-use crate::host::{BlockingJob, BlockingPool};
+use crate::host::{BlockingClosure, BlockingJob, BlockingPool};
 use crate::obligation::ObligationKind;
 use crate::region::Region;
 use crate::spawn;
@@ -23,7 +23,11 @@ struct Job<F, R> {
 enum State<F, R> {
     /// Not taken by a thread yet.
     Queued(F, Option<Waker>),
+    /// Not taken by a thread yet, and not to be taken back.
+    Claimed(F, Option<Waker>),
     Running(Option<Waker>),
+    /// Not told to the task yet.
+    Ended(Result<R, Box<dyn Any + Send>>, Option<Waker>),
     Done(Result<R, Box<dyn Any + Send>>),
     /// Taken back by a cancellation, or the result was taken out.
     Over,
@@ -32,28 +36,6 @@ enum State<F, R> {
 impl<F: FnOnce() -> R, R> Job<F, R> {
     fn lock(&self) -> std::sync::MutexGuard<'_, State<F, R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// On the blocking thread.
-    fn run(&self) {
-        let work = {
-            let mut state = self.lock();
-            match std::mem::replace(&mut *state, State::Over) {
-                State::Queued(work, waker) => {
-                    *state = State::Running(waker);
-                    work
-                }
-                other => {
-                    *state = other;
-                    return;
-                }
-            }
-        };
-        let result = catch_unwind(AssertUnwindSafe(work));
-        let before = std::mem::replace(&mut *self.lock(), State::Done(result));
-        if let State::Running(Some(waker)) = before {
-            crate::wake::wake(waker);
-        }
     }
 
     /// Takes the closure back if no thread has it yet.
@@ -72,7 +54,10 @@ impl<F: FnOnce() -> R, R> Job<F, R> {
         let mut waker = Some(context.waker().clone());
         let mut state = self.lock();
         match &mut *state {
-            State::Queued(_, stored) | State::Running(stored) => {
+            State::Queued(_, stored)
+            | State::Claimed(_, stored)
+            | State::Running(stored)
+            | State::Ended(_, stored) => {
                 std::mem::swap(stored, &mut waker);
                 drop(state);
                 Poll::Pending
@@ -81,6 +66,56 @@ impl<F: FnOnce() -> R, R> Job<F, R> {
                 State::Done(result) => Poll::Ready(result),
                 _ => unreachable!("a blocking job is waited for by one task, once"),
             },
+        }
+    }
+}
+
+impl<F: FnOnce() -> R + Send, R: Send> BlockingClosure for Job<F, R> {
+    fn claim(&self) {
+        let mut state = self.lock();
+        *state = match std::mem::replace(&mut *state, State::Over) {
+            State::Queued(work, waker) => State::Claimed(work, waker),
+            other => other,
+        };
+    }
+
+    fn perform(&self) {
+        let work = {
+            let mut state = self.lock();
+            match std::mem::replace(&mut *state, State::Over) {
+                State::Queued(work, waker) | State::Claimed(work, waker) => {
+                    *state = State::Running(waker);
+                    work
+                }
+                other => {
+                    *state = other;
+                    return;
+                }
+            }
+        };
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let mut state = self.lock();
+        *state = match std::mem::replace(&mut *state, State::Over) {
+            State::Running(waker) => State::Ended(result, waker),
+            _ => unreachable!("a running closure is waited for"),
+        };
+    }
+
+    fn publish(&self) {
+        let mut state = self.lock();
+        let waker = match std::mem::replace(&mut *state, State::Over) {
+            State::Ended(result, waker) => {
+                *state = State::Done(result);
+                waker
+            }
+            other => {
+                *state = other;
+                None
+            }
+        };
+        drop(state);
+        if let Some(waker) = waker {
+            crate::wake::wake(waker);
         }
     }
 }
@@ -111,10 +146,9 @@ where
         };
         cx.checkpoint()?;
         let job = Arc::new(Job { state: Mutex::new(State::Queued(work, None)) });
-        let runs = Arc::clone(&job);
         // Dropped with the task, if that cannot wait any longer: the closure may still run.
         let op = cx.io_op(&CLOSURE);
-        pool.submit(BlockingJob(Box::new(move || runs.run())));
+        pool.submit(BlockingJob(job.clone()));
         let finished = match cx.wait_at("spawn_blocking", site, |context| job.poll(context)).await {
             Ok(finished) => finished,
             Err(cancelled) if job.take_back() => {

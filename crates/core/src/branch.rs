@@ -1,6 +1,6 @@
 //! A child cancel scope around a future: what timeouts, races and hedges are made of.
 
-use crate::cancel::CancelReason;
+use crate::cancel::{CancelKind, CancelReason};
 use crate::cx::{BodyEnd, TaskCx};
 use crate::event::Event;
 use crate::mutant::mutant;
@@ -51,7 +51,6 @@ pin_project_lite::pin_project! {
         cx: &'a TaskCx,
         key: Option<ScopeKey>,
         number: u32,
-        cancelled: Option<CancelReason>,
         told: Option<CancelReason>,
         #[pin]
         future: Option<F>,
@@ -63,7 +62,8 @@ pin_project_lite::pin_project! {
             if let Some(key) = this.key.take() {
                 let cx = *this.cx;
                 cx.enter_to_drop(key, || this.future.set(None));
-                close(cx, key, *this.number, true);
+                cx.close_scope(key);
+                tell_closed(cx, *this.number, true);
             }
         }
     }
@@ -76,36 +76,19 @@ impl<'a, F: Future> Branch<'a, F> {
     pub fn new(cx: &'a TaskCx, options: BranchOptions, future: F) -> Branch<'a, F> {
         let site = options.site.unwrap_or(Location::caller());
         let header = cx.header();
-        let above = {
-            let inner = header.inner.lock();
-            let own = inner.extra.as_ref().and_then(|extra| extra.budget.deadline);
-            let scopes = inner.scopes.deadline(inner.scopes.current);
-            [header.region.budget.deadline, own, scopes].into_iter().flatten().min()
+        let key = match options.deadline {
+            None => cx.open_scope(0),
+            Some(deadline) => open_until(cx, deadline, site),
         };
-        let key = cx.open_scope(Child { deadline: options.deadline, ..Child::new() });
-        let earlier = options
-            .deadline
-            .filter(|deadline| above.is_none_or(|above| *deadline < above))
-            .filter(|_| !mutant!(DeadlineNotArmed));
-        if let Some(deadline) = earlier {
-            let fires = Fires::ScopeDeadline(cx.task().clone(), key, site);
-            let timer = arm(&header.region.host, deadline, fires);
-            let mut inner = header.inner.lock();
-            if let Some(child) = inner.scopes.child_mut(key) {
-                child.deadline_timer = Some(timer);
-            }
-        }
         let number = key.serial();
-        header.region.observe(&Event::BranchOpened { task: header.id, branch: number });
-        Branch { cx, key: Some(key), number, cancelled: None, told: None, future: Some(future) }
+        header.observe(|| Event::BranchOpened { task: header.id, branch: number });
+        Branch { cx, key: Some(key), number, told: None, future: Some(future) }
     }
 
     /// Requests the branch's cancellation; a milder or equal reason than the one in force changes nothing.
     pub fn cancel(self: Pin<&mut Self>, reason: CancelReason) {
-        let this = self.project();
-        if let Some(key) = *this.key {
-            this.cx.cancel_scope(key, reason.clone());
-            *this.cancelled = Some(reason);
+        if let Some(key) = self.key {
+            self.cx.cancel_scope(key, reason);
         }
     }
 
@@ -115,7 +98,8 @@ impl<'a, F: Future> Branch<'a, F> {
     }
 
     /// Why the branch was cancelled, itself and not a scope around it, if that reached its future
-    /// before it ended: a wait or checkpoint inside has answered `Cancelled`. Known once it has ended.
+    /// before it ended: a wait or checkpoint inside has answered `Cancelled`, or it was dropped. Known once
+    /// it has ended.
     ///
     /// A future that finished without having been told finished on its own account, however late.
     pub fn told_reason(&self) -> Option<&CancelReason> {
@@ -139,17 +123,21 @@ impl<F: Future> Future for Branch<'_, F> {
         let this = self.project();
         let cx = *this.cx;
         let Some(key) = *this.key else { panic!("a branch was polled after it ended") };
-        let Poll::Ready(end) = cx.poll_scoped(key, this.future, context) else {
+        if mutant!(LoserLeftBehind) {
+            let inner = cx.header().inner.lock();
+            let cancelled = inner.scopes.child(key).and_then(|child| child.node.cancel.clone());
+            if let Some(reason) = cancelled.filter(|r| r.kind() != CancelKind::Timeout) {
+                *this.key = None;
+                return Poll::Ready(BranchEnd::Dropped(reason));
+            }
+        }
+        let Poll::Ready((end, inside)) = cx.poll_scoped(key, this.future, context) else {
             return Poll::Pending;
         };
         *this.key = None;
-        *this.told = {
-            let inner = cx.header().inner.lock();
-            let node = inner.scopes.child(key).map(|child| &child.node);
-            node.filter(|node| node.told).and_then(|node| node.cancel.clone())
-        };
         let dropped = matches!(end, BodyEnd::Dropped(_));
-        close(cx, key, *this.number, dropped);
+        *this.told = inside.close(dropped);
+        tell_closed(cx, *this.number, dropped);
         Poll::Ready(match end {
             BodyEnd::Returned(output) => BranchEnd::Finished(output),
             BodyEnd::Dropped(reason) => BranchEnd::Dropped(reason),
@@ -164,10 +152,31 @@ impl<F: Future> std::fmt::Debug for Branch<'_, F> {
     }
 }
 
-fn close(cx: &TaskCx, key: ScopeKey, branch: u32, dropped: bool) {
-    cx.close_scope(key);
+/// Opens a scope with a deadline.
+fn open_until(cx: &TaskCx, deadline: Time, site: &'static Location<'static>) -> ScopeKey {
     let header = cx.header();
-    header.region.observe(&Event::BranchClosed { task: header.id, branch, dropped });
+    let (key, above) = {
+        let mut inner = header.inner.lock();
+        let own = inner.extra.as_ref().and_then(|extra| extra.budget.deadline);
+        let parent = inner.scopes.current;
+        let scopes = inner.scopes.deadline(parent);
+        let key = inner.scopes.insert(Child::new(parent, Some(deadline)));
+        (key, [header.region.budget.deadline, own, scopes].into_iter().flatten().min())
+    };
+    if above.is_none_or(|above| deadline < above) && !mutant!(DeadlineNotArmed) {
+        let fires = Fires::ScopeDeadline(cx.task().clone(), key, site);
+        let timer = arm(&header.region.host, deadline, fires);
+        let mut inner = header.inner.lock();
+        if let Some(child) = inner.scopes.child_mut(key) {
+            child.deadline_timer = Some(timer);
+        }
+    }
+    key
+}
+
+fn tell_closed(cx: &TaskCx, branch: u32, dropped: bool) {
+    let header = cx.header();
+    header.observe(|| Event::BranchClosed { task: header.id, branch, dropped });
 }
 
 impl TaskCx {
@@ -177,10 +186,17 @@ impl TaskCx {
         Branch::new(self, options, future)
     }
 
+    /// The reason with what it does not say yet: the time, this task and its region. For one that is given to many
+    /// branches, which would each have to make a copy of it otherwise.
+    #[must_use]
+    pub fn attribute(&self, reason: CancelReason) -> CancelReason {
+        self.task().attributed(reason)
+    }
+
     /// Tells observers that a combinator returns while `open` of its branches have not ended: 0 keeps
     /// invariant I6.
     pub fn branches_left(&self, open: usize) {
         let header = self.header();
-        header.region.observe(&Event::BranchesLeft { task: header.id, open: open as u32 });
+        header.observe(|| Event::BranchesLeft { task: header.id, open: open as u32 });
     }
 }

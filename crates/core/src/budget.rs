@@ -97,6 +97,10 @@ impl Budget {
     /// The tighter of two budgets, limit by limit.
     #[must_use]
     pub fn meet(self, other: Budget) -> Budget {
+        // The usual case.
+        if other == Budget::UNLIMITED {
+            return self;
+        }
         Budget {
             deadline: tighter(self.deadline, other.deadline),
             timeout: tighter(self.timeout, other.timeout),

@@ -242,6 +242,11 @@ impl CancelReason {
         }))
     }
 
+    /// Whether it says when, by which task and in which region.
+    pub(crate) fn is_attributed(&self) -> bool {
+        self.0.at.is_some() && self.0.task.is_some() && self.0.region.is_some()
+    }
+
     /// Adds who asked and when, where the request did not say so itself.
     pub(crate) fn attributed(
         mut self,

@@ -18,12 +18,19 @@ use std::ptr::NonNull;
 ///
 /// This is the part of a lock that needs `unsafe`; who waits, and in what order, is the business of
 /// the lock built on it (a [`WaitQueue`](crate::WaitQueue) beside it). Uncontended, a claim is one
-/// compare-and-swap and its release one store.
+/// compare-and-swap and its release one atomic subtraction.
+///
+/// The word that says who has the value has room for one bit of the lock's own, the *mark*: somebody
+/// stands in line. While it is set [`try_claim`](ExclusiveCell::try_claim) refuses, and whoever releases
+/// a claim sees it. Because it is a bit of the same word, a release and a mark come in an order that both
+/// see, and neither side needs a fence: either the one who marks finds the value free, or the one who
+/// releases finds the mark.
 ///
 /// # Invariants
 /// In state `CLAIMED` exactly one `Claim` of this cell exists, in any other state none does; the value
 /// is reached only through a `Claim`. `DETACHED` becomes `CLAIMED` by one compare-and-swap, so at most
-/// one `attach` succeeds for each `detach`, whichever token it was given.
+/// one `attach` succeeds for each `detach`, whichever token it was given. The mark is beside the state
+/// and says nothing about claims.
 pub struct ExclusiveCell<T> {
     state: AtomicU32,
     value: UnsafeCell<T>,
@@ -32,6 +39,8 @@ pub struct ExclusiveCell<T> {
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1;
 const DETACHED: u32 = 2;
+/// Beside any of the three.
+const MARKED: u32 = 4;
 
 // SAFETY: a shared cell hands out `&mut T` to one thread at a time, so it moves the `T` between
 // threads but never shares it: `T: Send` is what that takes.
@@ -50,20 +59,48 @@ impl<T> ExclusiveCell<T> {
         ExclusiveCell { state: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
     }
 
-    /// Claims the value if nobody has.
+    /// Claims the value if nobody has and the cell is not marked.
     #[inline]
     pub fn try_claim(&self) -> Option<Claim<'_, T>> {
-        // Acquire pairs with the Release in `Claim::drop`: what the last holder wrote is seen.
+        self.claim(FREE)
+    }
+
+    /// Claims the value of a marked cell if nobody has: for those who serve the line, or stand in it.
+    pub fn try_claim_marked(&self) -> Option<Claim<'_, T>> {
+        self.claim(FREE | MARKED)
+    }
+
+    #[inline]
+    fn claim(&self, free: u32) -> Option<Claim<'_, T>> {
+        // Acquire pairs with the Release in `Claim::drop`: what the last holder wrote is seen. (Marking
+        // in between is a read-modify-write, which passes the release on.)
         self.state
-            .compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(free, free | CLAIMED, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             // INVARIANT: the state went from FREE to CLAIMED here, so this is the only claim.
             .then(|| Claim { cell: self })
     }
 
+    /// Sets the mark.
+    pub fn mark(&self) {
+        self.state.fetch_or(MARKED, Ordering::Relaxed);
+    }
+
+    /// Takes the mark away.
+    pub fn unmark(&self) {
+        self.state.fetch_and(!MARKED, Ordering::Relaxed);
+    }
+
+    /// Whether the cell is marked. To whoever has just released a claim the answer is no older than the
+    /// release.
+    #[inline]
+    pub fn is_marked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & MARKED != 0
+    }
+
     /// Whether somebody holds the value; out of date at once.
     pub fn is_claimed(&self) -> bool {
-        self.state.load(Ordering::Relaxed) != FREE
+        self.state.load(Ordering::Relaxed) & !MARKED != FREE
     }
 
     /// Turns a detached claim on this cell back into access to the value.
@@ -72,12 +109,25 @@ impl<T> ExclusiveCell<T> {
     /// When this cell's claim is not detached: the token is of another cell.
     pub fn attach(&self, detached: Detached) -> Claim<'_, T> {
         let _ = detached;
-        // Acquire pairs with the Release in `Claim::detach`.
-        let attached =
-            self.state.compare_exchange(DETACHED, CLAIMED, Ordering::Acquire, Ordering::Relaxed);
-        assert!(attached.is_ok(), "a detached claim belongs to the cell it came from");
-        // INVARIANT: the state went from DETACHED, where no claim exists, to CLAIMED.
-        Claim { cell: self }
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            assert!(
+                state & !MARKED == DETACHED,
+                "a detached claim belongs to the cell it came from"
+            );
+            // Acquire pairs with the Release in `Claim::detach`.
+            let attached = self.state.compare_exchange_weak(
+                state,
+                state - DETACHED + CLAIMED,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            match attached {
+                // INVARIANT: the state went from DETACHED, where no claim exists, to CLAIMED.
+                Ok(_) => return Claim { cell: self },
+                Err(now) => state = now,
+            }
+        }
     }
 
     /// Gives a detached claim up without touching the value.
@@ -133,7 +183,7 @@ impl<'a, T> Claim<'a, T> {
     pub fn detach(self) -> Detached {
         let claim = ManuallyDrop::new(self);
         // INVARIANT: this claim ends here without its `Drop`. Release pairs with Acquire in `attach`.
-        claim.cell.state.store(DETACHED, Ordering::Release);
+        claim.cell.state.fetch_add(DETACHED - CLAIMED, Ordering::Release);
         Detached(())
     }
 }
@@ -161,7 +211,12 @@ impl<T> Drop for Claim<'_, T> {
     #[inline]
     fn drop(&mut self) {
         let order = if mutant!(ReleaseRelaxed) { Ordering::Relaxed } else { Ordering::Release };
-        self.cell.state.store(FREE, order);
+        if mutant!(ReleaseLosesMark) {
+            self.cell.state.store(FREE, order);
+            return;
+        }
+        // INVARIANT: this claim's own bit is taken off; the mark beside it stays.
+        self.cell.state.fetch_sub(CLAIMED, order);
     }
 }
 
@@ -188,6 +243,22 @@ mod tests {
         *claim += 1;
         drop(claim);
         assert_eq!(*cell.try_claim().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_marked_cell_is_claimed_only_by_those_who_know_and_stays_marked() {
+        let cell = ExclusiveCell::new(());
+        cell.mark();
+        assert!(cell.try_claim().is_none() && !cell.is_claimed());
+        let claim = cell.try_claim_marked().unwrap();
+        assert!(cell.try_claim_marked().is_none());
+        let detached = claim.detach();
+        assert!(cell.is_claimed() && cell.is_marked());
+        let claim = cell.attach(detached);
+        drop(claim.into_part());
+        assert!(cell.is_marked() && !cell.is_claimed());
+        cell.unmark();
+        assert!(cell.try_claim_marked().is_none() && cell.try_claim().is_some());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::cap::{
 use crate::event::Event;
 use crate::id::{RegionId, TaskId, mix};
 use crate::mutant::mutant;
-use crate::obligation::{Duty, Lease, Obligation, ObligationKind};
+use crate::obligation::{Duty, Holding, Lease, Obligation, ObligationKind};
 use crate::primitive::Ordering;
 use crate::spawn;
 use crate::task::{Header, TaskBody, TaskHandle, TaskOptions, TaskRef};
@@ -219,12 +219,23 @@ impl TaskCx {
     }
 
     /// [`obligation`](TaskCx::obligation) on behalf of another source line.
+    #[inline]
     pub fn obligation_at(
         &self,
         kind: &'static ObligationKind,
         site: &'static Location<'static>,
     ) -> Obligation {
         Obligation::reserve(self.task(), kind, site)
+    }
+
+    /// Takes on an abort-class obligation that is fulfilled by being dropped: for guards.
+    #[inline]
+    pub fn holding_at(
+        &self,
+        kind: &'static ObligationKind,
+        site: &'static Location<'static>,
+    ) -> Holding {
+        Holding::reserve(self.task(), kind, site)
     }
 
     /// Takes on an obligation that must be resolved before the innermost region closes.
@@ -358,7 +369,7 @@ impl<C: Capabilities> Cx<C> {
         C: HasTrace,
     {
         let header = self.header();
-        header.region.observe(&Event::User { task: header.id, message: message.as_ref() });
+        header.observe(|| Event::User { task: header.id, message: message.as_ref() });
     }
 
     /// A driver of the host by its type: the door to sockets, files and names.

@@ -1,6 +1,6 @@
 //! The family's error: what happened, where, and what to do about it.
 
-use crate::cancel::{CancelKind, Cancelled, cancelled_in};
+use crate::cancel::{CancelKind, CancelReason, Cancelled, cancelled_in};
 use crate::id::TaskId;
 use crate::outcome::OutcomeError;
 use crate::task::JoinError;
@@ -160,10 +160,42 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
-    what: Cow<'static, str>,
+    what: What,
     task: Option<TaskId>,
     site: Option<&'static Location<'static>>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Source>,
+}
+
+/// What happened. A cancellation is put into words only where somebody reads them: every task of a
+/// cancelled region makes such an error, and nearly all are dropped unread.
+enum What {
+    Text(Cow<'static, str>),
+    Cancelled(CancelReason),
+    TaskCancelled(CancelReason),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::Text(text) => f.write_str(text),
+            What::Cancelled(reason) => write!(f, "cancelled: {reason}"),
+            What::TaskCancelled(reason) => write!(f, "the task was cancelled: {reason}"),
+        }
+    }
+}
+
+enum Source {
+    Cancelled(Cancelled),
+    Other(Box<dyn StdError + Send + Sync>),
+}
+
+impl Source {
+    fn error(&self) -> &(dyn StdError + 'static) {
+        match self {
+            Source::Cancelled(cancelled) => cancelled,
+            Source::Other(error) => error.as_ref(),
+        }
+    }
 }
 
 impl Error {
@@ -185,8 +217,18 @@ impl Error {
         what: impl Into<Cow<'static, str>>,
         site: &'static Location<'static>,
     ) -> Error {
+        Error::of(kind, What::Text(what.into()), site)
+    }
+
+    fn of(kind: ErrorKind, what: What, site: &'static Location<'static>) -> Error {
         let task = crate::step::task();
-        Error(Box::new(Inner { kind, what: what.into(), task, site: Some(site), source: None }))
+        Error(Box::new(Inner { kind, what, task, site: Some(site), source: None }))
+    }
+
+    /// The cancellation is what it follows from.
+    fn because_cancelled(mut self, cancelled: Cancelled) -> Error {
+        self.0.source = Some(Source::Cancelled(cancelled));
+        self
     }
 
     /// Attributes the error to another task than the one whose step this is.
@@ -198,7 +240,7 @@ impl Error {
     /// Adds what it follows from.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Source::Other(source.into()));
         self
     }
 
@@ -249,7 +291,7 @@ impl fmt::Display for Error {
             (None, None) => {}
         }
         if let Some(source) = &self.0.source {
-            write!(f, "\n  because: {source}")?;
+            write!(f, "\n  because: {}", source.error())?;
         }
         if self.0.kind != ErrorKind::Other {
             write!(f, "\n  help: {}", self.0.kind.help())?;
@@ -266,7 +308,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_ref().map(Source::error)
     }
 }
 
@@ -276,11 +318,11 @@ impl From<Cancelled> for Error {
         // The scope knows the whole story while the step is still inside it.
         let reason = crate::step::with(|header| header.told_reason()).flatten();
         let what = match (reason, cancelled.severity()) {
-            (Some(reason), _) => format!("cancelled: {reason}"),
-            (None, CancelKind::Timeout) => "cancelled: a deadline passed".to_owned(),
-            (None, severity) => format!("cancelled: {severity}"),
+            (Some(reason), _) => What::Cancelled(reason),
+            (None, CancelKind::Timeout) => What::Text("cancelled: a deadline passed".into()),
+            (None, severity) => What::Text(format!("cancelled: {severity}").into()),
         };
-        Error::at(ErrorKind::Cancelled, what, Location::caller()).with_source(cancelled)
+        Error::of(ErrorKind::Cancelled, what, Location::caller()).because_cancelled(cancelled)
     }
 }
 
@@ -291,7 +333,7 @@ impl From<JoinError> for Error {
         let kind = match error {
             JoinError::Cancelled(cancelled) => {
                 return Error::at(ErrorKind::Cancelled, error.to_string(), site)
-                    .with_source(cancelled);
+                    .because_cancelled(cancelled);
             }
             JoinError::WouldDeadlock { .. } => ErrorKind::JoinWouldDeadlock,
             JoinError::AlreadyTaken { .. } => ErrorKind::OutcomeTaken,
@@ -312,7 +354,7 @@ impl From<std::io::Error> for Error {
         };
         if let Some(cancelled) = cancelled_in(&error) {
             return Error::at(ErrorKind::Cancelled, "cancelled during I/O", site)
-                .with_source(cancelled);
+                .because_cancelled(cancelled);
         }
         let kind = match error.kind() {
             std::io::ErrorKind::TimedOut => ErrorKind::TimedOut,
@@ -341,7 +383,7 @@ impl From<OutcomeError<Error>> for Error {
         match error {
             OutcomeError::Err(error) => error,
             OutcomeError::Cancelled(reason) => {
-                Error::at(ErrorKind::Cancelled, format!("the task was cancelled: {reason}"), site)
+                Error::of(ErrorKind::Cancelled, What::TaskCancelled(reason), site)
             }
             OutcomeError::Panicked(payload) => Error::at(
                 ErrorKind::Panicked,

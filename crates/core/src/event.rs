@@ -37,6 +37,9 @@ pub enum Event<'a> {
     WaitEnded { task: TaskId, label: &'static str, cancelled: bool },
     /// The task's own scope was cancelled, or its reason strengthened.
     TaskCancelRequested { task: TaskId, kind: CancelKind, severity: CancelKind },
+    /// The task was asked to finish, itself or with a region around it. `until` is when the wish becomes a
+    /// cancellation; what lies beneath the asked has none of its own.
+    TaskSoftCancelled { task: TaskId, until: Option<Time> },
     /// The task has been told: a wait or checkpoint answered `Cancelled`.
     TaskCancelTold { task: TaskId },
     /// The cleanup budget is spent; the future is dropped at the next poll boundary.
@@ -59,6 +62,10 @@ pub enum Event<'a> {
     },
     /// The region was cancelled, or its reason strengthened.
     RegionCancelRequested { region: RegionId, kind: CancelKind, severity: CancelKind },
+    /// The region was asked to finish, itself or with one around it; `until` as for a task.
+    RegionSoftCancelled { region: RegionId, until: Option<Time> },
+    /// The region's future was dropped before the region has closed: it closes without it.
+    RegionAbandoned { region: RegionId },
     /// The region's body has ended; it now waits for its children.
     RegionClosing { region: RegionId },
     /// Children are gone; finalizers run.

@@ -4,14 +4,13 @@ use crate::branch::{Branch, BranchEnd, BranchOptions};
 use crate::cancel::{CancelKind, CancelReason};
 use crate::cx::TaskCx;
 use crate::outcome::Outcome;
+use crate::woken::Woken;
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 type Boxed<'f, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'f>>;
 type Scoped<'f, T, E> = Pin<Box<Branch<'f, Boxed<'f, T, E>>>>;
@@ -47,7 +46,8 @@ type Scoped<'f, T, E> = Pin<Box<Branch<'f, Boxed<'f, T, E>>>>;
 pub struct Fibers<'f, T, E> {
     cx: &'f TaskCx,
     fibers: Vec<Fiber<'f, T, E>>,
-    task: Arc<TaskWaker>,
+    woken: Woken,
+    live: usize,
     site: &'static Location<'static>,
 }
 
@@ -55,35 +55,6 @@ struct Fiber<'f, T, E> {
     /// Taken when the fiber has ended.
     branch: Option<Scoped<'f, T, E>>,
     value: Option<T>,
-    woken: Arc<Woken>,
-    waker: Waker,
-}
-
-/// The waker that the whole task was last polled with.
-#[derive(Default)]
-struct TaskWaker(Mutex<Option<Waker>>);
-
-/// Whether a fiber wants to be polled.
-struct Woken {
-    flag: AtomicBool,
-    task: Arc<TaskWaker>,
-}
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Release: what was done before the wake is seen by the poll that follows it.
-        if self.flag.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let waker = self.task.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(waker) = waker {
-            crate::wake::wake(waker);
-        }
-    }
 }
 
 impl TaskCx {
@@ -91,7 +62,7 @@ impl TaskCx {
     #[track_caller]
     pub fn fibers<T, E>(&self) -> Fibers<'_, T, E> {
         let site = Location::caller();
-        Fibers { cx: self, fibers: Vec::new(), task: Arc::default(), site }
+        Fibers { cx: self, fibers: Vec::new(), woken: Woken::new(), live: 0, site }
     }
 }
 
@@ -108,10 +79,9 @@ impl<'f, T, E> Fibers<'f, T, E> {
         let future: Boxed<'f, T, E> = Box::pin(future);
         let options = BranchOptions { site: Some(self.site), ..BranchOptions::default() };
         let branch = Some(Box::pin(Branch::new(self.cx, options, future)));
-        let flag = AtomicBool::new(true);
-        let woken = Arc::new(Woken { flag, task: Arc::clone(&self.task) });
-        let waker = Waker::from(Arc::clone(&woken));
-        self.fibers.push(Fiber { branch, value: None, woken, waker });
+        self.fibers.push(Fiber { branch, value: None });
+        self.woken.add();
+        self.live += 1;
     }
 
     /// How many fibers there are.
@@ -144,16 +114,14 @@ impl<'f, T, E> Fibers<'f, T, E> {
     }
 
     fn poll(&mut self, failed: &mut Option<Failed<E>>, context: &mut Context<'_>) -> Poll<()> {
-        let waker = Some(context.waker().clone());
-        let stale = std::mem::replace(
-            &mut *self.task.0.lock().unwrap_or_else(PoisonError::into_inner),
-            waker,
-        );
-        drop(stale);
         loop {
             let mut newly_failed = false;
-            for fiber in &mut self.fibers {
-                let Some(end) = fiber.poll() else { continue };
+            for _ in 0..self.woken.begin(context.waker()) {
+                let Some(index) = self.woken.pop() else { break };
+                let fiber = &mut self.fibers[index];
+                let mut context = Context::from_waker(self.woken.waker(index));
+                let Some(end) = fiber.poll(&mut context) else { continue };
+                self.live -= 1;
                 let end = match end {
                     Ok(BranchEnd::Finished(Ok(value))) => {
                         fiber.value = Some(value);
@@ -180,36 +148,33 @@ impl<'f, T, E> Fibers<'f, T, E> {
             }
             self.cancel();
         }
-        let live = self.fibers.iter().any(|fiber| fiber.branch.is_some());
-        if live { Poll::Pending } else { Poll::Ready(()) }
+        if self.live == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// One has failed: cancels the others.
     fn cancel(&mut self) {
-        for fiber in &mut self.fibers {
+        for (index, fiber) in self.fibers.iter_mut().enumerate() {
             if let Some(branch) = &mut fiber.branch {
                 let reason = CancelReason::new(CancelKind::FailFast)
                     .with_message("another fiber failed")
                     .at_site(self.site);
                 branch.as_mut().cancel(reason);
                 // Also one that no wait would wake: it is dropped at this poll.
-                fiber.woken.flag.store(true, Ordering::Release);
+                self.woken.rouse(index);
             }
         }
     }
 }
 
 impl<T, E> Fiber<'_, T, E> {
-    /// One poll, if it was woken. Some when it has ended.
+    /// One poll. Some when it has ended.
     #[expect(clippy::type_complexity, reason = "said once")]
-    fn poll(&mut self) -> Option<Result<BranchEnd<Result<T, E>>, Box<dyn Any + Send>>> {
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Option<Result<BranchEnd<Result<T, E>>, Box<dyn Any + Send>>> {
         let branch = self.branch.as_mut()?;
-        // Before the poll: a wake that comes during it counts.
-        if !self.woken.flag.swap(false, Ordering::AcqRel) {
-            return None;
-        }
-        let mut context = Context::from_waker(&self.waker);
-        let end = match catch_unwind(AssertUnwindSafe(|| branch.as_mut().poll(&mut context))) {
+        let end = match catch_unwind(AssertUnwindSafe(|| branch.as_mut().poll(context))) {
             Ok(Poll::Pending) => return None,
             Ok(Poll::Ready(end)) => Ok(end),
             Err(panic) => Err(panic),

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::task::Runnable;
 use crate::time::Time;
 use std::any::{Any, TypeId};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 /// Which queue a runnable task belongs into.
@@ -40,8 +40,14 @@ pub struct TimerKey(pub u64);
 /// waker, or drop one, while it holds one of its own locks: wakers run foreign code.
 pub trait Host: Send + Sync + 'static {
     /// Takes over a task that wants to be polled. The host calls [`Runnable::run`] once, soon, on a
-    /// thread of its choice; to drop a `Runnable` unrun is to strand its task.
+    /// thread of its choice, or of [`Runnable::home`]'s; to drop a `Runnable` unrun is to strand its task.
     fn schedule(&self, task: Runnable, lane: Lane);
+
+    /// Where a pinned task that is spawned now shall live: a number below `u32::MAX` that means one of the
+    /// host's threads, for as long as that task lives.
+    fn home(&self) -> u32 {
+        0
+    }
 
     /// The present moment.
     fn now(&self) -> Time;
@@ -82,19 +88,94 @@ pub trait BlockingPool: Send + Sync + 'static {
     fn submit(&self, job: BlockingJob);
 }
 
-/// A closure on its way to a blocking thread. Running it more than once is impossible; dropping it
-/// unrun tells its task so.
-pub struct BlockingJob(pub(crate) Box<dyn FnOnce() + Send>);
+/// A closure on its way to a blocking thread. It runs at most once. A host runs every one: the task of one
+/// that is dropped waits until it is cancelled.
+pub struct BlockingJob(pub(crate) Arc<dyn BlockingClosure>);
+
+/// A [`BlockingJob`] that no cancellation takes back any more.
+pub struct ClaimedJob(Arc<dyn BlockingClosure>);
+
+/// A [`ClaimedJob`] whose closure has ended, which its task does not know yet.
+pub struct EndedJob(Arc<dyn BlockingClosure>);
+
+/// What a job is of, whatever its closure answers.
+pub(crate) trait BlockingClosure: Send + Sync {
+    /// Keeps the task from taking the closure back.
+    fn claim(&self);
+    /// Runs the closure, unless it was taken back, and keeps its result from the task.
+    fn perform(&self);
+    /// Lets the task have the result.
+    fn publish(&self);
+}
+
+/// Any closure, as a job that no task waits for.
+struct Plain<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send> BlockingClosure for Plain<F> {
+    fn claim(&self) {}
+
+    fn perform(&self) {
+        let closure = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(closure) = closure {
+            closure();
+        }
+    }
+
+    fn publish(&self) {}
+}
 
 impl BlockingJob {
+    /// A closure of the host's own.
+    #[must_use]
+    pub fn new(closure: impl FnOnce() + Send + 'static) -> BlockingJob {
+        BlockingJob(Arc::new(Plain(Mutex::new(Some(closure)))))
+    }
+
     /// Runs the closure; a panic in it is kept for the task that waits, not passed on.
     pub fn run(self) {
-        (self.0)();
+        self.0.perform();
+        self.0.publish();
+    }
+
+    /// Takes the closure for good: a cancellation from now on waits for its end. With this and
+    /// [`EndedJob::publish`] a host says when its tasks learn of a thread's doings, and only then.
+    #[must_use = "a claimed job must be run"]
+    pub fn claim(self) -> ClaimedJob {
+        self.0.claim();
+        ClaimedJob(self.0)
+    }
+}
+
+impl ClaimedJob {
+    /// Runs the closure, on any thread; as [`BlockingJob::run`], but that the task is not told.
+    #[must_use = "the task waits until it is told"]
+    pub fn run(self) -> EndedJob {
+        self.0.perform();
+        EndedJob(self.0)
+    }
+}
+
+impl EndedJob {
+    /// Tells the task.
+    pub fn publish(self) {
+        self.0.publish();
     }
 }
 
 impl std::fmt::Debug for BlockingJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("BlockingJob")
+    }
+}
+
+impl std::fmt::Debug for ClaimedJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClaimedJob")
+    }
+}
+
+impl std::fmt::Debug for EndedJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EndedJob")
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Children come in kinds: tasks ([`Scope::spawn`]), services, which are cancelled last
 //! ([`Scope::spawn_service`]), groups that hand out outcomes as they come ([`Scope::group`]), so many at
-//! a time ([`Scope::limit`]). Inside one task, [`Fibers`] borrow from the stack; values that live as long as a
+//! a time ([`Scope::limit`]), and tasks that never leave their thread ([`Scope::spawn_pinned`]). Inside one task, [`Fibers`] borrow from the stack; values that live as long as a
 //! region are on its heap ([`Scope::alloc`]).
 //!
 //! What this crate does not know: threads, sockets, the wall clock, which host it runs on.
@@ -68,6 +68,7 @@ mod id;
 pub mod mutant;
 mod obligation;
 mod outcome;
+mod pinned;
 pub mod primitive;
 #[cfg(all(test, not(loom)))]
 mod proved;
@@ -81,6 +82,7 @@ mod time;
 mod timer;
 mod wait;
 mod wake;
+mod woken;
 
 pub use branch::{Branch, BranchEnd, BranchOptions};
 pub use budget::Budget;
@@ -95,13 +97,14 @@ pub use error::{Error, ErrorKind, Recoverability};
 pub use event::{Access, Event, Resolution};
 pub use fibers::Fibers;
 pub use futurelock::Futurelock;
-pub use host::{BlockingJob, BlockingPool, Host, Lane, TimerKey};
+pub use host::{BlockingJob, BlockingPool, ClaimedJob, EndedJob, Host, Lane, TimerKey};
 pub use id::{ObjectId, ObligationId, RegionId, TaskId};
 pub use obligation::{
-    Ack, AlreadySettled, Duty, DutyWatch, IoOp, LeakReport, Lease, Obligation, ObligationKind,
-    Settlement,
+    Ack, AlreadySettled, Duty, DutyWatch, Holding, IoOp, LeakReport, Lease, Obligation,
+    ObligationKind, Settlement,
 };
 pub use outcome::{Outcome, OutcomeError, PanicPayload, Severity, join_outcomes};
+pub use pinned::PinnedSlice;
 pub use queue::{Removed, WaitKey, WaitQueue};
 pub use region::{
     ChildFailure, Closed, FailureCause, Group, Limit, NotReady, Policy, RRef, RRefError, Ready,
@@ -109,10 +112,11 @@ pub use region::{
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
 pub use step::{Object, in_step};
-pub use task::{JoinError, Runnable, TaskBody, TaskHandle, TaskOptions};
+pub use task::{JoinError, PinnedBody, Runnable, TaskBody, TaskHandle, TaskOptions};
 pub use time::Time;
 pub use wait::{Sleep, Wait};
 pub use wake::WakeList;
+pub use woken::Woken;
 
 /// Whether `reason` replaces `current`.
 fn cancel_strengthens(reason: &CancelReason, current: Option<&CancelReason>) -> bool {

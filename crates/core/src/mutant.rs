@@ -68,6 +68,22 @@ mutants! {
     LeakNotReported,
     /// A charge is not taken from the region's account.
     ChargeIgnored,
+    /// A cancelled branch answers at once and leaves its future where it stands.
+    LoserLeftBehind,
+    /// Tasks are named in the order in which they are spawned, over all runs.
+    NamedByOrder,
+    /// A cancelled region does not keep its services to the last.
+    ServicesNotLast,
+    /// A wish to finish is a cancellation.
+    SoftIsHard,
+    /// A wish to finish stays one when its grace is over.
+    GraceForgotten,
+    /// Who waits for a task to get ready is not told that it never will.
+    NeverReadyUntold,
+    /// A limit on children lets everybody in.
+    LimitIgnored,
+    /// The failure of a group's child is its region's, too.
+    GroupFailureEscapes,
     }
     loom {
     /// A wake-up during a poll is forgotten when the poll ends.
@@ -80,6 +96,14 @@ mutants! {
     CloseDismissesNobody,
     /// An ending task does not look whether its handle is gone.
     LetGoUnseen,
+    /// A handle that goes does not look whether its task has ended.
+    HandleLooksNot,
+    /// Who waits for a region's close leaves its waker without looking again.
+    ClosedLooksOnce,
+    /// A snapshot does not look whether the wait it read was still the same at the end.
+    WaitReadOnce,
+    /// A poller of many looks who is woken before it leaves its waker.
+    WokenLooksFirst,
     /// A joiner leaves its waker without looking again.
     JoinLooksOnce,
     /// A wait parks without looking at its scope again.
@@ -92,6 +116,8 @@ mutants! {
     AdmitUnchecked,
     /// A claim's release orders nothing.
     ReleaseRelaxed,
+    /// An exclusive claim's release forgets that the cell is marked.
+    ReleaseLosesMark,
     /// A task's last count is left to its obligation without looking whether that was just settled.
     TakeOverUnchecked,
     /// A read claim's release orders nothing.
@@ -100,6 +126,10 @@ mutants! {
     WriteReleaseRelaxed,
     /// The last reference does not wait for the others' uses.
     RefDropRelaxed,
+    /// A region's heap is freed while somebody still looks at a value.
+    CloseIgnoresUses,
+    /// The end of a look at a value on a region's heap orders nothing.
+    UseEndsRelaxed,
     }
 }
 

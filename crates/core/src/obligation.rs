@@ -15,26 +15,23 @@
 //! | [`IoOp`] | must be resolved | `complete`, `cancel` |
 //! | one's own | any | an [`ObligationKind`] with any of the three tokens |
 
+mod duty;
 mod kinds;
 
+pub use duty::{AlreadySettled, Duty, DutyWatch, Lease, Settlement};
+pub(crate) use duty::{Lapse, Record};
 pub use kinds::{Ack, IoOp};
 
 use crate::event::{Event, Resolution};
-use crate::host::TimerKey;
 use crate::id::{ObligationId, RegionId, TaskId};
 use crate::mutant::mutant;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-use crate::region::Region;
 use crate::task::{Header, Inner, TaskRef};
-use crate::time::Time;
-use crate::timer::{Fires, arm};
 use slab::Slab;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
-use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 /// A sort of obligation, named once in a `static`.
@@ -167,37 +164,31 @@ impl Slot {
 
 /// In the task's slot, without a count.
 const IN_HEADER: u32 = u32::MAX;
-/// Settled, and the count is gone.
-const SETTLED: u32 = u32::MAX - 1;
+/// In no books: there is no task.
+const NOBODYS: u32 = u32::MAX - 1;
 
-/// An obligation of the abort class: dropping it gives back what it stands for, and loses nothing.
-///
-/// A task's first is free of locks and counts while it stays inside the task's step; each further one, and
-/// any taken on by another thread than the one that polls the task, costs a counted reference and a lock.
-/// It may be moved to another task.
-#[must_use = "an obligation is settled when it is dropped"]
-pub struct Obligation {
-    /// With a count of its own unless `slot` is `IN_HEADER`; not to be used once that is `SETTLED`.
+/// What an abort-class obligation is: its task, and where it stands in that task's books.
+struct Entry {
+    /// With a count of its own unless `slot` is `IN_HEADER`; dangling if it is `NOBODYS`.
     task: ManuallyDrop<TaskRef>,
     slot: u32,
 }
 
-impl Obligation {
+impl Entry {
     #[inline]
-    pub(crate) fn reserve(
+    fn reserve(
         task: &TaskRef,
         kind: &'static ObligationKind,
         site: &'static Location<'static>,
-    ) -> Obligation {
+    ) -> Entry {
         let header = task.header();
-        let plain = !header.region.observing && crate::step::is_of(header);
-        if plain && header.obligation.fill(kind, site) {
+        if crate::step::is_unobserved(header) && header.obligation.fill(kind, site) {
             // SAFETY: the pointer is a live task's. The slot keeps the task alive until this obligation is
             // settled, and until then no count is dropped through this reference.
             let task = unsafe { TaskRef::from_raw(task.as_raw()) };
-            return Obligation { task: ManuallyDrop::new(task), slot: IN_HEADER };
+            return Entry { task: ManuallyDrop::new(task), slot: IN_HEADER };
         }
-        Obligation::reserve_counted(task.clone(), kind, site)
+        Entry::reserve_counted(task.clone(), kind, site)
     }
 
     #[cold]
@@ -205,11 +196,11 @@ impl Obligation {
         task: TaskRef,
         kind: &'static ObligationKind,
         site: &'static Location<'static>,
-    ) -> Obligation {
+    ) -> Entry {
         let header = task.header();
-        let id = header.region.observing.then(|| {
+        let id = header.is_observed().then(|| {
             let id = ObligationId::of(header.id.to_bits(), header.next_ordinal());
-            header.region.observe(&Event::ObligationReserved {
+            header.observe(|| Event::ObligationReserved {
                 obligation: id,
                 task: header.id,
                 kind: kind.name,
@@ -219,67 +210,156 @@ impl Obligation {
         });
         let counted = Counted { kind, site, id };
         let slot = header.inner.lock().extra().obligations.insert(counted) as u32;
-        Obligation { task: ManuallyDrop::new(task), slot }
+        Entry { task: ManuallyDrop::new(task), slot }
     }
 
-    /// Fulfilled: the message was sent, the permit used.
+    /// # Safety
+    /// To be called once; the entry is not used afterwards.
     #[inline]
-    pub fn commit(mut self) {
-        self.settle(Resolution::Committed);
-    }
-
-    /// Given back by name.
-    pub fn abort(mut self) {
-        self.settle(Resolution::Aborted);
-    }
-
-    /// The task that took it on.
-    #[must_use]
-    pub fn task(&self) -> TaskId {
-        self.task.header().id
-    }
-
-    #[inline]
-    fn settle(&mut self, how: Resolution) {
-        match std::mem::replace(&mut self.slot, SETTLED) {
-            SETTLED => {}
-            IN_HEADER => {
-                let header = self.task.header();
-                if header.obligation.settle(crate::step::is_of(header)) {
-                    // SAFETY: the count was left to this obligation, which has just ended.
-                    unsafe { ManuallyDrop::drop(&mut self.task) };
-                }
-            }
-            slot => self.settle_counted(slot, how),
+    unsafe fn settle(&mut self, how: Resolution) {
+        if self.slot != IN_HEADER {
+            // SAFETY: the caller's promise.
+            return unsafe { self.settle_counted(how) };
+        }
+        let header = self.task.header();
+        if header.obligation.settle(crate::step::is_of(header)) {
+            // SAFETY: the count was left to this obligation, which has just ended.
+            unsafe { self.drop_count() };
         }
     }
 
+    /// # Safety
+    /// As [`settle`](Entry::settle).
     #[cold]
-    fn settle_counted(&mut self, slot: u32, how: Resolution) {
+    unsafe fn settle_counted(&mut self, how: Resolution) {
+        if self.slot == NOBODYS {
+            return;
+        }
         let header = self.task.header();
-        let counted = header.inner.lock().extra().obligations.try_remove(slot as usize);
+        let counted = header.inner.lock().extra().obligations.try_remove(self.slot as usize);
         if let Some(id) = counted.and_then(|counted| counted.id) {
-            header.region.observe(&Event::ObligationResolved {
+            header.observe(|| Event::ObligationResolved {
                 obligation: id,
                 by: crate::step::task(),
                 how,
             });
         }
-        // SAFETY: this obligation's own count; `slot` is `SETTLED` by now, so this happens once.
+        // SAFETY: this obligation's own count; by the caller's promise this happens once.
+        unsafe { self.drop_count() };
+    }
+
+    /// # Safety
+    /// There is a count, and it is dropped once.
+    #[cold]
+    unsafe fn drop_count(&mut self) {
+        // SAFETY: the caller's promise.
         unsafe { ManuallyDrop::drop(&mut self.task) };
+    }
+}
+
+/// An obligation of the abort class: dropping it gives back what it stands for, and loses nothing.
+///
+/// A task's first is free of locks and counts while it stays inside the task's step; each further one, and
+/// any taken on by another thread than the one that polls the task, costs a counted reference and a lock.
+/// It may be moved to another task.
+#[must_use = "an obligation is settled when it is dropped"]
+pub struct Obligation {
+    entry: Entry,
+}
+
+impl Obligation {
+    #[inline]
+    pub(crate) fn reserve(
+        task: &TaskRef,
+        kind: &'static ObligationKind,
+        site: &'static Location<'static>,
+    ) -> Obligation {
+        Obligation { entry: Entry::reserve(task, kind, site) }
+    }
+
+    /// Fulfilled: the message was sent, the permit used.
+    #[inline]
+    pub fn commit(self) {
+        self.end(Resolution::Committed);
+    }
+
+    /// Given back by name.
+    pub fn abort(self) {
+        self.end(Resolution::Aborted);
+    }
+
+    #[inline]
+    fn end(self, how: Resolution) {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `Drop`, the only other place that settles, is not run.
+        unsafe { this.entry.settle(how) };
+    }
+
+    /// The task that took it on.
+    #[must_use]
+    pub fn task(&self) -> TaskId {
+        self.entry.task.header().id
     }
 }
 
 impl Drop for Obligation {
     #[inline]
     fn drop(&mut self) {
-        self.settle(Resolution::Dropped);
+        // SAFETY: `end`, the only other place that settles, does not get here.
+        unsafe { self.entry.settle(Resolution::Dropped) };
     }
 }
 
 impl fmt::Debug for Obligation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Obligation").field("task", &self.task()).finish_non_exhaustive()
+    }
+}
+
+/// An [`Obligation`] that is fulfilled by being dropped: what a lock's guard holds.
+///
+/// Letting go is how a guard's duty is done, not how it is shirked, so it counts as committed.
+#[must_use = "what is held is let go of when this is dropped"]
+pub struct Holding {
+    entry: Entry,
+}
+
+impl Holding {
+    #[inline]
+    pub(crate) fn reserve(
+        task: &TaskRef,
+        kind: &'static ObligationKind,
+        site: &'static Location<'static>,
+    ) -> Holding {
+        Holding { entry: Entry::reserve(task, kind, site) }
+    }
+
+    /// What a plain thread holds, which has no task to keep books for it: no report names it, and no
+    /// region waits for it.
+    pub fn of_a_thread() -> Holding {
+        // SAFETY: the reference is neither used nor dropped: everything looks at the slot first.
+        let task = unsafe { TaskRef::from_raw(NonNull::dangling()) };
+        Holding { entry: Entry { task: ManuallyDrop::new(task), slot: NOBODYS } }
+    }
+
+    /// The task that holds; none for a plain thread.
+    #[must_use]
+    pub fn task(&self) -> Option<TaskId> {
+        (self.entry.slot != NOBODYS).then(|| self.entry.task.header().id)
+    }
+}
+
+impl Drop for Holding {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: nothing else settles a holding's entry.
+        unsafe { self.entry.settle(Resolution::Committed) };
+    }
+}
+
+impl fmt::Debug for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Holding").field("task", &self.task()).finish_non_exhaustive()
     }
 }
 
@@ -321,316 +401,5 @@ impl fmt::Display for LeakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LeakReport { kind, task, region, site, age } = self;
         write!(f, "{kind} of {task} in {region}, reserved at {site}, {age:?} old")
-    }
-}
-
-/// How a duty or lease stands.
-///
-/// ```text
-///              commit            ┌──▶ Committed
-///   Reserved ──abort─────────────┼──▶ Aborted
-///            ──drop, close───────┼──▶ Leaked    (duties)
-///            ──time, close───────┴──▶ Expired   (leases)
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// Open.
-    Reserved,
-    /// Fulfilled.
-    Committed,
-    /// Given back by name.
-    Aborted,
-    /// Dropped, or left open when its region closed.
-    Leaked,
-    /// Its time ran out.
-    Expired,
-}
-
-/// It was already settled when one tried to settle it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlreadySettled(pub Settlement);
-
-impl fmt::Display for AlreadySettled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the obligation was settled before: {:?}", self.0)
-    }
-}
-
-impl std::error::Error for AlreadySettled {}
-
-/// The ledger's entry for a duty or a lease.
-pub(crate) struct Record {
-    kind: &'static ObligationKind,
-    id: ObligationId,
-    task: TaskId,
-    site: &'static Location<'static>,
-    since: Time,
-    timed: bool,
-    state: Mutex<(Settlement, Option<Waker>)>,
-}
-
-impl Record {
-    /// Reserved → `end`. The first to settle wins.
-    fn settle(&self, end: Settlement) -> Result<(), AlreadySettled> {
-        let watcher = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.0 != Settlement::Reserved {
-                return Err(AlreadySettled(state.0));
-            }
-            state.0 = end;
-            state.1.take()
-        };
-        if let Some(watcher) = watcher {
-            crate::wake::wake(watcher);
-        }
-        Ok(())
-    }
-
-    /// What the region's close does with an entry that is still open. A leak is answered.
-    pub(crate) fn close(&self, region: &Region) -> Option<LeakReport> {
-        let (end, how) = if self.timed {
-            (Settlement::Expired, Resolution::Expired)
-        } else {
-            (Settlement::Leaked, Resolution::Leaked)
-        };
-        self.settle(end).ok()?;
-        region.observe(&Event::ObligationResolved { obligation: self.id, by: None, how });
-        (!self.timed).then(|| self.report(region))
-    }
-
-    pub(crate) fn report(&self, region: &Region) -> LeakReport {
-        LeakReport {
-            kind: self.kind.name,
-            task: self.task,
-            region: region.id,
-            site: self.site,
-            age: region.host.now().saturating_since(self.since),
-        }
-    }
-}
-
-/// An obligation that must be resolved: a reply owed, an acknowledgement, a registered name.
-///
-/// Dropping it is a leak. So is letting the region that it was taken on in close over it: a close never
-/// waits for a duty. Either way it is reported, and whoever [`watch`](Duty::watch)es it is told at once.
-#[must_use = "a duty that is dropped is a leak"]
-pub struct Duty {
-    record: Arc<Record>,
-    region: Arc<Region>,
-    place: usize,
-}
-
-impl Duty {
-    pub(crate) fn reserve(
-        task: &TaskRef,
-        region: Arc<Region>,
-        kind: &'static ObligationKind,
-        site: &'static Location<'static>,
-        timed: bool,
-    ) -> Duty {
-        let header = task.header();
-        let id = ObligationId::of(header.id.to_bits(), header.next_ordinal());
-        let record = Arc::new(Record {
-            kind,
-            id,
-            task: header.id,
-            site,
-            since: region.host.now(),
-            timed,
-            state: Mutex::new((Settlement::Reserved, None)),
-        });
-        region.observe(&Event::ObligationReserved {
-            obligation: id,
-            task: header.id,
-            kind: kind.name,
-            site,
-        });
-        let place = region.enter_ledger(Arc::clone(&record));
-        Duty { record, region, place }
-    }
-
-    /// Fulfils it.
-    ///
-    /// # Errors
-    /// When it had leaked or expired before.
-    pub fn commit(self) -> Result<(), AlreadySettled> {
-        self.settle(Settlement::Committed, Resolution::Committed)
-    }
-
-    /// Gives it back by name.
-    ///
-    /// # Errors
-    /// When it had leaked or expired before.
-    pub fn abort(self) -> Result<(), AlreadySettled> {
-        self.settle(Settlement::Aborted, Resolution::Aborted)
-    }
-
-    /// Moves it into the ledger of the region that `cx`'s task lives in, so that it may outlast its own.
-    pub fn transfer(mut self, cx: &crate::TaskCx) -> Duty {
-        let region = Arc::clone(&cx.header().region);
-        self.region.leave_ledger(self.place, &self.record);
-        self.place = region.enter_ledger(Arc::clone(&self.record));
-        self.region = region;
-        self
-    }
-
-    /// How it stands.
-    #[must_use]
-    pub fn settlement(&self) -> Settlement {
-        self.record.state.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// For the party to whom it is owed: sees how it ends.
-    #[must_use]
-    pub fn watch(&self) -> DutyWatch {
-        DutyWatch { record: Arc::clone(&self.record) }
-    }
-
-    fn settle(&self, end: Settlement, how: Resolution) -> Result<(), AlreadySettled> {
-        self.region.leave_ledger(self.place, &self.record);
-        self.record.settle(end)?;
-        self.region.observe(&Event::ObligationResolved {
-            obligation: self.record.id,
-            by: crate::step::task(),
-            how,
-        });
-        Ok(())
-    }
-}
-
-impl Drop for Duty {
-    fn drop(&mut self) {
-        let (end, how) = if self.record.timed {
-            (Settlement::Expired, Resolution::Expired)
-        } else {
-            (Settlement::Leaked, Resolution::Leaked)
-        };
-        // Settled before by `commit` or `abort`: then this does nothing.
-        if self.settle(end, how).is_ok() && !self.record.timed {
-            self.region.record_leak(self.record.report(&self.region));
-        }
-    }
-}
-
-impl fmt::Debug for Duty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Duty")
-            .field("kind", &self.record.kind.name)
-            .field("settlement", &self.settlement())
-            .finish()
-    }
-}
-
-/// Sees how a [`Duty`] ends. One watcher's waker is kept, the last.
-#[derive(Clone)]
-pub struct DutyWatch {
-    record: Arc<Record>,
-}
-
-impl DutyWatch {
-    /// Ready once the duty is no longer `Reserved`.
-    pub fn poll_settled(&self, context: &mut Context<'_>) -> Poll<Settlement> {
-        let mut waker = Some(context.waker().clone());
-        let settlement = {
-            let mut state = self.record.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.0 == Settlement::Reserved {
-                std::mem::swap(&mut state.1, &mut waker);
-            }
-            state.0
-        };
-        match settlement {
-            Settlement::Reserved => Poll::Pending,
-            settled => Poll::Ready(settled),
-        }
-    }
-}
-
-impl fmt::Debug for DutyWatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DutyWatch").field("kind", &self.record.kind.name).finish_non_exhaustive()
-    }
-}
-
-/// A timed obligation: it expires at its deadline unless renewed.
-#[must_use = "a lease that is dropped has expired"]
-pub struct Lease {
-    duty: Duty,
-    timer: TimerKey,
-}
-
-impl Lease {
-    pub(crate) fn reserve(duty: Duty, until: Time) -> Lease {
-        let timer = arm(&duty.region.host, until, Fires::Lease(Lapse::of(&duty)));
-        Lease { duty, timer }
-    }
-
-    /// Extends (or shortens) the lease.
-    ///
-    /// # Errors
-    /// When it had expired before.
-    pub fn renew(&mut self, until: Time) -> Result<(), AlreadySettled> {
-        match self.duty.settlement() {
-            Settlement::Reserved => {}
-            settled => return Err(AlreadySettled(settled)),
-        }
-        let host = &self.duty.region.host;
-        host.disarm_timer(self.timer);
-        self.timer = arm(host, until, Fires::Lease(Lapse::of(&self.duty)));
-        Ok(())
-    }
-
-    /// Ends it before its time.
-    pub fn expire(self) {}
-
-    /// How it stands.
-    #[must_use]
-    pub fn settlement(&self) -> Settlement {
-        self.duty.settlement()
-    }
-
-    /// For the party that relies on it: sees how it ends.
-    #[must_use]
-    pub fn watch(&self) -> DutyWatch {
-        self.duty.watch()
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.duty.region.host.disarm_timer(self.timer);
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("duty", &self.duty).finish_non_exhaustive()
-    }
-}
-
-/// What a lease's timer holds.
-pub(crate) struct Lapse {
-    record: Arc<Record>,
-    region: Arc<Region>,
-    place: usize,
-}
-
-impl Lapse {
-    fn of(duty: &Duty) -> Lapse {
-        Lapse {
-            record: Arc::clone(&duty.record),
-            region: Arc::clone(&duty.region),
-            place: duty.place,
-        }
-    }
-
-    pub(crate) fn expire(&self) {
-        self.region.leave_ledger(self.place, &self.record);
-        if self.record.settle(Settlement::Expired).is_ok() {
-            self.region.observe(&Event::ObligationResolved {
-                obligation: self.record.id,
-                by: None,
-                how: Resolution::Expired,
-            });
-        }
     }
 }

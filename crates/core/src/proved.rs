@@ -2,7 +2,9 @@
 //!
 //! `formal/tables.txt` is what Coq computes from its definitions; `cargo xtask formal` computes it anew.
 
-use crate::{Budget, CancelKind, CancelReason, Severity, Time};
+use crate::{
+    Budget, CancelKind, CancelReason, Outcome, PanicPayload, Severity, Time, join_outcomes,
+};
 use std::time::Duration;
 
 const TABLES: &str = include_str!("../../../formal/tables.txt");
@@ -56,6 +58,15 @@ fn limits_meet_as_proved() {
         |limit: Option<u64>| Budget { deadline: limit.map(Time::from_nanos), ..Budget::UNLIMITED };
     let deadline = |a, b| number(at(a).meet(at(b)).deadline.map(Time::as_nanos));
     assert_eq!(pairs(&LIMITS, &LIMITS, deadline), table(2));
+    let within = |limit: Option<u64>| Budget {
+        timeout: limit.map(Duration::from_nanos),
+        ..Budget::UNLIMITED
+    };
+    let timeout = |a, b| {
+        let met = within(a).meet(within(b)).timeout;
+        number(met.map(|timeout| timeout.as_nanos() as u64))
+    };
+    assert_eq!(pairs(&LIMITS, &LIMITS, timeout), table(2));
     let polls = |a: Option<u64>, b: Option<u64>| {
         let with = |limit: Option<u64>| {
             limit.map_or(Budget::UNLIMITED, |polls| Budget::new().with_poll_quota(polls as u32))
@@ -87,4 +98,29 @@ fn budgets_take_effect_as_proved() {
         number(effective.deadline.map(Time::as_nanos))
     };
     assert_eq!(pairs(&LIMITS, &LIMITS, effective), table(4));
+}
+
+#[test]
+fn priorities_meet_as_proved() {
+    let with = |priority| Budget::new().with_priority(priority);
+    let priority = |a, b| u64::from(with(a).meet(with(b)).priority);
+    assert_eq!(pairs(&[0, 1, 2], &[0, 1, 2], priority), table(5));
+}
+
+#[test]
+fn of_two_endings_the_one_is_kept_that_is_proved() {
+    // Each says whose it is: 1, or 2. Of two values both are kept, which the proofs call the first.
+    let ending = |severity, whose: u64| match severity {
+        Severity::Ok => Outcome::Ok(whose),
+        Severity::Err => Outcome::Err(whose),
+        Severity::Cancelled => Outcome::Cancelled(CancelReason::user(whose.to_string())),
+        Severity::Panicked => Outcome::Panicked(PanicPayload::new(Box::new(whose.to_string()))),
+    };
+    let kept = |first, second| match join_outcomes(ending(first, 1), ending(second, 2)) {
+        Outcome::Ok((first, _)) => first,
+        Outcome::Err(whose) => whose,
+        Outcome::Cancelled(reason) => reason.message().and_then(|text| text.parse().ok()).unwrap(),
+        Outcome::Panicked(payload) => payload.message().parse().unwrap(),
+    };
+    assert_eq!(pairs(&SEVERITIES, &SEVERITIES, kept), table(6));
 }

@@ -20,6 +20,7 @@ mod root;
 mod service;
 mod soft;
 mod state;
+mod table;
 
 pub(crate) use cancel::cancel_all;
 pub use group::Group;
@@ -31,6 +32,7 @@ use report::Books;
 pub use report::{ChildFailure, Closed, FailureCause, RegionReport, Straggler};
 pub use root::{Root, UnclaimedFailure};
 pub use state::RegionState;
+use table::Table;
 
 use crate::budget::Budget;
 use crate::cancel::{CancelKind, CancelReason};
@@ -41,17 +43,18 @@ use crate::id::{RegionId, TaskId};
 use crate::mutant::mutant;
 use crate::obligation::{LeakReport, Record};
 use crate::outcome::Severity;
-use crate::primitive::{Mutex, Ordering};
+use crate::primitive::{AtomicBool, Mutex, Ordering};
 use crate::snapshot::waits_of;
 use crate::task::TaskRef;
 use crate::task::scopes::ScopeKey;
 use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
-use std::any::Any;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering as StdOrdering};
+use std::sync::atomic::{
+    AtomicBool as StdAtomicBool, AtomicU32, AtomicUsize, Ordering as StdOrdering,
+};
 use std::task::{Context, Poll, Waker};
 
 /// What a region does when a child fails.
@@ -110,11 +113,18 @@ pub(crate) enum Origin {
     Outside,
 }
 
+/// Somebody listens to the kernel's events.
+const OBSERVED: u32 = 1;
+/// Asked to finish, or part of something that was.
+const SOFT: u32 = 2;
+
 type Finalizer = Box<dyn FnOnce(&Arc<Region>) -> TaskRef + Send>;
 
 pub(crate) struct Region {
     pub(crate) host: Arc<dyn Host>,
-    pub(crate) observing: bool,
+    /// `OBSERVED` and `SOFT`: what few regions are, for one question. The first is set from the start or
+    /// never, the second under `inner`'s lock; neither is cleared.
+    marks: AtomicU32,
     pub(crate) id: RegionId,
     pub(crate) parent: Option<Arc<Region>>,
     /// Which task's body it is, or was, part of.
@@ -129,8 +139,10 @@ pub(crate) struct Region {
     ordinals: AtomicU32,
     /// Opened by a service of the parent region, and counted with them.
     service: bool,
-    /// Asked to finish, or part of something that was. Set under `inner`'s lock, never cleared.
-    soft: AtomicBool,
+    /// Set under `inner`'s lock when the state becomes `Closed`, never cleared.
+    closed: AtomicBool,
+    /// `child_cancelled` is set. Set after it, never cleared.
+    child_cancelled: StdAtomicBool,
     /// Place in the parent's table; written and read under the parent's lock.
     place: AtomicUsize,
     inner: Mutex<Inner>,
@@ -143,22 +155,15 @@ struct Inner {
     /// The task whose future the body is part of, and the scope that is the body. None for roots, and
     /// once the future is gone.
     opener: Option<(TaskRef, ScopeKey)>,
-    tasks: Slab<TaskRef>,
+    tasks: Table<TaskRef>,
     regions: Slab<Arc<Region>>,
     /// How many of the two are services.
     services: usize,
     /// The services have been asked to end, and no more are admitted.
     services_dismissed: bool,
-    finalizers: Vec<(u32, Finalizer)>,
     /// A step of the close is under way: a finalizer has left the list and is not in the task table yet,
     /// or the last books are being made.
     starting: bool,
-    deferred: u32,
-    ledger: Slab<Arc<Record>>,
-    /// Ended tasks with abort-class obligations that are still open, and since when they have ended.
-    holders: Vec<(TaskRef, Time)>,
-    /// Values that live as long as the region, in the order of allocation.
-    heap: Vec<Arc<dyn Any + Send + Sync>>,
     /// Ended children with an error or a panic, in order.
     failed: Vec<TaskRef>,
     /// Why a child ended as cancelled, where that counts for this region's outcome.
@@ -168,15 +173,32 @@ struct Inner {
     books: Option<Box<Books>>,
     /// The region's future was dropped: nobody will ask for its children's failures.
     abandoned: bool,
+    escalated: bool,
+    waker: Option<Waker>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few regions have.
+#[derive(Default)]
+struct Rare {
+    finalizers: Vec<(u32, Finalizer)>,
+    deferred: u32,
+    ledger: Slab<Arc<Record>>,
+    /// Ended tasks with abort-class obligations that are still open, and since when they have ended.
+    holders: Vec<(TaskRef, Time)>,
+    /// Values that live as long as the region.
+    heap: Option<heap::Owner>,
     deadline_timer: Option<TimerKey>,
     cleanup_timer: Option<TimerKey>,
     /// When a soft cancellation becomes a hard one.
     grace_timer: Option<(Time, TimerKey)>,
-    escalated: bool,
-    waker: Option<Waker>,
 }
 
 impl Inner {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     fn live(&self) -> usize {
         self.tasks.len() + self.regions.len() + usize::from(self.starting)
     }
@@ -209,7 +231,7 @@ impl Region {
         site: &'static Location<'static>,
     ) -> Arc<Region> {
         let opener = place.opener.as_ref().map(|(task, _)| task.header().id);
-        let observing = place.parent.as_ref().map_or_else(|| host.observing(), |p| p.observing);
+        let observing = place.parent.as_ref().map_or_else(|| host.observing(), |p| p.is_observed());
         let (creator, ordinal) = match (&place.opener, &place.parent) {
             (Some((task, _)), _) => (task.header().id.to_bits(), task.header().next_ordinal()),
             (None, Some(parent)) => (parent.id.to_bits(), parent.next_ordinal()),
@@ -230,7 +252,7 @@ impl Region {
         };
         let Place { parent, account: account_above, opener: body, .. } = place;
         let make = |account| Region {
-            observing,
+            marks: AtomicU32::new(if observing { OBSERVED } else { 0 }),
             id: RegionId::of(creator, ordinal),
             parent,
             opener,
@@ -241,38 +263,40 @@ impl Region {
             account,
             ordinals: AtomicU32::new(0),
             service,
-            soft: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            child_cancelled: StdAtomicBool::new(false),
             place: AtomicUsize::new(usize::MAX),
             inner: Mutex::new(Inner {
                 state: RegionState::Open,
                 cancel: None,
                 origin: Origin::Itself,
                 opener: body,
-                tasks: Slab::new(),
+                tasks: Table::new(),
                 regions: Slab::new(),
                 services: 0,
                 services_dismissed: false,
-                finalizers: Vec::new(),
                 starting: false,
-                deferred: 0,
-                ledger: Slab::new(),
-                holders: Vec::new(),
-                heap: Vec::new(),
                 failed: Vec::new(),
                 child_cancelled: None,
                 ended: 0,
                 books: None,
                 abandoned: false,
-                deadline_timer: None,
-                cleanup_timer: None,
-                grace_timer: None,
                 escalated: false,
                 waker: None,
+                rare: None,
             }),
             host,
         };
         let region = match own.cost_quota {
-            None => Arc::new(make(account_above)),
+            None => {
+                // Written where it stays.
+                let mut region = Arc::new_uninit();
+                if let Some(place) = Arc::get_mut(&mut region) {
+                    place.write(make(account_above));
+                }
+                // SAFETY: there is one reference yet, so `get_mut` gave the place and it was written to.
+                unsafe { region.assume_init() }
+            }
             Some(units) => Arc::new_cyclic(|weak| {
                 let owner = crate::charge::Owner::Region(weak.clone());
                 make(Some(Account::new(units, account_above, owner)))
@@ -284,9 +308,11 @@ impl Region {
             region.place.store(place, StdOrdering::Relaxed);
             inner.services += usize::from(service);
             // Under the lock: a soft cancellation finds the region in the table, or this finds it.
-            region.soft.store(parent.is_soft(), StdOrdering::Relaxed);
+            if parent.is_soft() {
+                region.mark_soft();
+            }
         }
-        region.observe(&Event::RegionOpened {
+        region.observe(|| Event::RegionOpened {
             region: region.id,
             parent: region.parent.as_ref().map(|parent| parent.id),
             by: opener,
@@ -298,16 +324,36 @@ impl Region {
             budget.deadline.filter(|deadline| above.deadline.is_none_or(|d| *deadline < d));
         if let Some(deadline) = earlier.filter(|_| !mutant!(DeadlineNotArmed)) {
             let timer = arm(&region.host, deadline, Fires::RegionDeadline(Arc::clone(&region)));
-            region.inner.lock().deadline_timer = Some(timer);
+            region.inner.lock().rare().deadline_timer = Some(timer);
         }
         region
     }
 
+    /// Whether somebody listens. Under `cfg(unheard)` nobody ever does, and nobody asks.
     #[inline]
-    pub(crate) fn observe(&self, event: &Event<'_>) {
-        if self.observing {
-            self.host.observe(event);
+    pub(crate) fn is_observed(&self) -> bool {
+        !cfg!(unheard) && self.marks.load(StdOrdering::Relaxed) & OBSERVED != 0
+    }
+
+    /// Whether what is spawned here needs more than to be submitted.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.marks.load(StdOrdering::Relaxed) != 0
+    }
+
+    /// Tells whoever listens; the event is made for nobody else, and out of the way of the rest.
+    #[inline]
+    pub(crate) fn observe<'e>(&self, event: impl FnOnce() -> Event<'e>) {
+        if self.is_observed() {
+            self.tell(event);
         }
+    }
+
+    /// To whoever listens.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn tell<'e>(&self, event: impl FnOnce() -> Event<'e>) {
+        self.host.observe(&event());
     }
 
     pub(crate) fn next_ordinal(&self) -> u32 {
@@ -347,9 +393,8 @@ impl Region {
             return Err(Refused(self.cancel_reason()));
         }
         inner.services += usize::from(task.header().state.is_service());
-        let entry = inner.tasks.vacant_entry();
-        task.header().slot.store(entry.key() as u32, Ordering::Relaxed);
-        entry.insert(task);
+        task.header().slot.store(inner.tasks.next_number() as u32, Ordering::Relaxed);
+        inner.tasks.insert(task);
         Ok(())
     }
 
@@ -360,23 +405,24 @@ impl Region {
             if matches!(inner.state, RegionState::Finalizing | RegionState::Closed) {
                 return false;
             }
-            let ordinal = inner.deferred;
-            inner.deferred += 1;
-            inner.finalizers.push((ordinal, finalizer));
+            let rare = inner.rare();
+            let ordinal = rare.deferred;
+            rare.deferred += 1;
+            rare.finalizers.push((ordinal, finalizer));
             ordinal
         };
-        self.observe(&Event::FinalizerDeferred { region: self.id, ordinal });
+        self.observe(|| Event::FinalizerDeferred { region: self.id, ordinal });
         true
     }
 
     /// Ready once closed.
     pub(crate) fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.inner.lock().state == RegionState::Closed {
+        if self.closed.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
         let mut waker = Some(context.waker().clone());
         let mut inner = self.inner.lock();
-        if inner.state == RegionState::Closed {
+        if inner.state == RegionState::Closed && !mutant!(ClosedLooksOnce) {
             return Poll::Ready(());
         }
         std::mem::swap(&mut inner.waker, &mut waker);
@@ -416,19 +462,22 @@ impl Region {
 
     /// What is in the ledger, for a snapshot.
     pub(crate) fn owed(&self) -> Vec<LeakReport> {
-        let records: Vec<Arc<Record>> =
-            self.inner.lock().ledger.iter().map(|(_, record)| Arc::clone(record)).collect();
+        let records: Vec<Arc<Record>> = match &self.inner.lock().rare {
+            Some(rare) => rare.ledger.iter().map(|(_, record)| Arc::clone(record)).collect(),
+            None => Vec::new(),
+        };
         records.iter().map(|record| record.report(self)).collect()
     }
 
     pub(crate) fn enter_ledger(&self, record: Arc<Record>) -> usize {
-        self.inner.lock().ledger.insert(record)
+        self.inner.lock().rare().ledger.insert(record)
     }
 
     pub(crate) fn leave_ledger(&self, place: usize, record: &Arc<Record>) {
         let mut inner = self.inner.lock();
-        if inner.ledger.get(place).is_some_and(|entry| Arc::ptr_eq(entry, record)) {
-            inner.ledger.remove(place);
+        let Some(rare) = &mut inner.rare else { return };
+        if rare.ledger.get(place).is_some_and(|entry| Arc::ptr_eq(entry, record)) {
+            rare.ledger.remove(place);
         }
     }
 
@@ -450,7 +499,7 @@ impl Region {
     /// Copies of the children, for a snapshot.
     pub(crate) fn children(&self) -> (Vec<TaskRef>, Vec<Arc<Region>>) {
         let inner = self.inner.lock();
-        let tasks = inner.tasks.iter().map(|(_, task)| task.clone()).collect();
+        let tasks = inner.tasks.iter().cloned().collect();
         (tasks, inner.regions.iter().map(|(_, region)| Arc::clone(region)).collect())
     }
 
@@ -475,7 +524,7 @@ impl Refused {
     /// Ends the task without running it: its handle yields `Cancelled`, what it captured is dropped.
     pub(crate) fn end(self, task: &TaskRef, by: Option<TaskId>) {
         let header = task.header();
-        header.region.observe(&Event::SpawnRefused { region: header.region.id, by });
+        header.region.observe(|| Event::SpawnRefused { region: header.region.id, by });
         if mutant!(RefusedTaskIsKept) {
             std::mem::forget(task.clone());
             return;

@@ -2,7 +2,6 @@
 
 use crate::cap::Capabilities;
 use crate::charge::{Account, Owner};
-use crate::cx::Cx;
 use crate::event::Event;
 use crate::id::TaskId;
 use crate::mutant::mutant;
@@ -15,6 +14,11 @@ use std::sync::Arc;
 
 /// The id of the next task that `creator` (or, without one, the region) makes.
 pub(crate) fn next_id(region: &Region, creator: Option<&TaskRef>) -> TaskId {
+    #[cfg(any(mutants, loom))]
+    if mutant!(NamedByOrder) {
+        static SPAWNED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        return TaskId::of(0, SPAWNED.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+    }
     match creator {
         Some(task) => TaskId::of(task.header().id.to_bits(), task.header().next_ordinal()),
         None => TaskId::of(region.id.to_bits(), region.next_ordinal()),
@@ -33,44 +37,59 @@ where
     C: Capabilities,
     T: Send + 'static,
     E: Send + 'static,
-    F: for<'a> AsyncFnOnce(&'a Cx<C>) -> Result<T, E>,
     F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
 {
     // What a service spawns beside itself serves, too: nobody would ever end it otherwise.
     options.service |= creator.is_some_and(|task| region.is_served_by(task));
     let id = next_id(region, creator);
     let own = options.budget;
-    let name = options.name.clone();
     let task = allocate::<C, T, E, F>(Arc::clone(region), id, options, site, body);
     let by = creator.map(|task| task.header().id);
-    let (task, entered) = task.doubled();
+    let (task, entered, queued) = task.tripled();
     match region.admit(entered) {
         Ok(()) => {
-            if region.observing {
-                let (region_id, name) = (region.id, name.as_deref());
-                let event = Event::TaskSpawned {
-                    task: id,
-                    region: region_id,
-                    by,
-                    name,
-                    site,
-                    finalizer: false,
-                };
-                region.observe(&event);
+            if region.is_special() || own != crate::Budget::UNLIMITED {
+                prepare(&task, by, own);
             }
-            // Only now: a task that is refused ends at once, and nobody would disarm its timer or close
-            // its account. It does not run before it is submitted.
-            if own != crate::Budget::UNLIMITED {
-                limit(&task, own);
-            }
-            if region.is_soft() && !mutant!(SoftNotInherited) {
-                task.header().inner.lock().scopes.base.soft = true;
-            }
-            task.submit();
+            queued.submit_to(&*region.host);
         }
-        Err(refused) => refused.end(&task, by),
+        Err(refused) => {
+            drop(queued);
+            refused.end(&task, by);
+        }
     }
     TaskHandle::new(task)
+}
+
+/// What a task needs that nothing else needs before its first poll.
+#[cold]
+#[inline(never)]
+fn prepare(task: &TaskRef, by: Option<TaskId>, own: crate::Budget) {
+    let region = &task.header().region;
+    if region.is_observed() {
+        tell_spawned(task, by);
+    }
+    // Only now: a task that is refused ends at once, and nobody would disarm its timer or close its
+    // account. It does not run before it is submitted.
+    if own != crate::Budget::UNLIMITED {
+        limit(task, own);
+    }
+    if region.is_soft() && !mutant!(SoftNotInherited) {
+        task.header().inner.lock().scopes.base.soft = true;
+    }
+}
+
+fn tell_spawned(task: &TaskRef, by: Option<TaskId>) {
+    let header = task.header();
+    let name = header.name();
+    header.region.tell(|| Event::TaskSpawned {
+        task: header.id,
+        region: header.region.id,
+        by,
+        name: name.as_deref(),
+        site: header.spawned_at,
+        finalizer: false,
+    });
 }
 
 /// Puts a task's own budget into effect.

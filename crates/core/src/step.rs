@@ -9,55 +9,61 @@ use crate::event::{Access, Event};
 use crate::id::{ObjectId, TaskId};
 use crate::task::Header;
 use std::cell::Cell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// In the lowest bit of the step's address: its events are wanted.
+const OBSERVED: usize = 1;
+const _: () = assert!(align_of::<Header>() > OBSERVED);
 
 #[cfg(not(loom))]
 thread_local! {
-    static STEP: Cell<Option<NonNull<Header>>> = const { Cell::new(None) };
-    static OBSERVED: Cell<bool> = const { Cell::new(false) };
+    static STEP: Cell<*const Header> = const { Cell::new(ptr::null()) };
 }
 
 #[cfg(loom)]
 loom::thread_local! {
-    static STEP: Cell<Option<NonNull<Header>>> = Cell::new(None);
-    static OBSERVED: Cell<bool> = Cell::new(false);
+    static STEP: Cell<*const Header> = Cell::new(ptr::null());
 }
 
 /// Records the step until dropped, then the step that was there before.
 pub(crate) struct Step {
-    before: Option<NonNull<Header>>,
-    observed_before: bool,
+    before: *const Header,
 }
 
 impl Step {
     /// `header` must stay valid until the returned value is dropped.
+    #[inline]
     pub(crate) fn enter(header: NonNull<Header>, observed: bool) -> Step {
-        Step {
-            before: STEP.with(|step| step.replace(Some(header))),
-            observed_before: OBSERVED.with(|flag| flag.replace(observed)),
-        }
+        let header = header.as_ptr().cast_const().map_addr(|place| place | usize::from(observed));
+        Step { before: STEP.with(|step| step.replace(header)) }
     }
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
         STEP.with(|step| step.set(self.before));
-        OBSERVED.with(|flag| flag.set(self.observed_before));
     }
 }
 
 /// Whether the current step's events are wanted.
 #[inline]
 pub(crate) fn observed() -> bool {
-    OBSERVED.with(Cell::get)
+    !cfg!(unheard) && STEP.with(Cell::get).addr() & OBSERVED != 0
+}
+
+#[inline]
+fn current() -> Option<NonNull<Header>> {
+    let step = STEP.with(Cell::get).map_addr(|place| place & !OBSERVED);
+    NonNull::new(step.cast_mut())
 }
 
 /// Reads something of the task whose step this is.
 pub(crate) fn with<R>(read: impl FnOnce(&Header) -> R) -> Option<R> {
-    STEP.with(Cell::get).map(|header| {
+    current().map(|header| {
         // SAFETY: `STEP` holds a header only between `Step::enter` and the drop of that `Step`, on one
-        // thread, and `enter`'s caller keeps the header valid for that long.
+        // thread, and `enter`'s caller keeps the header valid for that long. The pointer is that header's
+        // own, its mark taken off.
         read(unsafe { header.as_ref() })
     })
 }
@@ -66,7 +72,14 @@ pub(crate) fn with<R>(read: impl FnOnce(&Header) -> R) -> Option<R> {
 /// write has one writer.
 #[inline]
 pub(crate) fn is_of(header: &Header) -> bool {
-    STEP.with(Cell::get) == Some(NonNull::from(header))
+    STEP.with(Cell::get).addr() & !OBSERVED == ptr::from_ref(header).addr()
+}
+
+/// Whether this thread runs a step of the task, whose events nobody wants.
+#[inline]
+pub(crate) fn is_unobserved(header: &Header) -> bool {
+    // One comparison: the mark is not set.
+    STEP.with(Cell::get).addr() == ptr::from_ref(header).addr()
 }
 
 /// The task whose step this is.
@@ -78,7 +91,7 @@ pub(crate) fn task() -> Option<TaskId> {
 /// under a host with one thread everything. For calls that block a thread and must refuse to.
 #[must_use]
 pub fn in_step() -> bool {
-    STEP.with(Cell::get).is_some()
+    !STEP.with(Cell::get).is_null()
 }
 
 /// A shared object that steps read and write: a lock, a channel, a flag.
@@ -138,7 +151,7 @@ impl Object {
                     Err(other) => other,
                 };
             }
-            header.region.observe(&Event::Access {
+            header.observe(|| Event::Access {
                 task: Some(header.id),
                 object: ObjectId::from_bits(id),
                 access,

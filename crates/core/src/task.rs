@@ -14,6 +14,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod handle;
+pub(crate) mod pinned;
 pub(crate) mod plain;
 pub(crate) mod run;
 pub(crate) mod scopes;
@@ -22,22 +23,23 @@ pub(crate) mod waker;
 
 pub use cell::TaskBody;
 pub use handle::{JoinError, TaskHandle};
+pub use pinned::PinnedBody;
 pub use run::Runnable;
 
 use crate::budget::Budget;
 use crate::cancel::{CancelReason, Cancelled};
 use crate::cx::TaskCx;
 use crate::event::Event;
-use crate::host::{Lane, TimerKey};
+use crate::host::{Host, Lane, TimerKey};
 use crate::id::TaskId;
 use crate::mutant;
 use crate::obligation::Slot;
 use crate::outcome::Severity;
-use crate::primitive::{AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering, fence};
+use crate::primitive::{AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering};
 use crate::region::Region;
 use crate::time::Time;
 use plain::PlainWait;
-use scopes::{Effects, Scopes, decode, told};
+use scopes::{Effects, ScopeKey, Scopes, decode, told};
 use state::{Next, State};
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -52,6 +54,8 @@ pub struct TaskOptions {
     pub(crate) budget: Budget,
     pub(crate) service: bool,
     pub(crate) on_end: Option<Listener>,
+    /// The host's number for where a pinned task lives.
+    pub(crate) home: Option<u32>,
 }
 
 impl TaskOptions {
@@ -100,6 +104,9 @@ impl std::fmt::Debug for Listener {
     }
 }
 
+/// The home of a task that is not pinned.
+pub(crate) const ANYWHERE: u32 = u32::MAX;
+
 /// What every task has in front of its stage.
 pub(crate) struct Header {
     pub(crate) state: State,
@@ -125,6 +132,8 @@ pub(crate) struct Header {
     pub(crate) nested: AtomicBool,
     /// Counts the waits that were entered into and taken out of the list under the lock.
     pub(crate) listed: AtomicU32,
+    /// Where the task must run, as the host counts; `ANYWHERE` unless it is pinned.
+    pub(crate) home: u32,
     pub(crate) spawned_at: &'static Location<'static>,
     /// What `&Cx` points at: a reference to this very header with the whole allocation's provenance.
     pub(crate) cx: TaskCx,
@@ -161,6 +170,26 @@ impl Inner {
 }
 
 impl Header {
+    /// Whether somebody listens to the kernel's events; what [`Region::is_observed`] says, at hand.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.state.is_observed()
+    }
+
+    /// Tells whoever listens.
+    #[inline]
+    pub(crate) fn observe<'e>(&self, event: impl FnOnce() -> Event<'e>) {
+        if self.is_observed() {
+            self.region.tell(event);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_of_wake(&self) {
+        self.region.tell(|| Event::TaskWoken { task: self.id, by: crate::step::task() });
+    }
+
     pub(crate) fn next_ordinal(&self) -> u32 {
         self.ordinals.fetch_add(1, Ordering::Relaxed)
     }
@@ -194,7 +223,7 @@ impl Header {
         let (cancelled, first_time) = told(&mut inner.scopes, current)?;
         drop(inner);
         if first_time {
-            self.region.observe(&Event::TaskCancelTold { task: self.id });
+            self.observe(|| Event::TaskCancelTold { task: self.id });
         }
         Some(cancelled)
     }
@@ -238,17 +267,54 @@ impl TaskRef {
         unsafe { self.0.as_ref() }
     }
 
-    /// Two references out of one. Cheaper than a clone while nobody else has one.
-    pub(crate) fn doubled(self) -> (TaskRef, TaskRef) {
+    /// Three references out of one: the handle's, the region's and the run queue's. Cheaper than clones
+    /// while nobody else has one.
+    pub(crate) fn tripled(self) -> (TaskRef, TaskRef, TaskRef) {
         let refs = &self.header().refs;
         if refs.load(Ordering::Acquire) != 1 {
-            let other = self.clone();
-            return (self, other);
+            let (second, third) = (self.clone(), self.clone());
+            return (self, second, third);
         }
         // The only reference is here, so nobody else counts meanwhile.
-        refs.store(2, Ordering::Relaxed);
-        let other = TaskRef(self.0);
-        (self, other)
+        refs.store(3, Ordering::Relaxed);
+        let (second, third) = (TaskRef(self.0), TaskRef(self.0));
+        (self, second, third)
+    }
+
+    /// Drops two references to the same task at once, or one.
+    pub(crate) fn drop_with(self, other: Option<TaskRef>) {
+        let Some(other) = other else { return };
+        debug_assert!(self.is_same(&other));
+        let raw = self.into_raw();
+        let _ = other.into_raw();
+        // SAFETY: both counts were ours.
+        unsafe { TaskRef::release(raw, 2) };
+    }
+
+    /// Gives up `count` counts, and frees the task if they were the last.
+    ///
+    /// # Safety
+    /// `raw` points at a live task of which the caller owns so many counts.
+    #[inline]
+    unsafe fn release(raw: NonNull<Header>, count: usize) {
+        // SAFETY: the caller's counts keep the allocation alive until they are given up.
+        let refs = unsafe { &raw.as_ref().refs };
+        // Release: these references' uses happen before the free. The last one's Acquire load sees them all,
+        // every drop being part of the same release sequence. (Not a fence: the thread sanitizer knows none.)
+        let order =
+            if mutant::mutant!(RefDropRelaxed) { Ordering::Relaxed } else { Ordering::Release };
+        if refs.fetch_sub(count, order) == count {
+            refs.load(Ordering::Acquire);
+            // SAFETY: the counts have just gone to zero: nobody else has a reference, and nothing frees it
+            // but this.
+            let header = unsafe { raw.as_ref() };
+            if header.obligation.take_over(&header.refs) {
+                return;
+            }
+            let free = header.vtable.free;
+            // SAFETY: as above.
+            unsafe { free(raw) };
+        }
     }
 
     pub(crate) fn is_same(&self, other: &TaskRef) -> bool {
@@ -258,8 +324,8 @@ impl TaskRef {
     /// Makes the task runnable.
     pub(crate) fn wake(&self) {
         let header = self.header();
-        if header.region.observing {
-            header.region.observe(&Event::TaskWoken { task: header.id, by: crate::step::task() });
+        if header.is_observed() {
+            header.tell_of_wake();
         }
         if header.state.wake() == Next::Submit {
             self.submit();
@@ -268,13 +334,19 @@ impl TaskRef {
 
     /// Hands the task to its host.
     pub(crate) fn submit(&self) {
-        let header = self.header();
+        // Counted, and not passed on: the task, and its region and host with it, may be gone before the
+        // host's function has returned.
+        self.clone().submit_to(&*self.header().region.host);
+    }
+
+    /// Hands the task to its host, which somebody else keeps alive meanwhile.
+    pub(crate) fn submit_to(self, host: &dyn Host) {
         // A lane is a hint; the unlocked word is as good as any.
-        let lane = match header.cancelled_now() {
+        let lane = match self.header().cancelled_now() {
             Some(cancelled) => Lane::Cancel(cancelled.severity() as u8),
             None => Lane::Ready,
         };
-        header.region.host.schedule(Runnable(self.clone()), lane);
+        host.schedule(Runnable(self), lane);
     }
 
     /// Requests the cancellation of the task's own scope. False when it had a reason as severe.
@@ -285,16 +357,15 @@ impl TaskRef {
         }
         let woken = {
             let mut inner = header.inner.lock();
-            if !crate::cancel_strengthens(&reason, inner.scopes.base.cancel.as_ref()) {
+            if !inner.scopes.cancel(ScopeKey::BASE, &reason) {
                 return false;
             }
-            inner.scopes.base.cancel = Some(reason.clone());
             // From here on polls are paid out of the cleanup budget.
             let polls = reason.severity().cleanup_polls();
             header.quota.store(polls, Ordering::Relaxed);
             inner.scopes.propagate(header, effects)
         };
-        header.region.observe(&Event::TaskCancelRequested {
+        header.observe(|| Event::TaskCancelRequested {
             task: header.id,
             kind: reason.kind(),
             severity: reason.severity(),
@@ -352,7 +423,7 @@ impl TaskRef {
             return;
         }
         header.region.record_straggler(self);
-        header.region.observe(&Event::TaskEscalated { task: header.id });
+        header.observe(|| Event::TaskEscalated { task: header.id });
         if header.state.escalate() == Next::Submit {
             self.submit();
         }
@@ -402,17 +473,7 @@ impl Clone for TaskRef {
 impl Drop for TaskRef {
     #[inline]
     fn drop(&mut self) {
-        // Release: this reference's uses happen before the free; Acquire on the last one sees them all.
-        let order =
-            if mutant::mutant!(RefDropRelaxed) { Ordering::Relaxed } else { Ordering::Release };
-        if self.header().refs.fetch_sub(1, order) == 1 {
-            fence(Ordering::Acquire);
-            if self.header().obligation.take_over(&self.header().refs) {
-                return;
-            }
-            let free = self.header().vtable.free;
-            // SAFETY: the count has just gone from one to zero, so nobody else has a reference.
-            unsafe { free(self.0) };
-        }
+        // SAFETY: this reference's count is given up here, once.
+        unsafe { TaskRef::release(self.0, 1) };
     }
 }

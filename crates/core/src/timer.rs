@@ -2,6 +2,7 @@
 
 use crate::cancel::{CancelKind, CancelReason};
 use crate::host::{Host, TimerKey};
+use crate::mutant::mutant;
 use crate::obligation::Lapse;
 use crate::region::Region;
 use crate::task::TaskRef;
@@ -50,6 +51,7 @@ impl Wake for Fires {
                 region.cancel(timeout(region.site), crate::region::Origin::Outside);
             }
             Fires::RegionCleanup(region) => region.escalate(false),
+            Fires::RegionGrace(..) | Fires::TaskGrace(..) if mutant!(GraceForgotten) => {}
             Fires::RegionGrace(region, reason) => {
                 region.cancel(reason.clone(), crate::region::Origin::Outside);
             }

@@ -100,12 +100,11 @@ impl Door<'_> {
                 return false;
             }
             let listed = match self.parked {
-                Parked::Listed(id) => inner.scopes.wait_mut(id),
+                Parked::Listed(id) => inner.scopes.wait_in(id, scope),
                 Parked::No | Parked::Plain => None,
             };
             match listed {
                 Some(entry) => {
-                    entry.scope = scope;
                     std::mem::swap(&mut entry.waker, &mut waker);
                     false
                 }
@@ -127,7 +126,7 @@ impl Door<'_> {
 
     fn observe_parked(&self) {
         let header = self.cx.header();
-        header.region.observe(&Event::WaitParked {
+        header.observe(|| Event::WaitParked {
             task: header.id,
             label: self.label,
             site: self.site,
@@ -137,11 +136,7 @@ impl Door<'_> {
     fn end(&mut self, cancelled: bool) {
         if self.leave() {
             let header = self.cx.header();
-            header.region.observe(&Event::WaitEnded {
-                task: header.id,
-                label: self.label,
-                cancelled,
-            });
+            header.observe(|| Event::WaitEnded { task: header.id, label: self.label, cancelled });
         }
     }
 
@@ -285,7 +280,7 @@ impl Alarm<'_> {
         if !current {
             self.disarm();
             let key = region.host.arm_timer(deadline, context.waker().clone());
-            region.observe(&Event::TimerArmed { at: deadline });
+            region.observe(|| Event::TimerArmed { at: deadline });
             let whose = if own { Whose::Tasks } else { Whose::Others(context.waker().clone()) };
             self.timer = Some((key, whose));
         }

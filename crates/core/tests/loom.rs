@@ -8,11 +8,12 @@ use asupersync_core::mutant::{self, Mutant};
 use asupersync_core::primitive::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 use asupersync_core::{
     Budget, CancelReason, Cancelled, Cx, ExclusiveCell, Host, Lane, ObligationKind, Outcome,
-    RegionOptions, Removed, Root, Runnable, Scope, SharedCell, Time, TimerKey, WaitQueue,
+    RegionOptions, Removed, Root, Runnable, Scope, SharedCell, Time, TimerKey, WaitQueue, Woken,
 };
 use loom::thread;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc as StdArc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -261,6 +262,12 @@ fn a_handle_let_go_while_the_task_ends_leaves_no_value() {
 #[test]
 fn handle_against_completion() {
     model(a_handle_let_go_while_the_task_ends_leaves_no_value);
+}
+
+#[test]
+fn handle_against_completion_weakened() {
+    let story = a_handle_let_go_while_the_task_ends_leaves_no_value;
+    weakened(Mutant::HandleLooksNot, story);
 }
 
 /// The first wait hangs on a foreign waker, as in a combinator with wakers of its own, so waking it does not
@@ -552,24 +559,82 @@ fn shared_cell_weakened() {
     weakened(Mutant::WriteReleaseRelaxed, readers_and_writers_of_a_shared_cell_see_each_others_end);
 }
 
+/// Somebody who finds the value claimed marks the cell, looks again and waits; the holder leaves. One of
+/// the two must see the other, or the waiter waits for ever.
+fn a_mark_and_a_release_see_one_another() {
+    let cell = Arc::new(ExclusiveCell::new(0_u32));
+    let mut claim = cell.try_claim().unwrap();
+    let waiter = {
+        let cell = cell.clone();
+        thread::spawn(move || {
+            cell.mark();
+            cell.try_claim_marked().map(|claim| assert_eq!(*claim, 1)).is_some()
+        })
+    };
+    *claim += 1;
+    drop(claim);
+    let served = cell.is_marked();
+    assert!(waiter.join().unwrap() || served);
+}
+
+fn a_mark_and_a_writers_release_see_one_another() {
+    let cell = Arc::new(SharedCell::new(0_u32));
+    let mut claim = cell.try_write().unwrap();
+    let waiters = [true, false].map(|writes| {
+        let cell = cell.clone();
+        thread::spawn(move || {
+            cell.mark();
+            if writes {
+                cell.try_write_marked().map(|claim| assert_eq!(*claim, 1)).is_some()
+            } else {
+                cell.try_read_marked().map(|claim| assert_eq!(*claim, 1)).is_some()
+            }
+        })
+    });
+    *claim += 1;
+    drop(claim);
+    let served = cell.is_marked();
+    let entered = waiters.map(|waiter| waiter.join().unwrap());
+    assert!(entered.contains(&true) || served);
+}
+
+#[test]
+fn marked_cells() {
+    model(a_mark_and_a_release_see_one_another);
+    model(a_mark_and_a_writers_release_see_one_another);
+}
+
+#[test]
+fn marked_cells_weakened() {
+    weakened(Mutant::ReleaseLosesMark, a_mark_and_a_release_see_one_another);
+    weakened(Mutant::ReleaseLosesMark, a_mark_and_a_writers_release_see_one_another);
+}
+
 /// A read claim handed through a queue keeps its order: the writer before it, the writer after it.
+fn a_detached_claim_is_between_its_writers() {
+    let cell = Arc::new(SharedCell::new(0_u32));
+    let mut claim = cell.try_write().unwrap();
+    *claim = 1;
+    drop(claim);
+    let token = cell.try_read().unwrap().detach();
+    let reader = {
+        let cell = cell.clone();
+        thread::spawn(move || assert_eq!(*cell.attach_read(token), 1))
+    };
+    if let Some(mut claim) = cell.try_write() {
+        *claim = 2;
+    }
+    reader.join().unwrap();
+}
+
 #[test]
 fn shared_cell_detached() {
-    model(|| {
-        let cell = Arc::new(SharedCell::new(0_u32));
-        let mut claim = cell.try_write().unwrap();
-        *claim = 1;
-        drop(claim);
-        let token = cell.try_read().unwrap().detach();
-        let reader = {
-            let cell = cell.clone();
-            thread::spawn(move || assert_eq!(*cell.attach_read(token), 1))
-        };
-        if let Some(mut claim) = cell.try_write() {
-            *claim = 2;
-        }
-        reader.join().unwrap();
-    });
+    model(a_detached_claim_is_between_its_writers);
+}
+
+#[test]
+fn shared_cell_detached_weakened() {
+    weakened(Mutant::ReadReleaseRelaxed, a_detached_claim_is_between_its_writers);
 }
 
 /// One grant, two waiters, one of which leaves: the grant must reach the other.
@@ -710,4 +775,99 @@ fn service_against_last_child() {
 #[test]
 fn service_against_last_child_weakened() {
     weakened(Mutant::CloseDismissesNobody, the_service_is_dismissed_by_whichever_child_ends_last);
+}
+
+fn who_waits_for_a_close_sees_it_or_is_woken() {
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let _ = root.spawn(async |_cx: &Cx| Ok::<_, Cancelled>(()));
+    root.begin_close();
+    let count = StdArc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(count.clone());
+    let runner = thread::spawn(move || machine.drain());
+    let mut context = Context::from_waker(&waker);
+    let first = root.poll_closed(&mut context).is_ready();
+    runner.join().unwrap();
+    if !first {
+        assert_eq!(count.0.load(Ordering::Acquire), 1, "who waits was not woken");
+        assert!(root.poll_closed(&mut context).is_ready());
+    }
+}
+
+#[test]
+fn close_against_its_waiter() {
+    model(who_waits_for_a_close_sees_it_or_is_woken);
+}
+
+#[test]
+fn close_against_its_waiter_weakened() {
+    weakened(Mutant::ClosedLooksOnce, who_waits_for_a_close_sees_it_or_is_woken);
+}
+
+#[track_caller]
+fn here() -> &'static Location<'static> {
+    Location::caller()
+}
+
+/// Two plain waits, one after the other, and somebody who looks at the task meanwhile.
+fn a_snapshot_mixes_no_two_waits() {
+    let machine = Machine::new();
+    let root = Root::new(machine.clone(), RegionOptions::new());
+    let first = here();
+    let second = here();
+    let _ = root.spawn(async move |cx: &Cx| {
+        poll_fn(|context| {
+            for (label, site) in [("one", first), ("two", second)] {
+                let mut wait = pin!(cx.wait_at(label, site, |_| Poll::<()>::Pending));
+                assert!(wait.as_mut().poll(context).is_pending());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        Ok::<_, Cancelled>(())
+    });
+    root.begin_close();
+    let looks = root.clone();
+    let other = thread::spawn(move || {
+        for wait in looks.snapshot().tasks.iter().flat_map(|task| &task.waits) {
+            let site = if wait.label == "one" { first } else { second };
+            assert_eq!(wait.site, site, "{} and another wait's line", wait.label);
+        }
+    });
+    machine.drain();
+    other.join().unwrap();
+}
+
+#[test]
+fn plain_wait_against_snapshot() {
+    model(a_snapshot_mixes_no_two_waits);
+}
+
+#[test]
+fn plain_wait_against_snapshot_weakened() {
+    weakened(Mutant::WaitReadOnce, a_snapshot_mixes_no_two_waits);
+}
+
+fn a_wake_among_many_is_seen_or_tells_the_task() {
+    let mut woken = Woken::new();
+    let slot = woken.add();
+    assert_eq!(woken.pop(), Some(slot));
+    let waker = woken.waker(slot).clone();
+    let other = thread::spawn(move || waker.wake());
+    let count = StdArc::new(Count(AtomicUsize::new(0)));
+    let task = Waker::from(count.clone());
+    let seen = (0..woken.begin(&task)).filter_map(|_| woken.pop()).count();
+    other.join().unwrap();
+    let told = count.0.load(Ordering::Acquire);
+    assert_eq!(seen + told, 1, "a wake is lost, or told twice");
+}
+
+#[test]
+fn woken_against_wake() {
+    model(a_wake_among_many_is_seen_or_tells_the_task);
+}
+
+#[test]
+fn woken_against_wake_weakened() {
+    weakened(Mutant::WokenLooksFirst, a_wake_among_many_is_seen_or_tells_the_task);
 }

@@ -1,6 +1,6 @@
 //! Claims on a part of a value, and claims that keep their lock alive.
 
-use super::{CLAIMED, FREE};
+use super::CLAIMED;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,9 +27,9 @@ impl Drop for Release {
             Release::Exclusive(state) => {
                 // SAFETY: by the type invariant the word is alive.
                 let state = unsafe { state.as_ref() };
-                debug_assert_eq!(state.load(Ordering::Relaxed), CLAIMED);
+                debug_assert!(state.load(Ordering::Relaxed) & CLAIMED != 0);
                 // Release pairs with the next claim's Acquire: what this holder wrote is seen.
-                state.store(FREE, Ordering::Release);
+                state.fetch_sub(CLAIMED, Ordering::Release);
             }
             Release::Shared(state, claim) => {
                 // SAFETY: as above. INVARIANT: this claim's own count or bit is taken off, once.
@@ -212,6 +212,16 @@ impl<O, U: ?Sized + 'static> OwnedMut<O, U> {
         }
     }
 
+    /// As [`claim`](OwnedMut::claim), where there surely is something to claim.
+    pub fn of(
+        owner: Arc<O>,
+        claim: impl for<'a> FnOnce(&'a O) -> PartMut<'a, U>,
+    ) -> OwnedMut<O, U> {
+        let PartMut { value, release, .. } = claim(&owner);
+        // INVARIANT: as in `claim`.
+        Owned { part: PartMut::new(value, release), owner }
+    }
+
     /// Access to a part of this part. If `part` panics, the claim ends.
     pub fn map<V: ?Sized>(self, part: impl FnOnce(&mut U) -> &mut V) -> OwnedMut<O, V> {
         Owned { part: self.part.map(part), owner: self.owner }
@@ -234,6 +244,16 @@ impl<O, U: ?Sized + 'static> OwnedRef<O, U> {
             }
             None => Err(owner),
         }
+    }
+
+    /// As [`claim`](OwnedRef::claim), where there surely is something to claim.
+    pub fn of(
+        owner: Arc<O>,
+        claim: impl for<'a> FnOnce(&'a O) -> PartRef<'a, U>,
+    ) -> OwnedRef<O, U> {
+        let PartRef { value, release, .. } = claim(&owner);
+        // INVARIANT: as in `OwnedMut::claim`.
+        Owned { part: PartRef::new(value, release), owner }
     }
 
     /// Access to a part of this part. If `part` panics, the claim ends.

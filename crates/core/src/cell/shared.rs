@@ -12,12 +12,13 @@ use std::ptr::NonNull;
 ///
 /// What [`ExclusiveCell`](crate::ExclusiveCell) is to a mutex, this is to a read-write lock: the part
 /// that needs `unsafe`. Uncontended, a claim is one compare-and-swap and its release one atomic
-/// operation.
+/// operation. It has the same mark.
 ///
 /// # Invariants
 /// One word says which claims exist: `READ` counts the `ReadClaim`s, `DETACHED` the read claims that
 /// were detached, and one bit each stands for a `WriteClaim` and a detached one. Either both bits are
 /// clear, or exactly one is set and both counts are zero. The value is reached only through a claim.
+/// The mark is one more bit, which says nothing about claims.
 /// Attaching takes one off `DETACHED` (or clears its bit) and adds the claim in one compare-and-swap, so
 /// there are never more claims than were made, whichever tokens were given.
 pub struct SharedCell<T> {
@@ -27,8 +28,9 @@ pub struct SharedCell<T> {
 
 const FREE: u64 = 0;
 const READ: u64 = 1;
-const DETACHED: u64 = 1 << 31;
+const DETACHED: u64 = 1 << 30;
 const COUNT: u64 = DETACHED - 1;
+const MARKED: u64 = 1 << 60;
 const WRITE: u64 = 1 << 62;
 const WRITE_DETACHED: u64 = 1 << 63;
 
@@ -57,14 +59,26 @@ impl<T> SharedCell<T> {
         SharedCell { state: AtomicU64::new(FREE), value: UnsafeCell::new(value) }
     }
 
-    /// Claims the value for reading, unless it is claimed for writing.
+    /// Claims the value for reading, unless it is claimed for writing or the cell is marked.
     ///
-    /// Refused too when 2^31 - 1 read claims exist, which takes that many that were forgotten.
+    /// Refused too when 2^30 - 1 read claims exist, which takes that many that were forgotten.
     #[inline]
     pub fn try_read(&self) -> Option<ReadClaim<'_, T>> {
+        self.read(MARKED)
+    }
+
+    /// As [`try_read`](SharedCell::try_read), whether or not the cell is marked: for those who serve the
+    /// line, or stand in it.
+    pub fn try_read_marked(&self) -> Option<ReadClaim<'_, T>> {
+        self.read(WRITE)
+    }
+
+    /// Claims for reading in a state below `least_refused`.
+    #[inline]
+    fn read(&self, least_refused: u64) -> Option<ReadClaim<'_, T>> {
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
-            if state >= WRITE || readers(state) + detached(state) == COUNT {
+            if state >= least_refused || readers(state) + detached(state) == COUNT {
                 return None;
             }
             // Acquire pairs with the Release in `WriteClaim::drop`, directly or through the chain of
@@ -84,16 +98,44 @@ impl<T> SharedCell<T> {
         }
     }
 
-    /// Claims the value for writing, if nobody has it.
+    /// Claims the value for writing, if nobody has it and the cell is not marked.
     #[inline]
     pub fn try_write(&self) -> Option<WriteClaim<'_, T>> {
+        self.write(FREE)
+    }
+
+    /// Claims the value of a marked cell for writing, if nobody has it: for those who serve the line, or
+    /// stand in it.
+    pub fn try_write_marked(&self) -> Option<WriteClaim<'_, T>> {
+        self.write(FREE | MARKED)
+    }
+
+    #[inline]
+    fn write(&self, free: u64) -> Option<WriteClaim<'_, T>> {
         // Acquire pairs with the Release of every reader and of the last writer: their accesses are
         // over before this claim's first.
         self.state
-            .compare_exchange(FREE, WRITE, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(free, free | WRITE, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             // INVARIANT: the state went from FREE, where no claim exists, to WRITE.
             .then(|| WriteClaim { cell: self })
+    }
+
+    /// Sets the mark.
+    pub fn mark(&self) {
+        self.state.fetch_or(MARKED, Ordering::Relaxed);
+    }
+
+    /// Takes the mark away.
+    pub fn unmark(&self) {
+        self.state.fetch_and(!MARKED, Ordering::Relaxed);
+    }
+
+    /// Whether the cell is marked. To whoever has just released a claim the answer is no older than the
+    /// release.
+    #[inline]
+    pub fn is_marked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & MARKED != 0
     }
 
     /// Turns a detached read claim on this cell back into access to the value.
@@ -126,16 +168,23 @@ impl<T> SharedCell<T> {
     /// When this cell has no detached write claim: the token is of another cell.
     pub fn attach_write(&self, token: DetachedWrite) -> WriteClaim<'_, T> {
         let DetachedWrite(()) = token;
-        // Acquire pairs with the Release in `WriteClaim::detach`.
-        let attached = self.state.compare_exchange(
-            WRITE_DETACHED,
-            WRITE,
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        );
-        assert!(attached.is_ok(), "a detached claim belongs to the cell it came from");
-        // INVARIANT: the state went from WRITE_DETACHED, where no claim exists, to WRITE.
-        WriteClaim { cell: self }
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            let ours = state & !MARKED == WRITE_DETACHED;
+            assert!(ours, "a detached claim belongs to the cell it came from");
+            // Acquire pairs with the Release in `WriteClaim::detach`.
+            let attached = self.state.compare_exchange_weak(
+                state,
+                state - WRITE_DETACHED + WRITE,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            match attached {
+                // INVARIANT: the state went from WRITE_DETACHED, where no claim exists, to WRITE.
+                Ok(_) => return WriteClaim { cell: self },
+                Err(now) => state = now,
+            }
+        }
     }
 
     /// The value, through the exclusive borrow.
@@ -234,19 +283,18 @@ impl<'a, T> WriteClaim<'a, T> {
     /// Shared access instead of exclusive, with no moment in between at which another could write.
     pub fn downgrade(self) -> ReadClaim<'a, T> {
         let claim = ManuallyDrop::new(self);
-        // INVARIANT: this claim ends here without its `Drop` and becomes one read claim. In state WRITE
-        // nobody else changes the state, so a store loses nothing. Release: readers that come see what
-        // was written.
-        claim.cell.state.store(READ, Ordering::Release);
+        // INVARIANT: this claim ends here without its `Drop` and becomes one read claim; the mark stays.
+        // Release: readers that come see what was written.
+        claim.cell.state.fetch_sub(WRITE - READ, Ordering::Release);
         ReadClaim { cell: claim.cell }
     }
 
     /// Keeps the cell claimed without borrowing it, so that the claim can be handed to a waiter.
     pub fn detach(self) -> DetachedWrite {
         let claim = ManuallyDrop::new(self);
-        // INVARIANT: this claim ends here without its `Drop`. In state WRITE nobody else changes the
-        // state, so a store loses nothing. Release pairs with Acquire in `attach_write`.
-        claim.cell.state.store(WRITE_DETACHED, Ordering::Release);
+        // INVARIANT: this claim ends here without its `Drop`, and its bit becomes the other; the mark
+        // stays. Release pairs with Acquire in `attach_write`.
+        claim.cell.state.fetch_add(WRITE_DETACHED - WRITE, Ordering::Release);
         DetachedWrite(())
     }
 }
@@ -275,8 +323,12 @@ impl<T> Drop for WriteClaim<'_, T> {
     fn drop(&mut self) {
         let order =
             if mutant!(WriteReleaseRelaxed) { Ordering::Relaxed } else { Ordering::Release };
-        // INVARIANT: in state WRITE nobody else changes the state, so a store loses nothing.
-        self.cell.state.store(FREE, order);
+        if mutant!(ReleaseLosesMark) {
+            self.cell.state.store(FREE, order);
+            return;
+        }
+        // INVARIANT: this claim's own bit is taken off; the mark beside it stays.
+        self.cell.state.fetch_sub(WRITE, order);
     }
 }
 
@@ -314,6 +366,27 @@ mod tests {
         *writer += 1;
         drop(writer);
         assert_eq!(*cell.try_read().unwrap(), 2);
+    }
+
+    #[test]
+    fn a_marked_cell_is_claimed_only_by_those_who_know_and_stays_marked() {
+        let cell = SharedCell::new(());
+        let reader = cell.try_read().unwrap();
+        cell.mark();
+        assert!(cell.try_read().is_none() && cell.try_write().is_none());
+        let detached = cell.try_read_marked().unwrap().detach();
+        drop(reader);
+        assert!(cell.try_write_marked().is_none());
+        drop(cell.attach_read(detached).into_part());
+        let detached = cell.try_write_marked().unwrap().detach();
+        assert!(cell.try_read_marked().is_none() && cell.try_write_marked().is_none());
+        let reader = cell.attach_write(detached).downgrade();
+        assert!(cell.is_marked() && cell.try_read_marked().is_some());
+        drop(reader);
+        drop(cell.try_write_marked().unwrap());
+        assert!(cell.is_marked());
+        cell.unmark();
+        assert!(cell.try_write().is_some());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Masks: sections that a cancellation does not reach.
 
 use super::TaskCx;
-use crate::task::scopes::{Child, Effects, ScopeKey};
+use crate::task::scopes::{Effects, ScopeKey};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,9 @@ impl TaskCx {
         if let Some(node) = inner.scopes.node_mut(key) {
             node.masks += 1;
         }
-        inner.scopes.publish(header);
+        if inner.scopes.any_cancelled() {
+            inner.scopes.publish(header);
+        }
         drop(inner);
         MaskGuard { cx: self, key }
     }
@@ -49,15 +51,24 @@ pub struct MaskGuard<'a> {
 impl Drop for MaskGuard<'_> {
     fn drop(&mut self) {
         let header = self.cx.header();
-        let mut effects = Effects::default();
-        {
-            let mut inner = header.inner.lock();
-            if let Some(node) = inner.scopes.node_mut(self.key) {
-                node.masks = node.masks.saturating_sub(1);
-            }
-            // What was held off arrives now.
-            inner.scopes.propagate(header, &mut effects);
+        let mut inner = header.inner.lock();
+        if let Some(node) = inner.scopes.node_mut(self.key) {
+            node.masks = node.masks.saturating_sub(1);
         }
+        if inner.scopes.any_cancelled() {
+            drop(inner);
+            self.let_in();
+        }
+    }
+}
+
+impl MaskGuard<'_> {
+    /// What was held off arrives now.
+    #[cold]
+    fn let_in(&self) {
+        let header = self.cx.header();
+        let mut effects = Effects::default();
+        header.inner.lock().scopes.propagate(header, &mut effects);
         effects.run();
         if self.key == ScopeKey::BASE && header.wait.is_in() && header.cancelled_now().is_some() {
             self.cx.task().wake();
@@ -97,11 +108,7 @@ impl<F: Future> Future for Masked<'_, F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let cx = *this.cx;
-        let key = *this.key.get_or_insert_with(|| {
-            let mut scope = Child::new();
-            scope.node.masks = 1;
-            cx.open_scope(scope)
-        });
+        let key = *this.key.get_or_insert_with(|| cx.open_scope(1));
         let future = this.future;
         let polled = cx.enter(key, || future.poll(context));
         if polled.is_ready() {

@@ -26,59 +26,47 @@ impl TaskCx {
         key: ScopeKey,
         mut slot: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
-    ) -> Poll<BodyEnd<F::Output>> {
+    ) -> Poll<(BodyEnd<F::Output>, Inside<'_>)> {
         let inside = Inside::enter(self.header(), key, Why::Poll);
         if inside.escalated {
-            return Poll::Ready(self.drop_scoped(inside, slot));
+            return Poll::Ready((self.drop_scoped(key, slot), inside));
         }
         let Some(future) = slot.as_mut().as_pin_mut() else {
             unreachable!("a scoped future is not polled after its end")
         };
         match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
             Ok(Poll::Ready(output)) => {
-                Poll::Ready(match catch_unwind(AssertUnwindSafe(|| slot.set(None))) {
+                let end = match catch_unwind(AssertUnwindSafe(|| slot.set(None))) {
                     Ok(()) => BodyEnd::Returned(output),
                     Err(panic) => BodyEnd::Panicked(panic),
-                })
+                };
+                Poll::Ready((end, inside))
             }
             Err(panic) => {
                 let _ = catch_unwind(AssertUnwindSafe(|| slot.set(None)));
-                Poll::Ready(BodyEnd::Panicked(panic))
+                Poll::Ready((BodyEnd::Panicked(panic), inside))
             }
-            Ok(Poll::Pending) => {
-                // Kept for cancellations that no wait inside hears.
-                let mut waker = Some(context.waker().clone());
-                let (stuck, unbounded) = {
-                    let mut inner = self.header().inner.lock();
-                    let stuck = inner.scopes.is_stuck(key);
-                    let mut unbounded = false;
-                    if let Some(child) = inner.scopes.child_mut(key).filter(|_| !stuck) {
-                        std::mem::swap(&mut child.waker, &mut waker);
-                        unbounded = child.node.cancel.is_some() && child.cleanup_timer.is_none();
+            Ok(Poll::Pending) => match inside.leave_pending(context) {
+                Ok(unbounded) => {
+                    if unbounded {
+                        self.bound_cleanup(key);
                     }
-                    (stuck, unbounded)
-                };
-                if stuck {
-                    return Poll::Ready(self.drop_scoped(inside, slot));
+                    Poll::Pending
                 }
-                drop(inside);
-                if unbounded {
-                    self.bound_cleanup(key);
-                }
-                Poll::Pending
-            }
+                Err(inside) => Poll::Ready((self.drop_scoped(key, slot), inside)),
+            },
         }
     }
 
     /// Drops the future inside its scope, which is cancelled.
+    #[cold]
     fn drop_scoped<F: Future>(
         &self,
-        inside: Inside<'_>,
+        key: ScopeKey,
         mut slot: Pin<&mut Option<F>>,
     ) -> BodyEnd<F::Output> {
-        let reason = self.header().inner.lock().scopes.reason_behind_masks(inside.key);
+        let reason = self.header().inner.lock().scopes.reason_behind_masks(key);
         let dropped = catch_unwind(AssertUnwindSafe(|| slot.set(None)));
-        drop(inside);
         match dropped {
             Ok(()) => BodyEnd::Dropped(
                 reason.unwrap_or_else(|| CancelReason::user("cleanup time is over")),
@@ -127,12 +115,14 @@ impl TaskCx {
         drop();
     }
 
-    /// Opens a scope beneath the innermost one.
-    pub(crate) fn open_scope(&self, child: Child) -> ScopeKey {
+    /// Opens a scope beneath the innermost one, masked so many times.
+    pub(crate) fn open_scope(&self, masks: u32) -> ScopeKey {
         let header = self.header();
         let mut inner = header.inner.lock();
         let parent = inner.scopes.current;
-        inner.scopes.insert(Child { parent, ..child })
+        let mut child = Child::new(parent, None);
+        child.node.masks = masks;
+        inner.scopes.insert(child)
     }
 
     /// Takes a scope away and disarms its timers.
@@ -144,10 +134,8 @@ impl TaskCx {
             inner.scopes.publish(header);
             removed
         };
-        if let Some(mut removed) = removed {
-            for timer in removed.timers() {
-                header.region.host.disarm_timer(timer);
-            }
+        if let Some(removed) = removed {
+            removed.disarm(header);
         }
     }
 }
@@ -160,7 +148,7 @@ enum Why {
 }
 
 /// While it lives, `key` is its task's innermost scope.
-struct Inside<'a> {
+pub(crate) struct Inside<'a> {
     header: &'a Header,
     key: ScopeKey,
     before: ScopeKey,
@@ -169,28 +157,116 @@ struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
+    #[inline]
     fn enter(header: &'a Header, key: ScopeKey, why: Why) -> Inside<'a> {
-        let mut effects = Effects::default();
-        let inside = {
-            let mut inner = header.inner.lock();
-            let before = inner.scopes.current;
-            let mut inside = Inside { header, key, before, escalated: false };
-            if let Some(child) = inner.scopes.child_mut(key) {
-                inside.escalated = child.escalated;
-                // A future may be moved from one scope's poll to another's; it belongs to the present one.
-                let moved = child.parent != before;
-                child.parent = before;
-                inner.scopes.current = key;
-                if moved && why == Why::Poll {
-                    inner.scopes.propagate(header, &mut effects);
-                } else {
-                    inner.scopes.publish(header);
-                }
+        let mut inner = header.inner.lock();
+        let before = inner.scopes.current;
+        let scopes = &mut inner.scopes;
+        match scopes.child(key) {
+            // The usual case.
+            Some(child) if child.parent == before && !scopes.any_cancelled() => {
+                let escalated = child.escalated;
+                scopes.current = key;
+                scopes.publish(header);
+                return Inside { header, key, before, escalated };
             }
-            inside
-        };
-        effects.run();
+            _ => drop(inner),
+        }
+        Inside::enter_moved(header, key, why)
+    }
+
+    /// Into a scope that has another parent now, or of a task that was cancelled somewhere.
+    #[cold]
+    fn enter_moved(header: &'a Header, key: ScopeKey, why: Why) -> Inside<'a> {
+        let mut inner = header.inner.lock();
+        let before = inner.scopes.current;
+        let mut inside = Inside { header, key, before, escalated: false };
+        let Some(child) = inner.scopes.child_mut(key) else { return inside };
+        inside.escalated = child.escalated;
+        // A future may be moved from one scope's poll to another's; it belongs to the present one.
+        let moved = child.parent != before;
+        if moved {
+            inner.scopes.move_to(key, before);
+        }
+        inner.scopes.current = key;
+        if moved && why == Why::Poll {
+            let mut effects = Effects::default();
+            inner.scopes.propagate(header, &mut effects);
+            drop(inner);
+            effects.run();
+        } else {
+            inner.scopes.publish(header);
+        }
         inside
+    }
+
+    /// Leaves the scope after a poll that left its future pending. `Ok(true)`: it is cancelled, and its cleanup
+    /// has no bound yet. `Err`: cancellation cannot reach the future.
+    #[inline]
+    fn leave_pending(self, context: &Context<'_>) -> Result<bool, Inside<'a>> {
+        let header = self.header;
+        {
+            let mut inner = header.inner.lock();
+            let child = inner.scopes.child(self.key);
+            let kept = child.is_some_and(|child| {
+                !child.needs_waker()
+                    || child.waker.as_ref().is_some_and(|w| w.will_wake(context.waker()))
+            });
+            if kept && !inner.scopes.any_cancelled() {
+                inner.scopes.current = self.before;
+                inner.scopes.publish(header);
+                drop(inner);
+                std::mem::forget(self);
+                return Ok(false);
+            }
+        }
+        self.leave_with_waker(context)
+    }
+
+    #[cold]
+    fn leave_with_waker(self, context: &Context<'_>) -> Result<bool, Inside<'a>> {
+        let header = self.header;
+        // Cloned before and dropped after the lock is held: wakers are foreign code.
+        let mut waker = Some(context.waker().clone());
+        let mut inner = header.inner.lock();
+        if inner.scopes.is_stuck(self.key) {
+            drop(inner);
+            return Err(self);
+        }
+        let mut unbounded = false;
+        if let Some(child) = inner.scopes.child_mut(self.key) {
+            let kept = child.waker.as_ref().is_some_and(|w| w.will_wake(context.waker()));
+            if !kept && child.needs_waker() {
+                std::mem::swap(&mut child.waker, &mut waker);
+            }
+            unbounded = child.node.cancel.is_some() && child.cleanup_timer.is_none();
+            inner.scopes.keeps();
+        }
+        inner.scopes.current = self.before;
+        inner.scopes.publish(header);
+        drop(inner);
+        std::mem::forget(self);
+        Ok(unbounded)
+    }
+
+    /// Leaves the scope and takes it away. Answers why it was cancelled, itself and not one around it, if that
+    /// has reached what is inside: a wait was told, or it was `dropped`.
+    pub(crate) fn close(self, dropped: bool) -> Option<CancelReason> {
+        let header = self.header;
+        let (told, removed) = {
+            let mut inner = header.inner.lock();
+            let removed = inner.scopes.remove(self.key);
+            inner.scopes.current = self.before;
+            inner.scopes.publish(header);
+            let node = removed.as_ref().map(|child| &child.node);
+            let told = node.filter(|node| node.told || dropped);
+            (told.and_then(|node| node.cancel.clone()), removed)
+        };
+        std::mem::forget(self);
+        if let Some(removed) = removed {
+            removed.disarm(header);
+        }
+        told
     }
 }
 
@@ -206,19 +282,25 @@ impl TaskRef {
     /// Cancels a scope inside this task.
     pub(crate) fn cancel_scope(&self, key: ScopeKey, reason: CancelReason) {
         let header = self.header();
-        let now = header.region.host.now();
-        let reason = reason.attributed(now, crate::step::task(), Some(header.region.id));
+        let reason = self.attributed(reason);
         let mut effects = Effects::default();
         {
             let mut inner = header.inner.lock();
-            let Some(node) = inner.scopes.node_mut(key) else { return };
-            if !crate::cancel_strengthens(&reason, node.cancel.as_ref()) {
+            if !inner.scopes.cancel(key, &reason) {
                 return;
             }
-            node.cancel = Some(reason);
-            inner.scopes.propagate(header, &mut effects);
+            inner.scopes.propagate_from(key, header, &mut effects);
         }
         effects.run();
+    }
+
+    /// The reason with what it does not say yet: when, and by whom.
+    pub(crate) fn attributed(&self, reason: CancelReason) -> CancelReason {
+        if reason.is_attributed() {
+            return reason;
+        }
+        let region = &self.header().region;
+        reason.attributed(region.host.now(), crate::step::task(), Some(region.id))
     }
 
     /// Cleanup of a scope inside this task is over: its wrapper drops the future at its next poll.

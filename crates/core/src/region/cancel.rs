@@ -34,15 +34,15 @@ impl Region {
                 Vec::new()
             } else {
                 // Services go on for as long as there is somebody to serve.
-                let reached =
-                    |task: &TaskRef| inner.services_dismissed || !task.header().state.is_service();
-                inner.tasks.iter().map(|(_, task)| task).filter(|t| reached(t)).cloned().collect()
+                let all = inner.services_dismissed || mutant!(ServicesNotLast);
+                let reached = |task: &TaskRef| all || !task.header().state.is_service();
+                inner.tasks.iter().filter(|task| reached(task)).cloned().collect()
             };
             let regions: Vec<Arc<Region>> =
                 inner.regions.iter().map(|(_, region)| Arc::clone(region)).collect();
             (tasks, inner.opener.clone(), regions)
         };
-        self.observe(&Event::RegionCancelRequested {
+        self.observe(|| Event::RegionCancelRequested {
             region: self.id,
             kind: reason.kind(),
             severity: reason.severity(),
@@ -52,9 +52,7 @@ impl Region {
         if let Some((task, key)) = opener {
             let header = task.header();
             let mut inner = header.inner.lock();
-            if let Some(node) = inner.scopes.node_mut(key) {
-                node.cancel = Some(reason);
-            }
+            inner.scopes.cancel(key, &reason);
             inner.scopes.propagate(header, effects);
             drop(inner);
             effects.wake_now();
@@ -94,7 +92,7 @@ impl Region {
             if inner.state == RegionState::Closed && !mutant!(TimerOutlivesRegion) {
                 Some(timer)
             } else {
-                inner.cleanup_timer.replace(timer)
+                inner.rare().cleanup_timer.replace(timer)
             }
         };
         if let Some(stale) = stale {
@@ -118,7 +116,7 @@ impl Region {
             let reached =
                 |task: &TaskRef| inner.services_dismissed || !task.header().state.is_service();
             let tasks: Vec<TaskRef> =
-                inner.tasks.iter().map(|(_, task)| task).filter(|t| reached(t)).cloned().collect();
+                inner.tasks.iter().filter(|task| reached(task)).cloned().collect();
             (tasks, inner.opener.clone())
         };
         if let Some((task, key)) = opener {
@@ -140,12 +138,12 @@ impl Region {
 
     /// The region's future is gone before the region closed: cancel, and close without it.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        let (opener, escalated, unclaimed) = {
+        let (opener, closed, escalated, unclaimed) = {
             let mut inner = self.inner.lock();
             inner.abandoned = true;
             let closed = inner.state == RegionState::Closed;
             let unclaimed = if closed { std::mem::take(&mut inner.failed) } else { Vec::new() };
-            (inner.opener.take(), inner.escalated, unclaimed)
+            (inner.opener.take(), closed, inner.escalated, unclaimed)
         };
         drop(unclaimed);
         let Some((task, key)) = opener else { return };
@@ -157,6 +155,9 @@ impl Region {
             removed
         };
         let scope_escalated = removed.as_ref().is_some_and(|child| child.escalated);
+        if !closed {
+            self.observe(|| Event::RegionAbandoned { region: self.id });
+        }
         if self.state() != RegionState::Closed && !mutant!(DroppedRegionRunsOn) {
             let reason = CancelReason::new(CancelKind::ParentCancelled)
                 .with_message("the region's future was dropped")

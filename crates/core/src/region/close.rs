@@ -1,55 +1,105 @@
 //! The close of a region: driven by its children's completions, one finalizer after the other.
 
-use super::{Finalizer, Origin, Policy, Region, RegionState};
+use super::{Books, Finalizer, Inner, Origin, Policy, Rare, Region, RegionState};
 use crate::cancel::{CancelKind, CancelReason};
 use crate::event::Event;
+use crate::host::TimerKey;
 use crate::mutant::mutant;
 use crate::obligation::{LeakReport, unsettled};
 use crate::outcome::Severity;
 use crate::primitive::Ordering;
 use crate::task::TaskRef;
 use crate::task::run::Ended;
+use crate::task::scopes::ScopeKey;
 use crate::time::Time;
 use std::sync::Arc;
 use std::sync::atomic::Ordering as StdOrdering;
+use std::task::Waker;
+
+/// The next step of a close, decided under the lock, to be taken after it.
+enum Step {
+    /// A finalizer, and whether it is the first.
+    Finalize {
+        ordinal: u32,
+        finalizer: Finalizer,
+        first: bool,
+        stale: Option<TimerKey>,
+    },
+    Settle,
+    Close(Last),
+}
+
+/// What a region leaves behind in the moment it closes.
+struct Last {
+    live: u32,
+    unresolved: u32,
+    opener: Option<(TaskRef, ScopeKey)>,
+    waker: Option<Waker>,
+    /// Stragglers and leaks, for the parent.
+    books: Option<Box<Books>>,
+    /// Failures that nobody will ask for.
+    unclaimed: Vec<TaskRef>,
+}
+
+impl Rare {
+    fn next_finalizer(&mut self) -> Option<(u32, Finalizer)> {
+        if mutant!(FinalizersSkipped) {
+            self.finalizers.clear();
+        }
+        if mutant!(FinalizersFifo) && !self.finalizers.is_empty() {
+            return Some(self.finalizers.remove(0));
+        }
+        self.finalizers.pop()
+    }
+}
 
 impl Region {
-    /// A task of this region has published its outcome.
-    pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, ended: Ended) {
+    /// A task of this region has published its outcome. Answers the reference that the region had.
+    pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, ended: Ended) -> Option<TaskRef> {
         let header = task.header();
         let failed = matches!(ended.severity, Severity::Err | Severity::Panicked) && !ended.taken;
-        let (removed, cancels, last, dismisses) = {
+        let (removed, cancels, step, dismisses) = {
             let mut inner = self.inner.lock();
             inner.ended += 1;
             let slot = header.slot.load(Ordering::Relaxed) as usize;
             let removed = inner.tasks.try_remove(slot);
             inner.services -= usize::from(header.state.is_service());
             if ended.holds {
-                inner.holders.push((task.clone(), self.host.now()));
+                let now = self.host.now();
+                inner.rare().holders.push((task.clone(), now));
             }
             if failed {
                 inner.failed.push(task.clone());
             }
-            if inner.child_cancelled.is_none() && !ended.taken {
+            if inner.child_cancelled.is_none() && !ended.taken && ended.cancelled.is_some() {
                 inner.child_cancelled = ended.cancelled;
+                self.child_cancelled.store(true, StdOrdering::Relaxed);
             }
             let cancels = failed
                 && self.policy == Policy::FailFast
                 && inner.state != RegionState::Finalizing
                 && inner.cancel.is_none()
                 && !mutant!(FailFastIgnored);
-            (removed, cancels, inner.may_advance(), inner.dismisses_services())
+            // A failure cancels the region before it closes.
+            let step = if cancels { None } else { self.next_step(&mut inner) };
+            (removed, cancels, step, inner.dismisses_services())
         };
-        drop(removed);
         if dismisses {
             self.dismiss_services();
         }
+        if let Some(step) = step {
+            self.go_on(step);
+        }
         if cancels {
             self.fail_fast(task, ended.severity);
-        }
-        if last || cancels {
             self.advance();
         }
+        removed
+    }
+
+    /// Whether a child's cancellation is kept already; a hint that saves the rest from handing in theirs.
+    pub(crate) fn knows_cancelled(&self) -> bool {
+        self.child_cancelled.load(StdOrdering::Relaxed)
     }
 
     fn fail_fast(self: &Arc<Self>, task: &TaskRef, severity: Severity) {
@@ -78,7 +128,7 @@ impl Region {
 
     /// The body has ended; the region closes when its children have.
     pub(crate) fn begin_close(self: &Arc<Self>) {
-        let (last, dismisses);
+        let (step, dismisses);
         {
             let mut inner = self.inner.lock();
             if inner.state != RegionState::Open {
@@ -86,73 +136,70 @@ impl Region {
             }
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
-            last = inner.may_advance();
+            step = self.next_step(&mut inner);
             dismisses = !mutant!(CloseDismissesNobody) && inner.dismisses_services();
         }
-        self.observe(&Event::RegionClosing { region: self.id });
+        self.observe(|| Event::RegionClosing { region: self.id });
         if dismisses {
             self.dismiss_services();
         }
-        if last {
-            self.advance();
+        if let Some(step) = step {
+            self.go_on(step);
         }
     }
 
     /// Takes the close as far as it will go: finalizers when no child is left, then closed, then the same
     /// for the parent. Called after every change that could be the last one.
     pub(super) fn advance(self: &Arc<Self>) {
-        // A loop and not a recursion: the tree may be deep.
-        let mut next = self.advance_one();
-        while let Some(parent) = next {
-            next = parent.advance_one();
+        let step = self.next_step(&mut self.inner.lock());
+        if let Some(step) = step {
+            self.go_on(step);
         }
     }
 
-    /// One region's part; answers its parent when the region has closed.
-    fn advance_one(self: &Arc<Self>) -> Option<Arc<Region>> {
-        enum Step {
-            Finalize(u32, Finalizer),
-            Close,
+    /// What is to be done now, if anything is. Whoever is answered so does it.
+    #[inline]
+    fn next_step(&self, inner: &mut Inner) -> Option<Step> {
+        if inner.may_advance() { Some(self.step(inner)) } else { None }
+    }
+
+    #[inline(never)]
+    fn step(&self, inner: &mut Inner) -> Step {
+        let first = inner.state != RegionState::Finalizing;
+        if first {
+            inner.state = inner.state.quiet();
         }
-        let (step, entered, stale) = {
-            let mut inner = self.inner.lock();
-            if !inner.may_advance() {
-                return None;
-            }
-            let entered = inner.state != RegionState::Finalizing;
-            if entered {
-                inner.state = inner.state.quiet();
-                if mutant!(FinalizersSkipped) {
-                    inner.finalizers.clear();
-                }
-            }
-            let next = if mutant!(FinalizersFifo) && !inner.finalizers.is_empty() {
-                Some(inner.finalizers.remove(0))
-            } else {
-                inner.finalizers.pop()
-            };
-            match next {
-                Some((ordinal, finalizer)) => {
-                    inner.starting = true;
-                    // Finalizers have a cleanup budget of their own: the children may have spent theirs.
-                    let stale = entered.then(|| inner.cleanup_timer.take()).flatten();
-                    (Step::Finalize(ordinal, finalizer), entered, stale)
-                }
-                None => {
-                    // Keeps everybody else from going on with this until it is `Closed`.
-                    inner.starting = true;
-                    (Step::Close, false, None)
-                }
-            }
-        };
-        if let Some(stale) = stale {
-            self.host.disarm_timer(stale);
+        let Some(rare) = inner.rare.as_mut() else { return Step::Close(self.finish(inner)) };
+        let next = rare.next_finalizer();
+        // Finalizers have a cleanup budget of their own: the children may have spent theirs.
+        let stale = if first && next.is_some() { rare.cleanup_timer.take() } else { None };
+        // Keeps everybody else from going on with this until it is in the table, or `Closed`.
+        inner.starting = true;
+        let Some((ordinal, finalizer)) = next else { return Step::Settle };
+        Step::Finalize { ordinal, finalizer, first, stale }
+    }
+
+    /// Takes a step, and those of the regions above that follow from it.
+    fn go_on(self: &Arc<Self>, step: Step) {
+        // A loop and not a recursion: the tree may be deep.
+        let mut next = self.take(step);
+        while let Some(parent) = next {
+            let step = parent.next_step(&mut parent.inner.lock());
+            next = step.and_then(|step| parent.take(step));
         }
+    }
+
+    /// One region's part; answers its parent when the region has closed and that may be next.
+    fn take(self: &Arc<Self>, step: Step) -> Option<Arc<Region>> {
         match step {
-            Step::Close => return self.closed(),
-            Step::Finalize(ordinal, finalizer) => {
-                if entered {
-                    self.observe(&Event::RegionFinalizing { region: self.id });
+            Step::Settle => return self.settle(),
+            Step::Close(last) => return self.closed(last),
+            Step::Finalize { ordinal, finalizer, first, stale } => {
+                if let Some(stale) = stale {
+                    self.host.disarm_timer(stale);
+                }
+                if first {
+                    self.observe(|| Event::RegionFinalizing { region: self.id });
                 }
                 // For each anew: one that overran must not leave those after it without a bound.
                 self.arm_cleanup();
@@ -177,7 +224,7 @@ impl Region {
             inner.cancel.as_ref().map_or(CancelKind::User, CancelReason::severity)
         };
         task.limit_polls(severity.cleanup_polls());
-        self.observe(&Event::TaskSpawned {
+        self.observe(|| Event::TaskSpawned {
             task: header.id,
             region: self.id,
             by: None,
@@ -185,21 +232,19 @@ impl Region {
             site: header.spawned_at,
             finalizer: true,
         });
-        self.observe(&Event::FinalizerStarted { region: self.id, ordinal, task: header.id });
+        self.observe(|| Event::FinalizerStarted { region: self.id, ordinal, task: header.id });
         task.submit();
     }
 
-    /// Everything after the last child and finalizer. Answers the parent, which may be next.
-    fn closed(self: &Arc<Self>) -> Option<Arc<Region>> {
-        let (ledger, holders, mut heap, opener) = {
+    /// What is still owed or kept when the last child and finalizer are gone, then the close.
+    fn settle(self: &Arc<Self>) -> Option<Arc<Region>> {
+        let (ledger, holders, heap) = {
             let mut inner = self.inner.lock();
-            let ledger = std::mem::take(&mut inner.ledger);
-            let heap = std::mem::take(&mut inner.heap);
-            (ledger, std::mem::take(&mut inner.holders), heap, inner.opener.take())
+            let rare = inner.rare();
+            let heap = rare.heap.take();
+            (std::mem::take(&mut rare.ledger), std::mem::take(&mut rare.holders), heap)
         };
-        while let Some(value) = heap.pop() {
-            crate::wake::drop_quietly(value);
-        }
+        drop(heap);
         let mut leaks: Vec<LeakReport> =
             ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();
         if !holders.is_empty() {
@@ -208,38 +253,55 @@ impl Region {
         if mutant!(LeakNotReported) {
             leaks.clear();
         }
-        let unresolved = leaks.len() as u32;
-        let (live, timers, waker, books, unclaimed) = {
+        let (last, timers) = {
             let mut inner = self.inner.lock();
             inner.starting = false;
+            // They refer to this region, which refers to them.
+            let rare = inner.rare();
+            let grace = rare.grace_timer.take().map(|(_, timer)| timer);
+            let timers = [rare.deadline_timer.take(), rare.cleanup_timer.take(), grace];
+            let unresolved = leaks.len() as u32;
             for leak in leaks {
                 inner.books.get_or_insert_default().leak(leak);
             }
-            // The root answers for everything beneath it: each region hands its books up as it closes.
-            let books = inner.books.as_ref().filter(|_| self.parent.is_some());
-            let books = books.map(|b| (b.stragglers.clone(), b.leaks.clone(), b.omitted));
-            inner.state = inner.state.finalized();
-            let grace = inner.grace_timer.take().map(|(_, timer)| timer);
-            let timers = [inner.deadline_timer.take(), inner.cleanup_timer.take(), grace];
-            // They refer to this region, which refers to them.
-            let unclaimed =
-                if inner.abandoned { std::mem::take(&mut inner.failed) } else { Vec::new() };
-            (inner.live() as u32, timers, inner.waker.take(), books, unclaimed)
+            (Last { unresolved, ..self.finish(&mut inner) }, timers)
         };
-        drop(unclaimed);
         for timer in timers.into_iter().flatten() {
             self.host.disarm_timer(timer);
         }
-        self.observe(&Event::RegionClosed { region: self.id, live, unresolved });
+        self.closed(last)
+    }
+
+    /// The region is `Closed`; answers what goes with that.
+    fn finish(&self, inner: &mut Inner) -> Last {
+        // The root answers for everything beneath it: each region hands its books up as it closes.
+        let books = inner.books.as_ref().filter(|_| self.parent.is_some()).cloned();
+        inner.state = inner.state.finalized();
+        // Release: who sees it finds everything that the children did before they ended.
+        self.closed.store(true, Ordering::Release);
+        Last {
+            live: inner.live() as u32,
+            unresolved: 0,
+            opener: inner.opener.take(),
+            waker: inner.waker.take(),
+            books,
+            unclaimed: if inner.abandoned { std::mem::take(&mut inner.failed) } else { Vec::new() },
+        }
+    }
+
+    /// Tells everybody that the region has closed. Answers the parent, which may be next.
+    fn closed(self: &Arc<Self>, last: Last) -> Option<Arc<Region>> {
+        let Last { live, unresolved, opener, waker, books, unclaimed } = last;
+        drop(unclaimed);
+        self.observe(|| Event::RegionClosed { region: self.id, live, unresolved });
         drop(opener);
         let next = self.parent.as_ref().and_then(|parent| {
             let (removed, last, dismisses) = {
                 let mut inner = parent.inner.lock();
                 inner.ended += 1;
                 inner.services -= usize::from(self.service);
-                if let Some((stragglers, leaks, omitted)) = &books {
-                    let own = inner.books.get_or_insert_default();
-                    own.absorb(stragglers, leaks, *omitted);
+                if let Some(books) = books {
+                    inner.books.get_or_insert_default().absorb(*books);
                 }
                 let removed = inner.regions.try_remove(self.place.load(StdOrdering::Relaxed));
                 (removed, inner.may_advance(), inner.dismisses_services())
@@ -262,7 +324,7 @@ impl Region {
         let holders = holders.into_iter().filter(|(task, _)| !unsettled(task).is_empty());
         if let Some(parent) = &self.parent {
             let holders: Vec<_> = holders.collect();
-            parent.inner.lock().holders.extend(holders);
+            parent.inner.lock().rare().holders.extend(holders);
             return;
         }
         let now = self.host.now();

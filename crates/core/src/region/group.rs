@@ -5,6 +5,7 @@ use crate::cancel::{CancelReason, Cancelled};
 use crate::cap::{All, Capabilities};
 use crate::cx::{Cx, TaskCx};
 use crate::id::TaskId;
+use crate::mutant::mutant;
 use crate::outcome::{Outcome, Severity};
 use crate::primitive::Mutex;
 use crate::spawn;
@@ -89,7 +90,7 @@ impl OnEnd for Members {
         if let Some(waker) = waker {
             crate::wake::wake(waker);
         }
-        true
+        !mutant!(GroupFailureEscapes)
     }
 }
 

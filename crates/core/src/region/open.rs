@@ -12,8 +12,9 @@ use crate::outcome::{Outcome, PanicPayload};
 use crate::snapshot::RegionSnapshot;
 use crate::spawn;
 use crate::task::cell::{Failure, allocate};
+use crate::task::pinned::confine;
 use crate::task::scopes::{Child, Effects, ScopeKey};
-use crate::task::{TaskBody, TaskHandle, TaskOptions, TaskRef};
+use crate::task::{PinnedBody, TaskBody, TaskHandle, TaskOptions, TaskRef};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -85,6 +86,28 @@ impl<E: Send + 'static, C: Capabilities> Scope<E, C> {
         F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
     {
         self.spawn_with(TaskOptions::new().service(), body)
+    }
+
+    /// Spawns a task that stays on one thread, so its future need not be `Send`: what it holds across an
+    /// await may be an `Rc`. The body itself moves to that thread, and its value comes from there, so they
+    /// are.
+    ///
+    /// The host chooses the thread, and the future is made, polled and dropped there. Other tasks of that
+    /// thread may be taken over by others, this one cannot: what keeps the thread busy keeps it waiting.
+    ///
+    /// On a runtime of the current-thread flavour the thread is the one that blocks on it. If several do,
+    /// and one takes the worker over from another, the pinned tasks begun before end with a panic that
+    /// says so, and their futures are leaked.
+    #[track_caller]
+    pub fn spawn_pinned<F, T>(&self, body: F) -> TaskHandle<T, E>
+    where
+        T: Send + 'static,
+        F: for<'a> AsyncFnOnce(&'a Cx<C>) -> Result<T, E>,
+        F: for<'a> PinnedBody<'a, C, T, E> + Send + 'static,
+    {
+        let options = TaskOptions { home: Some(self.region.host.home()), ..TaskOptions::new() };
+        let (site, body) = (Location::caller(), confine(body));
+        spawn::into_region::<C, T, E, _>(&self.region, Some(&self.opener), options, site, body)
     }
 
     /// Registers a finalizer: it runs after the last child has ended, as a task of its own, masked, within
@@ -165,20 +188,28 @@ impl Drop for Abandon<'_> {
     }
 }
 
+/// The options of most regions: made when the region opens, and not carried there.
+struct Plain;
+
+impl From<Plain> for RegionOptions {
+    fn from(Plain: Plain) -> RegionOptions {
+        RegionOptions::new()
+    }
+}
+
 /// Runs `body` in a region of its own and waits until that is quiescent.
-pub(crate) async fn region<C, F, T, E>(
+async fn region<C, F, T, E>(
     cx: &TaskCx,
-    options: RegionOptions,
+    options: impl Into<RegionOptions>,
     site: &'static Location<'static>,
     body: F,
-) -> Closed<T, E>
+) -> Assembled<T, E>
 where
     C: Capabilities,
     E: Send + 'static,
     F: AsyncFnOnce(&Scope<E, C>) -> Result<T, E>,
 {
-    let policy = options.policy;
-    let (region, key) = open(cx, options, site);
+    let (region, key) = open(cx, options.into(), site);
     let scope = Scope::<E, C> {
         region: Arc::clone(&region),
         opener: cx.task().clone(),
@@ -187,7 +218,7 @@ where
     let guard = Abandon { cx, region: &region, key };
     let ended = {
         let mut future = pin!(Some(body(&scope)));
-        poll_fn(|context| cx.poll_scoped(key, future.as_mut(), context)).await
+        poll_fn(|context| cx.poll_scoped(key, future.as_mut(), context).map(|(end, _)| end)).await
     };
     // What the body was told must be read before the scope goes.
     let told = match &ended {
@@ -206,12 +237,19 @@ where
     poll_fn(|context| region.poll_closed(context)).await;
     detach(cx, key);
     std::mem::forget(guard);
-    let closed = assemble(&region, policy, ended, told);
-    if closed.outcome.is_cancelled() {
+    let (outcome, failures) = assemble(&region, ended, told);
+    if outcome.is_cancelled() {
         // Where the scope around is cancelled too, this answer tells it so, as a wait's would.
         let _ = cx.header().tell();
     }
-    closed
+    Assembled { outcome, failures, region }
+}
+
+/// How a region ended; its books are still in it.
+struct Assembled<T, E> {
+    outcome: Outcome<T, E>,
+    failures: Vec<ChildFailure<E>>,
+    region: Arc<Region>,
 }
 
 fn open(
@@ -220,12 +258,17 @@ fn open(
     site: &'static Location<'static>,
 ) -> (Arc<Region>, ScopeKey) {
     let header = cx.header();
-    let (parent, inherited_deadline, own, account) = {
-        let inner = header.inner.lock();
-        let key = inner.scopes.current;
+    header.state.opens();
+    // The scope first: the region knows it from the start, so that a deadline that passes at once finds it.
+    let (parent, inherited_deadline, own, account, key) = {
+        let mut inner = header.inner.lock();
+        let current = inner.scopes.current;
         let own = inner.extra.as_ref().map_or(crate::Budget::UNLIMITED, |extra| extra.budget);
         let account = inner.extra.as_ref().and_then(|extra| extra.account.clone());
-        (inner.scopes.enclosing_region(key), inner.scopes.deadline(key), own, account)
+        let (parent, deadline) =
+            (inner.scopes.enclosing_region(current), inner.scopes.deadline(current));
+        let key = inner.scopes.insert(Child::new(current, None));
+        (parent, deadline, own, account, key)
     };
     let parent = parent.unwrap_or_else(|| Arc::clone(&header.region));
     // Inside a region that this task opened, that region's account is already chained to the task's.
@@ -241,12 +284,10 @@ fn open(
     };
     // Cost is shared through accounts; the field says only what was set here.
     above.cost_quota = None;
-    // The scope first: the region knows it from the start, so that a deadline that passes at once finds it.
-    let key = cx.open_scope(Child::new());
     let opener = Some((cx.task().clone(), key));
     let place = Place { parent: Some(parent), opener, account, budget: above };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
-    let mut effects = Effects::default();
+    let mut effects = None;
     let soft = {
         let mut inner = header.inner.lock();
         if let Some(child) = inner.scopes.child_mut(key) {
@@ -254,15 +295,17 @@ fn open(
         }
         // Opened in a cancelled scope: the region is cancelled from the start.
         if inner.scopes.effective(key).is_some() {
-            inner.scopes.propagate(header, &mut effects);
+            inner.scopes.propagate(header, effects.insert(Effects::default()));
         }
         // Under the lock: a soft cancellation of the task finds the region there, or this finds it.
         inner.scopes.is_soft(key)
     };
     if soft {
-        region.inherit_soft();
+        region.mark_soft();
     }
-    effects.run();
+    if let Some(effects) = effects {
+        effects.run();
+    }
     (region, key)
 }
 
@@ -280,13 +323,19 @@ fn detach(cx: &TaskCx, key: ScopeKey) {
 /// Joins what the body returned with what the children left, in the severity lattice.
 fn assemble<T, E: Send + 'static>(
     region: &Arc<Region>,
-    policy: Policy,
-    ended: BodyEnd<Result<T, E>>,
+    mut ended: BodyEnd<Result<T, E>>,
     told: Option<CancelReason>,
-) -> Closed<T, E> {
+) -> (Outcome<T, E>, Vec<ChildFailure<E>>) {
     let (failed, child_cancelled, cancel, origin) = {
         let mut inner = region.inner.lock();
         debug_assert!(inner.state == RegionState::Closed);
+        let calm = inner.cancel.is_none() && inner.child_cancelled.is_none();
+        if calm && inner.failed.is_empty() {
+            match ended {
+                BodyEnd::Returned(Ok(value)) => return (Outcome::Ok(value), Vec::new()),
+                other => ended = other,
+            }
+        }
         let failed = std::mem::take(&mut inner.failed);
         (failed, inner.child_cancelled.take(), inner.cancel.clone(), inner.origin)
     };
@@ -295,7 +344,7 @@ fn assemble<T, E: Send + 'static>(
     // A child's own deadline or quota counts; what the region itself asked for does not.
     let child_reason = child_cancelled
         .filter(|reason| reason.kind() != CancelKind::ParentCancelled || from_outside.is_some());
-    let fail_fast = policy == Policy::FailFast && !mutant!(CauseForgotten);
+    let fail_fast = region.policy == Policy::FailFast && !mutant!(CauseForgotten);
 
     let mut outcome = match ended {
         BodyEnd::Panicked(panic) => Outcome::Panicked(PanicPayload::new(panic)),
@@ -339,7 +388,7 @@ fn assemble<T, E: Send + 'static>(
             outcome = Outcome::Cancelled(last);
         }
     }
-    Closed { outcome, failures, report: region.report() }
+    (outcome, failures)
 }
 
 fn claim_failure<E: Send + 'static>(task: &TaskRef) -> Option<ChildFailure<E>> {
@@ -401,7 +450,8 @@ impl<C: Capabilities> Cx<C> {
         E: Send + 'static,
         F: AsyncFnOnce(&Scope<E, C>) -> Result<T, E>,
     {
-        self.region_with(RegionOptions::new(), body)
+        let site = Location::caller();
+        async move { region::<C, F, T, E>(self, Plain, site, body).await.outcome }
     }
 
     /// [`region`](Cx::region) with a name, policy or budget.
@@ -433,6 +483,10 @@ impl<C: Capabilities> Cx<C> {
         F: AsyncFnOnce(&Scope<E, C>) -> Result<T, E>,
     {
         let site = Location::caller();
-        region::<C, F, T, E>(self, options, site, body)
+        async move {
+            let Assembled { outcome, failures, region } =
+                region::<C, F, T, E>(self, options, site, body).await;
+            Closed { outcome, failures, report: region.report() }
+        }
     }
 }

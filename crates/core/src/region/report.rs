@@ -105,7 +105,7 @@ fn listing(mut what: String, items: &[impl fmt::Display]) -> String {
 }
 
 /// What a region keeps of stragglers and leaks; most regions have none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Books {
     pub(super) stragglers: Vec<Straggler>,
     pub(super) leaks: Vec<LeakReport>,
@@ -133,14 +133,14 @@ impl Books {
     }
 
     /// Adds the books of a region beneath.
-    pub(super) fn absorb(&mut self, stragglers: &[Straggler], leaks: &[LeakReport], omitted: u64) {
-        for straggler in stragglers {
-            self.straggler(straggler.clone());
+    pub(super) fn absorb(&mut self, beneath: Books) {
+        for straggler in beneath.stragglers {
+            self.straggler(straggler);
         }
-        for leak in leaks {
-            self.leak(leak.clone());
+        for leak in beneath.leaks {
+            self.leak(leak);
         }
-        self.omitted += omitted;
+        self.omitted += beneath.omitted;
     }
 }
 

@@ -79,6 +79,23 @@ impl Root {
         spawn::into_region::<All, T, E, F>(&self.region, None, options, site, body)
     }
 
+    /// A child region with a body as its task "main", which closes behind it.
+    ///
+    /// The lines that its events name are of this function, whoever calls it, so that the program's tree
+    /// looks the same on every host: in a recorded run and in its replay.
+    pub fn program<F, T, E>(&self, options: RegionOptions, body: F) -> (Root, TaskHandle<T, E>)
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: for<'a> AsyncFnOnce(&'a Cx<All>) -> Result<T, E>,
+        F: for<'a> TaskBody<'a, All, T, E> + Send + 'static,
+    {
+        let region = self.child(options);
+        let main = region.spawn_with(TaskOptions::new().name("main"), body);
+        region.begin_close();
+        (region, main)
+    }
+
     /// Requests cancellation of everything inside.
     #[track_caller]
     pub fn cancel(&self, reason: CancelReason) {

@@ -9,9 +9,12 @@ use std::sync::Arc;
 impl Inner {
     /// Whether the services are to be asked to end now: the body has ended, and nobody else is left.
     /// True once; whoever is answered so does it.
+    #[inline]
     pub(super) fn dismisses_services(&mut self) -> bool {
-        let due = self.services > 0
-            && !self.services_dismissed
+        if self.services == 0 {
+            return false;
+        }
+        let due = !self.services_dismissed
             && !self.starting
             && matches!(self.state, RegionState::Closing | RegionState::Draining)
             && self.tasks.len() + self.regions.len() == self.services;
@@ -33,8 +36,7 @@ impl Region {
         let now = self.host.now();
         let (tasks, cancel) = {
             let inner = self.inner.lock();
-            let services = inner.tasks.iter().map(|(_, task)| task);
-            let services = services.filter(|task| task.header().state.is_service());
+            let services = inner.tasks.iter().filter(|task| task.header().state.is_service());
             (services.cloned().collect::<Vec<TaskRef>>(), inner.cancel.clone())
         };
         let reason = match cancel {

@@ -3,8 +3,11 @@
 use super::{Region, RegionState};
 use crate::cancel::{CancelReason, Cancelled};
 use crate::cx::TaskCx;
+use crate::event::Event;
+use crate::mutant::mutant;
 use crate::task::TaskRef;
 use crate::task::scopes::{Effects, ScopeKey, WaitEntry};
+use crate::time::Time;
 use crate::timer::{Fires, arm};
 use std::future::Future;
 use std::panic::Location;
@@ -16,15 +19,18 @@ use std::time::Duration;
 impl Region {
     /// Asked to finish, or part of something that was.
     pub(crate) fn is_soft(&self) -> bool {
-        self.soft.load(Ordering::Relaxed)
+        self.marks.load(Ordering::Relaxed) & super::SOFT != 0
     }
 
-    /// Before anything is spawned into it.
-    pub(super) fn inherit_soft(&self) {
-        self.soft.store(true, Ordering::Relaxed);
+    /// Before anything is spawned into it, or under the lock.
+    pub(super) fn mark_soft(&self) {
+        self.marks.fetch_or(super::SOFT, Ordering::Relaxed);
     }
 
     pub(crate) fn cancel_soft(self: &Arc<Self>, reason: CancelReason, grace: Duration) {
+        if mutant!(SoftIsHard) {
+            return self.cancel(reason, super::Origin::Itself);
+        }
         let now = self.host.now();
         let reason = reason.attributed(now, crate::step::task(), Some(self.id));
         let until = now + grace;
@@ -32,22 +38,24 @@ impl Region {
         let timer = arm(&self.host, until, fires);
         let stale = {
             let mut inner = self.inner.lock();
-            let earlier = inner.grace_timer.is_some_and(|(at, _)| at <= until);
-            if inner.state == RegionState::Closed || earlier {
+            let closed = inner.state == RegionState::Closed;
+            let grace = &mut inner.rare().grace_timer;
+            if closed || grace.is_some_and(|(at, _)| at <= until) {
                 Some(timer)
             } else {
-                inner.grace_timer.replace((until, timer)).map(|(_, stale)| stale)
+                grace.replace((until, timer)).map(|(_, stale)| stale)
             }
         };
         if let Some(stale) = stale {
             self.host.disarm_timer(stale);
         }
-        ask(vec![Arc::clone(self)]);
+        ask(vec![Arc::clone(self)], Some(until));
     }
 }
 
-/// Tells the regions and everything beneath, one lock at a time and without recursion.
-fn ask(mut pending: Vec<Arc<Region>>) {
+/// Tells the regions and everything beneath, one lock at a time and without recursion. `until` is the
+/// first one's.
+fn ask(mut pending: Vec<Arc<Region>>, mut until: Option<Time>) {
     while let Some(region) = pending.pop() {
         let (tasks, opener) = {
             let inner = region.inner.lock();
@@ -55,19 +63,19 @@ fn ask(mut pending: Vec<Arc<Region>>) {
                 continue;
             }
             // Under the lock: who enters the table later finds it set.
-            region.soft.store(true, Ordering::Relaxed);
+            region.mark_soft();
             let others =
                 inner.regions.iter().map(|(_, child)| child).filter(|child| !child.service);
             pending.extend(others.cloned());
-            let tasks = inner.tasks.iter().map(|(_, task)| task);
-            let tasks = tasks.filter(|task| !task.header().state.is_service());
+            let tasks = inner.tasks.iter().filter(|task| !task.header().state.is_service());
             (tasks.cloned().collect::<Vec<TaskRef>>(), inner.opener.clone())
         };
+        region.observe(|| Event::RegionSoftCancelled { region: region.id, until: until.take() });
         if let Some((task, key)) = opener {
             task.ask(key);
         }
         for task in tasks {
-            task.ask(ScopeKey::BASE);
+            task.ask_all(None);
         }
     }
 }
@@ -88,6 +96,13 @@ impl TaskRef {
         self.wake();
     }
 
+    /// The same for all that the task does.
+    fn ask_all(&self, until: Option<Time>) {
+        let header = self.header();
+        header.region.observe(|| Event::TaskSoftCancelled { task: header.id, until });
+        self.ask(ScopeKey::BASE);
+    }
+
     /// A soft cancellation of this one task, and of the regions it has opened.
     pub(crate) fn cancel_soft(&self, reason: CancelReason, grace: Duration) {
         let header = self.header();
@@ -96,22 +111,25 @@ impl TaskRef {
         let reason = reason.attributed(now, crate::step::task(), Some(header.region.id));
         let until = now + grace;
         let timer = arm(host, until, Fires::TaskGrace(self.clone(), reason));
-        let (stale, opened) = {
+        let (stale, opened, over) = {
             let mut inner = header.inner.lock();
+            let over = header.state.is_complete();
             let opened: Vec<Arc<Region>> = inner.scopes.regions().cloned().collect();
             let extra = inner.extra();
             let earlier = extra.grace_timer.is_some_and(|(at, _)| at <= until);
-            if header.state.is_complete() || earlier {
-                (Some(timer), opened)
+            if over || earlier {
+                (Some(timer), opened, over)
             } else {
-                (extra.grace_timer.replace((until, timer)).map(|(_, stale)| stale), opened)
+                (extra.grace_timer.replace((until, timer)).map(|(_, stale)| stale), opened, over)
             }
         };
         if let Some(stale) = stale {
             host.disarm_timer(stale);
         }
-        self.ask(ScopeKey::BASE);
-        ask(opened);
+        if !over {
+            self.ask_all(Some(until));
+            ask(opened, None);
+        }
     }
 }
 

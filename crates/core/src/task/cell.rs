@@ -3,7 +3,7 @@
 use super::plain::PlainWait;
 use super::scopes::Scopes;
 use super::state::State;
-use super::{Extra, Header, Inner, TaskOptions, TaskRef};
+use super::{ANYWHERE, Extra, Header, Inner, TaskOptions, TaskRef};
 use crate::cancel::CancelReason;
 use crate::cap::Capabilities;
 use crate::cx::{Cx, TaskCx};
@@ -110,12 +110,15 @@ where
     type FutureOf<F, C, T, E> = <F as TaskBody<'static, C, T, E>>::Future;
     let budget = options.budget;
     let quota = budget.poll_quota.min(region.budget.poll_quota);
-    let TaskOptions { name, service, on_end, .. } = options;
+    let TaskOptions { name, service, on_end, home, .. } = options;
     let plain = name.is_none() && on_end.is_none() && budget == crate::Budget::UNLIMITED;
     let extra = (!plain).then(|| Box::new(Extra { name, budget, on_end, ..Extra::default() }));
-    let cell = Box::new(Cell::<C, T, E, F, FutureOf<F, C, T, E>> {
+    let observed = region.is_observed();
+    // Written where it stays: it is too much to be made elsewhere and copied.
+    let mut cell = Box::new_uninit();
+    cell.write(Cell::<C, T, E, F, FutureOf<F, C, T, E>> {
         header: Header {
-            state: State::scheduled(service),
+            state: State::scheduled(service, observed),
             eff: AtomicU32::new(0),
             refs: AtomicUsize::new(1),
             vtable: vtable::<C, T, E, F>(),
@@ -129,6 +132,7 @@ where
             wait: PlainWait::none(),
             nested: AtomicBool::new(false),
             listed: AtomicU32::new(0),
+            home: home.unwrap_or(ANYWHERE),
             spawned_at: site,
             cx: TaskCx::dangling(),
             inner: Mutex::new(Inner { scopes: Scopes::new(), joiner: None, extra }),
@@ -137,7 +141,7 @@ where
         capabilities: PhantomData,
     });
     let raw: NonNull<Header> = NonNull::from(Box::leak(cell)).cast();
-    // SAFETY: the allocation was just made and is not shared yet.
+    // SAFETY: the cell was just written and is not shared yet.
     unsafe { (*raw.as_ptr()).cx = TaskCx::of(raw) };
     // SAFETY: the count of 1 is this reference's.
     unsafe { TaskRef::from_raw(raw) }

@@ -238,6 +238,10 @@ impl TaskCx {
         if self.task().is_same(target) {
             return true;
         }
+        // A region that contains this task was there before it: whatever the target opens from now on is none.
+        if !target.header().state.has_opened() {
+            return false;
+        }
         let mut region = Some(&self.header().region);
         while let Some(here) = region {
             if here.is_opened_by(target) {

@@ -5,6 +5,7 @@
 //! odd while a wait is in (a sequence lock; Boehm, "Can seqlocks get along with programming language
 //! memory models?", 2012).
 
+use crate::mutant::mutant;
 use crate::primitive::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
 use std::panic::Location;
 use std::ptr;
@@ -73,7 +74,7 @@ impl PlainWait {
         let len = self.label_len.load(Ordering::Relaxed);
         let site = self.site.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        if self.version.load(Ordering::Relaxed) != version {
+        if self.version.load(Ordering::Relaxed) != version && !mutant!(WaitReadOnce) {
             return None;
         }
         // SAFETY: the version did not change while the fields were read, so all three are of one `enter`,

@@ -1,7 +1,7 @@
 //! One step of a task: what a host's thread does with a [`Runnable`].
 
 use super::scopes::ScopeKey;
-use super::state::Next;
+use super::state::{Begun, Next};
 use super::{TaskRef, waker};
 use crate::cancel::{CancelKind, CancelReason};
 use crate::event::{Access, Event};
@@ -31,6 +31,14 @@ impl Runnable {
         self.0.header().name()
     }
 
+    /// Where the task must run, if it is pinned: what [`Host::home`](crate::Host::home) answered when it
+    /// was spawned. A host runs it on one and the same thread each time.
+    #[must_use]
+    pub fn home(&self) -> Option<u32> {
+        let home = self.0.header().home;
+        (home != super::ANYWHERE).then_some(home)
+    }
+
     /// The lane the task belongs into now.
     #[must_use]
     pub fn lane(&self) -> Lane {
@@ -42,28 +50,43 @@ impl Runnable {
 
     /// Polls the task once. Never panics: a panic in the body becomes the task's outcome.
     pub fn run(self) {
-        let task = self.0;
-        let header = task.header();
-        let region = &header.region;
-        let escalated = header.state.begin_poll();
-        let step = Step::enter(task.as_raw(), region.observing);
-        if region.observing {
-            region.observe(&Event::PollBegin { task: header.id, at: region.host.now() });
+        match self.0.header().state.begin_poll() {
+            Begun::PLAIN => run::<false>(self.0, Begun::PLAIN),
+            begun => run_special(self.0, begun),
         }
-        let ended = if escalated { Some(abandon(&task)) } else { poll(&task) };
-        // The completion is part of the step, so its events come before the step's end; a task that
-        // goes on may be polled by another thread as soon as `end_poll` has answered.
-        if let Some(severity) = ended {
-            complete(&task, severity);
-        }
-        if region.observing {
-            region.observe(&Event::PollEnd { task: header.id, ready: ended.is_some() });
-        }
-        // Before `end_poll`, after which another thread may run the next step.
-        drop(step);
-        if ended.is_none() && header.state.end_poll() == Next::Submit {
-            task.submit();
-        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn run_special(task: TaskRef, begun: Begun) {
+    run::<true>(task, begun);
+}
+
+/// One step. `SPECIAL`: somebody listens, or the task is escalated; the rest pays for neither question.
+#[inline]
+fn run<const SPECIAL: bool>(task: TaskRef, begun: Begun) {
+    let header = task.header();
+    let region = &header.region;
+    let observed = SPECIAL && begun.is_observed();
+    let step = Step::enter(task.as_raw(), observed);
+    if observed {
+        region.tell(|| Event::PollBegin { task: header.id, at: region.host.now() });
+    }
+    let escalated = SPECIAL && begun.is_escalated();
+    let ended = if escalated { Some(abandon(&task)) } else { poll(&task) };
+    // The completion is part of the step, so its events come before the step's end; a task that
+    // goes on may be polled by another thread as soon as `end_poll` has answered.
+    let left = ended.and_then(|severity| complete::<SPECIAL>(&task, severity));
+    if observed {
+        region.tell(|| Event::PollEnd { task: header.id, ready: ended.is_some() });
+    }
+    // Before `end_poll`, after which another thread may run the next step.
+    drop(step);
+    if ended.is_some() {
+        TaskRef::drop_with(task, left);
+    } else if header.state.end_poll() == Next::Submit {
+        task.submit();
     }
 }
 
@@ -73,33 +96,50 @@ impl std::fmt::Debug for Runnable {
     }
 }
 
+#[inline(always)]
 fn poll(task: &TaskRef) -> Option<Severity> {
     let header = task.header();
     if !task.spend_poll() {
-        let cancelled = header.inner.lock().scopes.base.cancel.is_some();
-        if cancelled {
-            // The cleanup budget's polls are gone as well.
-            header.region.record_straggler(task);
-            header.region.observe(&Event::TaskEscalated { task: header.id });
-            return Some(abandon(task));
+        if let Some(severity) = spent(task) {
+            return Some(severity);
         }
-        let reason = CancelReason::new(CancelKind::Quota).with_message("the poll quota is spent");
-        task.cancel_alone(reason, false);
     }
     let waker = waker::borrowed(task);
     let mut context = Context::from_waker(&waker);
     // SAFETY: this thread set RUNNING in `begin_poll`, and the task is not complete.
     let ended = unsafe { (header.vtable.poll)(task.as_raw(), &mut context) };
-    if ended.is_none() && header.cancelled_now().is_some() && !header.state.woken_meanwhile() {
-        let plain = header.wait.is_in();
-        if !plain && header.inner.lock().scopes.is_stuck(ScopeKey::BASE) {
-            return Some(abandon(task));
-        }
+    if ended.is_none() && header.cancelled_now().is_some() { if_stuck(task) } else { ended }
+}
+
+/// The poll quota is gone. Some when the task has ended for it.
+#[cold]
+fn spent(task: &TaskRef) -> Option<Severity> {
+    let header = task.header();
+    let cancelled = header.inner.lock().scopes.base.cancel.is_some();
+    if cancelled {
+        // The cleanup budget's polls are gone as well.
+        header.region.record_straggler(task);
+        header.observe(|| Event::TaskEscalated { task: header.id });
+        return Some(abandon(task));
     }
-    ended
+    let reason = CancelReason::new(CancelKind::Quota).with_message("the poll quota is spent");
+    task.cancel_alone(reason, false);
+    None
+}
+
+/// The task is cancelled and still pending: drops its future where cancellation cannot reach it.
+#[cold]
+fn if_stuck(task: &TaskRef) -> Option<Severity> {
+    let header = task.header();
+    if header.state.woken_meanwhile() || header.wait.is_in() {
+        return None;
+    }
+    let stuck = header.inner.lock().scopes.is_stuck(ScopeKey::BASE);
+    stuck.then(|| abandon(task))
 }
 
 /// Drops the future; the outcome is `Cancelled`.
+#[cold]
 fn abandon(task: &TaskRef) -> Severity {
     let header = task.header();
     let reason = header.inner.lock().scopes.base.cancel.clone();
@@ -108,18 +148,23 @@ fn abandon(task: &TaskRef) -> Severity {
     unsafe { (header.vtable.abandon)(task.as_raw(), reason) }
 }
 
-/// Publishes the outcome, then tells the region.
-fn complete(task: &TaskRef, severity: Severity) {
+/// Publishes the outcome, then tells the region. Answers the reference that the region had.
+#[inline]
+fn complete<const SPECIAL: bool>(task: &TaskRef, severity: Severity) -> Option<TaskRef> {
     let header = task.header();
     let region = &header.region;
-    // A region whose future was forgotten rather than dropped counts as dropped now. (Not a loop until
-    // none is left: one that has closed since is past being abandoned, and stays.)
-    let forgotten: Vec<_> = header.inner.lock().scopes.regions().cloned().collect();
-    for opened in forgotten {
-        opened.abandon();
-    }
     let (joiner, timers, listener, nobodys, mut ended) = {
         let mut inner = header.inner.lock();
+        if inner.scopes.regions().next().is_some() {
+            // A region whose future was forgotten rather than dropped counts as dropped now. (Not a loop
+            // until none is left: one that has closed since is past being abandoned, and stays.)
+            let forgotten: Vec<_> = inner.scopes.regions().cloned().collect();
+            drop(inner);
+            for opened in forgotten {
+                opened.abandon();
+            }
+            inner = header.inner.lock();
+        }
         let mut timers = [None, None, None];
         let mut by_handle = false;
         let mut listener = None;
@@ -132,7 +177,8 @@ fn complete(task: &TaskRef, severity: Severity) {
                 account.orphan();
             }
         }
-        let counts = severity == Severity::Cancelled && !by_handle;
+        // Of the cancelled ones, the region keeps the first.
+        let counts = severity == Severity::Cancelled && !by_handle && !region.knows_cancelled();
         let ended = Ended {
             severity,
             cancelled: counts.then(|| inner.scopes.base.cancel.clone()).flatten(),
@@ -147,9 +193,9 @@ fn complete(task: &TaskRef, severity: Severity) {
     for timer in timers.into_iter().flatten() {
         region.host.disarm_timer(timer);
     }
-    if region.observing {
+    if SPECIAL && header.is_observed() {
         header.touch_outcome(Access::Write);
-        region.observe(&Event::TaskCompleted { task: header.id, region: region.id, severity });
+        region.tell(|| Event::TaskCompleted { task: header.id, region: region.id, severity });
     }
     if let Some(joiner) = joiner {
         crate::wake::wake(joiner);
@@ -161,7 +207,7 @@ fn complete(task: &TaskRef, severity: Severity) {
     if nobodys {
         task.drop_outcome();
     }
-    region.child_ended(task, ended);
+    region.child_ended(task, ended)
 }
 
 /// What a region needs to know of a task that has ended.
@@ -177,14 +223,21 @@ pub(crate) struct Ended {
 
 impl super::Header {
     /// Completion writes, and a join reads, the task's outcome.
+    #[inline]
     pub(crate) fn touch_outcome(&self, access: Access) {
-        if self.region.observing {
-            self.region.observe(&Event::Access {
-                task: crate::step::task(),
-                object: crate::id::ObjectId::of(self.id.to_bits(), u32::MAX),
-                access,
-                label: "outcome",
-            });
+        if self.is_observed() {
+            self.tell_of_outcome(access);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_of_outcome(&self, access: Access) {
+        self.region.tell(|| Event::Access {
+            task: crate::step::task(),
+            object: crate::id::ObjectId::of(self.id.to_bits(), u32::MAX),
+            access,
+            label: "outcome",
+        });
     }
 }

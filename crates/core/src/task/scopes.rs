@@ -55,6 +55,11 @@ pub(crate) struct Child {
     pub(crate) node: Node,
     pub(crate) parent: ScopeKey,
     pub(crate) serial: u32,
+    /// How many scopes hang from this one directly.
+    scopes: u32,
+    /// How many waits do, and which of them came last.
+    waits: u32,
+    wait: WaitId,
     pub(crate) deadline: Option<Time>,
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) cleanup_timer: Option<TimerKey>,
@@ -67,12 +72,15 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    pub(crate) fn new() -> Child {
+    pub(crate) fn new(parent: ScopeKey, deadline: Option<Time>) -> Child {
         Child {
             node: Node::default(),
-            parent: ScopeKey::BASE,
+            parent,
             serial: 0,
-            deadline: None,
+            scopes: 0,
+            waits: 0,
+            wait: INLINE_WAIT,
+            deadline,
             deadline_timer: None,
             cleanup_timer: None,
             escalated: false,
@@ -81,8 +89,19 @@ impl Child {
         }
     }
 
-    pub(crate) fn timers(&mut self) -> impl Iterator<Item = TimerKey> + use<> {
-        self.deadline_timer.take().into_iter().chain(self.cleanup_timer.take())
+    /// Whether a cancellation of this scope would wake nobody who has it polled again, but for the waker kept
+    /// here. (Where a wait hangs from it, that one is woken.) A region's body and what is being cleaned up are
+    /// escalated by this waker besides.
+    pub(crate) fn needs_waker(&self) -> bool {
+        self.waits == 0 || self.region.is_some() || self.node.cancel.is_some()
+    }
+
+    /// Disarms the timers of a scope that has been taken away.
+    #[inline]
+    pub(crate) fn disarm(self, header: &Header) {
+        for timer in [self.deadline_timer, self.cleanup_timer].into_iter().flatten() {
+            header.region.host.disarm_timer(timer);
+        }
     }
 }
 
@@ -116,6 +135,11 @@ struct More {
 pub(crate) struct Scopes {
     pub(crate) base: Node,
     pub(crate) current: ScopeKey,
+    /// How many scopes have a reason to be cancelled. Where none has, most questions are answered.
+    cancelled: u32,
+    /// Since everything was passed on last, a scope kept a waker while some scope was cancelled: it may be one
+    /// that the next cancellation has to wake, wherever that is.
+    kept: bool,
     /// Most tasks wait for one thing at a time; it lives here and costs no allocation.
     wait: Option<WaitEntry>,
     more: Option<Box<More>>,
@@ -125,7 +149,31 @@ const INLINE_WAIT: WaitId = WaitId(u32::MAX);
 
 impl Scopes {
     pub(crate) fn new() -> Scopes {
-        Scopes { base: Node::default(), current: ScopeKey::BASE, wait: None, more: None }
+        Scopes {
+            base: Node::default(),
+            current: ScopeKey::BASE,
+            cancelled: 0,
+            kept: false,
+            wait: None,
+            more: None,
+        }
+    }
+
+    /// Whether any scope of this task is cancelled.
+    #[inline]
+    pub(crate) fn any_cancelled(&self) -> bool {
+        self.cancelled > 0
+    }
+
+    /// Sets why a scope is cancelled. False when it has gone, or had a reason as severe.
+    pub(crate) fn cancel(&mut self, key: ScopeKey, reason: &CancelReason) -> bool {
+        let Some(node) = self.node_mut(key) else { return false };
+        if !crate::cancel_strengthens(reason, node.cancel.as_ref()) {
+            return false;
+        }
+        let first = node.cancel.replace(reason.clone()).is_none();
+        self.cancelled += u32::from(first);
+        true
     }
 
     pub(crate) fn child(&self, key: ScopeKey) -> Option<&Child> {
@@ -170,7 +218,11 @@ impl Scopes {
     }
 
     /// Why the scope counts as cancelled, if it does.
+    #[inline]
     pub(crate) fn effective(&self, key: ScopeKey) -> Option<&CancelReason> {
+        if self.cancelled == 0 {
+            return None;
+        }
         self.unmasked(key).find_map(|(_, node)| node.cancel.as_ref())
     }
 
@@ -229,6 +281,7 @@ impl Scopes {
 
     /// Adds a scope beneath `child.parent`.
     pub(crate) fn insert(&mut self, mut child: Child) -> ScopeKey {
+        self.count_scopes(child.parent, 1);
         let more = self.more.get_or_insert_default();
         more.serial += 1;
         let serial = more.serial;
@@ -242,15 +295,25 @@ impl Scopes {
         self.child(key)?;
         let more = self.more.as_mut()?;
         let removed = more.children.remove(key.index as usize);
-        for (_, child) in &mut more.children {
-            if child.parent == key {
-                child.parent = removed.parent;
+        if removed.scopes > 0 {
+            for (_, child) in &mut more.children {
+                if child.parent == key {
+                    child.parent = removed.parent;
+                }
             }
         }
-        for wait in self.wait.iter_mut().chain(more.waits.iter_mut().map(|(_, wait)| wait)) {
-            if wait.scope == key {
-                wait.scope = removed.parent;
+        if removed.waits > 0 {
+            for wait in self.wait.iter_mut().chain(more.waits.iter_mut().map(|(_, wait)| wait)) {
+                if wait.scope == key {
+                    wait.scope = removed.parent;
+                }
             }
+        }
+        self.cancelled -= u32::from(removed.node.cancel.is_some());
+        if let Some(parent) = self.child_mut(removed.parent) {
+            parent.scopes += removed.scopes;
+            parent.scopes -= 1;
+            parent.waits += removed.waits;
         }
         if self.current == key {
             self.current = removed.parent;
@@ -258,15 +321,75 @@ impl Scopes {
         Some(removed)
     }
 
-    pub(crate) fn park(&mut self, entry: WaitEntry) -> WaitId {
-        if self.wait.is_none() {
-            self.wait = Some(entry);
-            return INLINE_WAIT;
-        }
-        WaitId(self.more.get_or_insert_default().waits.insert(entry) as u32)
+    /// Hangs a scope from another parent.
+    pub(crate) fn move_to(&mut self, key: ScopeKey, parent: ScopeKey) {
+        let Some(child) = self.child_mut(key) else { return };
+        let before = std::mem::replace(&mut child.parent, parent);
+        self.count_scopes(before, 1_u32.wrapping_neg());
+        self.count_scopes(parent, 1);
     }
 
-    pub(crate) fn wait_mut(&mut self, id: WaitId) -> Option<&mut WaitEntry> {
+    /// Adds to the scopes that hang from one; the base does not count.
+    fn count_scopes(&mut self, key: ScopeKey, more: u32) {
+        if let Some(child) = self.child_mut(key) {
+            child.scopes = child.scopes.wrapping_add(more);
+        }
+    }
+
+    /// A wait hangs from the scope from now on.
+    fn hang(&mut self, id: WaitId, scope: ScopeKey) {
+        if let Some(child) = self.child_mut(scope) {
+            child.waits += 1;
+            child.wait = id;
+        }
+    }
+
+    /// A wait no longer hangs from the scope. Its waker stays with a scope that has no other, if this is another
+    /// one's doing: the branch is not being polled, and is still to be told of its cancellation. Otherwise it
+    /// is answered, for it is not to be dropped under the lock.
+    fn unhang(&mut self, scope: ScopeKey, waker: Option<Waker>) -> Option<Waker> {
+        let elsewhere = self.current != scope;
+        let Some(child) = self.child_mut(scope) else { return waker };
+        child.waits -= 1;
+        if elsewhere && child.waits == 0 && child.waker.is_none() {
+            child.waker = waker;
+            self.keeps();
+            return None;
+        }
+        waker
+    }
+
+    /// A scope keeps a waker from now on.
+    pub(crate) fn keeps(&mut self) {
+        self.kept |= self.cancelled > 0;
+    }
+
+    pub(crate) fn park(&mut self, entry: WaitEntry) -> WaitId {
+        let scope = entry.scope;
+        let id = if self.wait.is_none() {
+            self.wait = Some(entry);
+            INLINE_WAIT
+        } else {
+            WaitId(self.more.get_or_insert_default().waits.insert(entry) as u32)
+        };
+        self.hang(id, scope);
+        id
+    }
+
+    /// The wait, which belongs to this scope from now on.
+    pub(crate) fn wait_in(&mut self, id: WaitId, scope: ScopeKey) -> Option<&mut WaitEntry> {
+        let wait = self.wait_mut(id)?;
+        let before = std::mem::replace(&mut wait.scope, scope);
+        if before != scope {
+            let waker = wait.waker.take();
+            let waker = self.unhang(before, waker);
+            self.hang(id, scope);
+            self.wait_mut(id)?.waker = waker;
+        }
+        self.wait_mut(id)
+    }
+
+    fn wait_mut(&mut self, id: WaitId) -> Option<&mut WaitEntry> {
         if id == INLINE_WAIT {
             return self.wait.as_mut();
         }
@@ -274,10 +397,14 @@ impl Scopes {
     }
 
     pub(crate) fn unpark(&mut self, id: WaitId) -> Option<WaitEntry> {
-        if id == INLINE_WAIT {
-            return self.wait.take();
-        }
-        self.more.as_mut()?.waits.try_remove(id.0 as usize)
+        let mut entry = if id == INLINE_WAIT {
+            self.wait.take()
+        } else {
+            self.more.as_mut()?.waits.try_remove(id.0 as usize)
+        }?;
+        let waker = entry.waker.take();
+        entry.waker = self.unhang(entry.scope, waker);
+        Some(entry)
     }
 
     pub(crate) fn waits(&self) -> impl Iterator<Item = &WaitEntry> {
@@ -312,11 +439,52 @@ impl Scopes {
 
     /// Brings everything in step after a cancellation or mask has changed: the word that `checkpoint`
     /// reads, the waits to be woken, the regions to be cancelled. Answers whether anything was woken.
+    #[inline]
     pub(crate) fn propagate(&mut self, header: &Header, effects: &mut Effects) -> bool {
         self.publish(header);
-        if mutant!(CancelWakesNobody) {
+        // A task nothing of which is cancelled has nothing to pass on.
+        self.cancelled > 0 && !mutant!(CancelWakesNobody) && self.pass_on(effects)
+    }
+
+    /// The same after the cancellation of one scope, without a look at what does not hang from it.
+    pub(crate) fn propagate_from(
+        &mut self,
+        key: ScopeKey,
+        header: &Header,
+        effects: &mut Effects,
+    ) -> bool {
+        let only = if self.kept { None } else { self.only_wait(key) };
+        let Some(wait) = only else { return self.propagate(header, effects) };
+        self.publish(header);
+        if self.effective(key).is_none() || mutant!(CancelWakesNobody) {
             return false;
         }
+        let before = effects.woken;
+        if let Some(wait) = wait.and_then(|id| self.wait_mut(id)) {
+            effects.wake(wait.waker.take());
+        }
+        if let Some(child) = self.child_mut(key) {
+            effects.wake(child.waker.take());
+        }
+        effects.woken > before
+    }
+
+    /// All that hangs from the scope, if that is at most one wait and the wait is at hand.
+    fn only_wait(&mut self, key: ScopeKey) -> Option<Option<WaitId>> {
+        let child = self.child(key)?;
+        match (child.scopes, child.waits, &child.region) {
+            (0, 0, None) => Some(None),
+            (0, 1, None) => {
+                let wait = child.wait;
+                // The last to come may have gone before the others.
+                self.wait_mut(wait).is_some_and(|found| found.scope == key).then_some(Some(wait))
+            }
+            _ => None,
+        }
+    }
+
+    fn pass_on(&mut self, effects: &mut Effects) -> bool {
+        self.kept = false;
         let before = effects.woken;
         if let Some(mut wait) = self.wait.take() {
             if self.effective(wait.scope).is_some() {
@@ -355,10 +523,14 @@ impl Scopes {
     }
 
     /// Writes the word that `checkpoint` reads.
+    #[inline]
     pub(crate) fn publish(&self, header: &Header) {
-        let word = self.effective(self.current).map_or(0, |reason| encode(reason.cancelled()));
-        // Release pairs with the Acquire of `checkpoint`; the reason itself is read under the lock.
-        header.eff.store(word, Ordering::Release);
+        // Otherwise it is 0, and stays so. Relaxed: written under this lock only.
+        if self.cancelled > 0 || header.eff.load(Ordering::Relaxed) != 0 {
+            let word = self.effective(self.current).map_or(0, |reason| encode(reason.cancelled()));
+            // Release pairs with the Acquire of `checkpoint`; the reason itself is read under the lock.
+            header.eff.store(word, Ordering::Release);
+        }
         // Relaxed: read only by the thread that polls the task, which is the one that enters scopes.
         header.nested.store(self.current != ScopeKey::BASE, Ordering::Relaxed);
     }
@@ -406,13 +578,17 @@ impl Effects {
 
     /// Wakes what was collected so far and leaves the regions.
     pub(crate) fn wake_now(&mut self) {
-        std::mem::take(&mut self.wakers).wake();
+        if !self.wakers.is_empty() {
+            std::mem::take(&mut self.wakers).wake();
+        }
     }
 
     /// Wakes the waits, then cancels the regions. Called with no lock held.
     pub(crate) fn run(mut self) {
         self.wake_now();
-        crate::region::cancel_all(self.regions);
+        if !self.regions.is_empty() {
+            crate::region::cancel_all(self.regions);
+        }
     }
 }
 
@@ -433,7 +609,7 @@ mod tests {
     use super::*;
 
     fn beneath(scopes: &mut Scopes, parent: ScopeKey) -> ScopeKey {
-        scopes.insert(Child { parent, ..Child::new() })
+        scopes.insert(Child::new(parent, None))
     }
 
     #[test]
@@ -441,11 +617,11 @@ mod tests {
         let mut scopes = Scopes::new();
         let mask = beneath(&mut scopes, ScopeKey::BASE);
         let inner = beneath(&mut scopes, mask);
-        scopes.base.cancel = Some(CancelReason::user("outer"));
+        assert!(scopes.cancel(ScopeKey::BASE, &CancelReason::user("outer")));
         scopes.node_mut(mask).unwrap().masks = 1;
         assert!(scopes.effective(inner).is_none());
         assert!(scopes.effective(ScopeKey::BASE).is_some());
-        scopes.node_mut(inner).unwrap().cancel = Some(CancelReason::user("inner"));
+        assert!(scopes.cancel(inner, &CancelReason::user("inner")));
         assert_eq!(scopes.effective(inner).unwrap().message(), Some("inner"));
     }
 

@@ -29,6 +29,10 @@ const SERVICE: u32 = 32;
 const LET_GO: u32 = 64;
 /// Beside COMPLETE: the outcome is a failure, and the region's if no join takes it.
 const FAILED: u32 = 128;
+/// Somebody listens to the kernel's events. Set from the start or never. It is here because this word is
+/// read anyway where there is something to tell. Under `cfg(unheard)` nobody ever listens, and nobody
+/// asks: against such a build the bench counts what asking costs.
+const OBSERVED: u32 = if cfg!(unheard) { 0 } else { 256 };
 
 #[derive(Debug)]
 pub(crate) struct State(AtomicU32);
@@ -43,10 +47,42 @@ pub(crate) enum Next {
     Nothing,
 }
 
+/// The task has opened a region. Set inside its steps, never cleared.
+const OPENER: u32 = 512;
+
+/// What is special about a poll that begins; mostly nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begun(u32);
+
+impl Begun {
+    pub(crate) const PLAIN: Begun = Begun(0);
+
+    /// The future is to be dropped instead of polled.
+    #[inline]
+    pub(crate) fn is_escalated(self) -> bool {
+        self.0 & ESCALATED != 0
+    }
+
+    /// Somebody listens.
+    #[inline]
+    pub(crate) fn is_observed(self) -> bool {
+        self.0 & OBSERVED != 0
+    }
+}
+
 impl State {
     /// A task that is about to be submitted for the first time.
-    pub(crate) fn scheduled(service: bool) -> State {
-        State(AtomicU32::new(if service { SCHEDULED | SERVICE } else { SCHEDULED }))
+    #[inline]
+    pub(crate) fn scheduled(service: bool, observed: bool) -> State {
+        let service = if service { SERVICE } else { 0 };
+        let observed = if observed { OBSERVED } else { 0 };
+        State(AtomicU32::new(SCHEDULED | service | observed))
+    }
+
+    /// Whether somebody listens to the kernel's events.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & OBSERVED != 0
     }
 
     pub(crate) fn is_service(&self) -> bool {
@@ -66,12 +102,13 @@ impl State {
         if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Next::Submit } else { Next::Nothing }
     }
 
-    /// SCHEDULED → RUNNING. Answers whether the task is escalated.
-    pub(crate) fn begin_poll(&self) -> bool {
+    /// SCHEDULED → RUNNING. Answers what is special about this poll.
+    #[inline]
+    pub(crate) fn begin_poll(&self) -> Begun {
         // One addition clears SCHEDULED and sets RUNNING, both being known.
         let before = self.0.fetch_add(RUNNING - SCHEDULED, Ordering::AcqRel);
         debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED);
-        before & ESCALATED != 0
+        Begun(before & (ESCALATED | OBSERVED))
     }
 
     /// Whether the task was woken (or escalated) since `begin_poll`. Only the poller may ask.
@@ -89,6 +126,7 @@ impl State {
 
     /// RUNNING → COMPLETE. Release: the outcome written before is seen by whoever sees COMPLETE. Answers
     /// whether the outcome is nobody's, for the caller to drop.
+    #[inline]
     #[must_use]
     pub(crate) fn complete(&self, failed: bool) -> bool {
         let bits = COMPLETE - RUNNING + if failed { FAILED } else { 0 };
@@ -105,13 +143,26 @@ impl State {
             return false;
         }
         let before = self.0.fetch_or(LET_GO, Ordering::AcqRel);
-        before & (COMPLETE | FAILED | CLAIMED) == COMPLETE
+        before & (COMPLETE | FAILED | CLAIMED) == COMPLETE && !mutant!(HandleLooksNot)
     }
 
     /// SCHEDULED → COMPLETE without ever having run: admission was refused.
     pub(crate) fn refuse(&self) {
         let before = self.0.fetch_add(COMPLETE - SCHEDULED, Ordering::AcqRel);
-        debug_assert_eq!(before & !SERVICE, SCHEDULED);
+        debug_assert_eq!(before & !(SERVICE | OBSERVED), SCHEDULED);
+    }
+
+    /// The task opens a region. Inside its step.
+    pub(crate) fn opens(&self) {
+        if self.0.load(Ordering::Relaxed) & OPENER == 0 {
+            self.0.fetch_or(OPENER, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the task has ever opened a region.
+    #[inline]
+    pub(crate) fn has_opened(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & OPENER != 0
     }
 
     pub(crate) fn is_complete(&self) -> bool {
