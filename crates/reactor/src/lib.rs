@@ -7,6 +7,9 @@
 //! would block, then [`Registration::clear_ready`] says so, which never loses an event that came in
 //! between.
 //!
+//! [`Taped`] takes the [`Reactor`]'s place where a run is recorded, and where a recording is replayed: what
+//! its sources answer, and when they become ready, goes through a [`Tape`].
+//!
 //! What this crate does not know: protocols, tasks, deadlines. A wait that can be cancelled is made by
 //! the caller, who polls a registration inside the kernel's wait door.
 //!
@@ -43,8 +46,10 @@ mod fd;
 mod reactor;
 mod readiness;
 mod registration;
+mod taped;
 
 pub use fd::FdSource;
 pub use reactor::{Driver, Reactor, Turn};
 pub use readiness::{Direction, Ready};
 pub use registration::{Io, Registration};
+pub use taped::{Call, Tape, Taped, TapedSource};

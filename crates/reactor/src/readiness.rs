@@ -66,6 +66,13 @@ struct Waiters {
 
 const LEAST_LIMIT: usize = 32;
 
+/// How often in a row a direction is handed out as ready before whoever asks has to give way once.
+///
+/// A source that is always ready never makes its task wait, and the task would keep its thread, and
+/// with it every other task there, the timers and, on a single thread, all events. Giving way costs a
+/// fraction of one of so many system calls.
+pub(crate) const TURN: u32 = 16;
+
 impl Waiters {
     const fn new() -> Waiters {
         Waiters { wakers: Vec::new(), limit: LEAST_LIMIT }
@@ -98,6 +105,8 @@ fn into_list(wakers: &mut Vec<Waker>, list: &mut WakeList) {
 pub(crate) struct Readiness {
     word: AtomicU32,
     waiters: [Mutex<Waiters>; 2],
+    /// What each direction has used of its turn. Tasks that share one share its turn.
+    turns: [AtomicU32; 2],
 }
 
 impl Readiness {
@@ -105,6 +114,7 @@ impl Readiness {
         Readiness {
             word: AtomicU32::new(0),
             waiters: [Mutex::new(Waiters::new()), Mutex::new(Waiters::new())],
+            turns: [AtomicU32::new(0), AtomicU32::new(0)],
         }
     }
 
@@ -148,8 +158,19 @@ impl Readiness {
     }
 
     pub(crate) fn poll(&self, direction: Direction, context: &mut Context<'_>) -> Poll<Ready> {
+        let turn = &self.turns[direction as usize];
+        let used = turn.load(Ordering::Relaxed);
         if let Some(ready) = self.ready(direction) {
-            return Poll::Ready(ready);
+            if used < TURN {
+                turn.store(used + 1, Ordering::Relaxed);
+                return Poll::Ready(ready);
+            }
+            turn.store(0, Ordering::Relaxed);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if used > 0 {
+            turn.store(0, Ordering::Relaxed);
         }
         let mut evicted = WakeList::new();
         let mut spare = None;

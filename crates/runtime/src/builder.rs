@@ -1,15 +1,17 @@
 //! How a runtime is put together.
 
 use crate::host::{Observer, ParkedReactor, Production, Services};
-use crate::runtime::{Flavour, Runtime};
+use crate::record::{Ended, RecordedHost, RecordedPool, Recorder};
+use crate::runtime::{Flavour, Parts, Runtime};
 use crate::solo::Solo;
-use asupersync_core::{BlockingPool, Event, Policy, RegionOptions, Root};
-use asupersync_reactor::Driver;
+use asupersync_core::{BlockingPool, Event, Host, Policy, RegionOptions, Root, Time};
+use asupersync_reactor::{Driver, Taped};
 use asupersync_sched::{BlockingConfig, BlockingThreads, Scheduler, WorkerThreads};
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -40,6 +42,7 @@ pub struct RuntimeBuilder {
     seed: Option<u64>,
     observer: Option<Observer>,
     services: Services,
+    record: Option<PathBuf>,
 }
 
 impl RuntimeBuilder {
@@ -55,6 +58,7 @@ impl RuntimeBuilder {
             seed: None,
             observer: None,
             services: Services::default(),
+            record: None,
         }
     }
 
@@ -116,18 +120,53 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Records the program that the runtime's first `block_on` runs into a trace file, which the lab
+    /// replays: the order of polls, every reading of the clock, every timer, the random seed, what TCP
+    /// streams and listeners answered, byte for byte, and when closures on the blocking pool had ended. For
+    /// a current-thread runtime only.
+    ///
+    /// What cannot be replayed is refused. UDP, Unix sockets, names to resolve, files, signals and children
+    /// of the process answer that this host has no such driver (ASY-0004); a thread of the program's own that
+    /// wakes a task, or a [`Handle`](crate::Handle) used on another thread, ends the recording with a note of
+    /// why, and [`Runtime::recording`] says so. What such a thread leaves in a channel without waking anybody is
+    /// not noticed here; the replay misses it, and says where. Closures on the blocking pool run again in the
+    /// replay: they should answer the same.
+    ///
+    /// The file has about 30 bytes a poll beside the bytes that were read, and at most a gigabyte. Whoever may read
+    /// it reads the program's traffic. A process that is killed leaves a file without its end.
+    pub fn record_to(mut self, path: impl Into<PathBuf>) -> RuntimeBuilder {
+        self.record = Some(path.into());
+        self
+    }
+
     /// Starts the runtime.
     ///
     /// # Errors
-    /// When the system refuses an epoll descriptor, a thread, or entropy.
+    /// When the system refuses an epoll descriptor, a thread, or entropy, or the file of a recording.
+    /// `InvalidInput` for a recording of a multi-thread runtime, or with drivers of the program's own, whose
+    /// answers would be missing in it.
     pub fn build(self) -> io::Result<Runtime> {
+        if self.record.is_some() && (self.workers.is_some() || !self.services.is_empty()) {
+            let what =
+                "only a current-thread runtime without drivers of the program's own can record";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         let (driver, reactor) = Driver::new()?;
         let seed = match self.seed {
             Some(seed) => seed,
             None => getrandom::u64().map_err(io::Error::other)?,
         };
-        let park = ParkedReactor { driver, reactor: reactor.clone() };
-        let (scheduler, mut workers) = Scheduler::new(self.workers.unwrap_or(1), Box::new(park));
+        let recorder = match &self.record {
+            Some(path) => Some(Arc::new(Recorder::create(path, seed)?)),
+            None => None,
+        };
+        let ended = recorder.clone().map(|recorder| Arc::new(Ended::new(recorder)));
+        let park = ParkedReactor { driver, reactor: reactor.clone(), ended: ended.clone() };
+        let timers = recorder.clone().map(|recorder| {
+            Arc::new(move |at| recorder.timers(at)) as Arc<dyn Fn(Time) + Send + Sync>
+        });
+        let workers = self.workers.unwrap_or(1);
+        let (scheduler, mut workers) = Scheduler::with_observer(workers, Box::new(park), timers);
         let flavour = match self.workers {
             Some(_) => {
                 Flavour::Threads(WorkerThreads::start(&scheduler, workers, &self.thread_name)?)
@@ -139,19 +178,31 @@ impl RuntimeBuilder {
             idle_timeout: self.blocking_idle,
             thread_name: format!("{}-blocking", self.thread_name),
         });
-        let pool: Arc<dyn BlockingPool> = Arc::new(blocking.clone());
-        let host = Production {
+        let pool: Arc<dyn BlockingPool> = match ended {
+            Some(ended) => Arc::new(RecordedPool::new(blocking.clone(), ended, reactor.clone())),
+            None => Arc::new(blocking.clone()),
+        };
+        let production = Production {
             scheduler: scheduler.clone(),
             seed,
-            reactor: Arc::new(reactor),
+            reactor: Arc::new(reactor.clone()),
             blocking: Arc::new(pool),
             observer: self.observer,
             services: self.services,
         };
+        let host: Arc<dyn Host> = match &recorder {
+            Some(recorder) => Arc::new(RecordedHost {
+                production,
+                recorder: Arc::clone(recorder),
+                taped: Arc::new(Taped::recording(recorder.clone(), reactor)),
+            }),
+            None => Arc::new(production),
+        };
         // Tasks spawned through a handle are strangers to each other: none's failure stops the others.
         let options = RegionOptions::new().name("runtime").policy(Policy::CollectAll);
-        let root = Root::new(Arc::new(host), options);
-        Ok(Runtime::new(root, scheduler, flavour, blocking, self.shutdown_grace))
+        let root = Root::new(host, options);
+        let parts = Parts { root, scheduler, flavour, blocking, recorder };
+        Ok(Runtime::new(parts, self.shutdown_grace))
     }
 }
 
@@ -165,6 +216,7 @@ impl fmt::Debug for RuntimeBuilder {
             .field("seed", &self.seed)
             .field("observed", &self.observer.is_some())
             .field("services", &self.services.len())
+            .field("record", &self.record)
             .finish_non_exhaustive()
     }
 }

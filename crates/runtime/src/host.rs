@@ -1,5 +1,6 @@
 //! The production host: what the kernel asks of the machine, answered by scheduler, clock and drivers.
 
+use crate::record::Ended;
 use asupersync_core::{BlockingPool, Event, Host, Lane, Runnable, Time, TimerKey, WakeList};
 use asupersync_reactor::{Driver, Reactor};
 use asupersync_sched::{Park, Scheduler, Unpark};
@@ -27,6 +28,10 @@ pub(crate) struct Production {
 impl Host for Production {
     fn schedule(&self, task: Runnable, lane: Lane) {
         self.scheduler.schedule(task, lane);
+    }
+
+    fn home(&self) -> u32 {
+        self.scheduler.home()
     }
 
     fn now(&self) -> Time {
@@ -70,6 +75,8 @@ impl Host for Production {
 pub(crate) struct ParkedReactor {
     pub(crate) driver: Driver,
     pub(crate) reactor: Reactor,
+    /// Of a recorded run, whose tasks learn here which closures have ended.
+    pub(crate) ended: Option<Arc<Ended>>,
 }
 
 impl Park for ParkedReactor {
@@ -77,6 +84,9 @@ impl Park for ParkedReactor {
         if let Err(error) = self.driver.turn(timeout, wakers) {
             // Epoll refuses only descriptors and buffers that are not what they should be.
             panic!("the reactor cannot wait for events: {error}");
+        }
+        if let Some(ended) = &self.ended {
+            ended.collect(wakers);
         }
     }
 

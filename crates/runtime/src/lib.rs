@@ -42,13 +42,16 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod error;
 mod handle;
 mod host;
+mod record;
 mod runtime;
 mod shutdown;
 mod solo;
 
 pub use builder::RuntimeBuilder;
+pub use error::RecordError;
 pub use handle::Handle;
 pub use runtime::Runtime;
 pub use shutdown::ShutdownReport;

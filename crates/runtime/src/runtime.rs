@@ -1,7 +1,9 @@
 //! The runtime, and how a thread outside of it waits for what is inside.
 
 use crate::builder::RuntimeBuilder;
+use crate::error::RecordError;
 use crate::handle::Handle;
+use crate::record::Recorder;
 use crate::shutdown::{self, ShutdownReport};
 use crate::solo::Solo;
 use asupersync_core::{
@@ -11,6 +13,7 @@ use asupersync_core::{
 use asupersync_sched::{BlockingThreads, Scheduler, WorkerThreads, on_worker_thread};
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -32,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) scheduler: Scheduler,
     pub(crate) flavour: Flavour,
     pub(crate) blocking: BlockingThreads,
+    /// Of a runtime that records.
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 /// Who runs the workers.
@@ -44,14 +49,8 @@ pub(crate) enum Flavour {
 }
 
 impl Runtime {
-    pub(crate) fn new(
-        root: Root,
-        scheduler: Scheduler,
-        flavour: Flavour,
-        blocking: BlockingThreads,
-        grace: Duration,
-    ) -> Runtime {
-        Runtime { parts: Some(Parts { root, scheduler, flavour, blocking }), grace }
+    pub(crate) fn new(parts: Parts, grace: Duration) -> Runtime {
+        Runtime { parts: Some(parts), grace }
     }
 
     /// A multi-thread runtime with the usual settings.
@@ -105,7 +104,7 @@ impl Runtime {
     /// [`block_on`](Runtime::block_on) with options for the region, and its books beside the outcome.
     ///
     /// # Errors
-    /// `ASY-0005` when called inside a task.
+    /// `ASY-0005` when called inside a task; `ASY-0602` in a runtime that records, the second time.
     #[track_caller]
     pub fn block_on_reported<F, T, E>(
         &self,
@@ -123,16 +122,32 @@ impl Runtime {
             return Err(Error::new(ErrorKind::NestedBlockOn, what));
         }
         let parts = self.parts();
-        let region = parts.root.child(options);
-        let mut main = region.spawn_with(TaskOptions::new().name("main"), body);
-        region.begin_close();
+        let (recording, region, mut main);
+        if let Some(recorder) = &parts.recorder {
+            let used = |error: RecordError| Error::new(ErrorKind::InvalidInput, error.to_string());
+            recording = Some(recorder.begin().map_err(used)?);
+            (region, main) = parts.root.program(options, body);
+        } else {
+            recording = None;
+            region = parts.root.child(options);
+            main = region.spawn_with(TaskOptions::new().name("main"), body);
+            region.begin_close();
+        }
         let report = parts.wait(None, |context| region.poll_closed(context));
         let report = report.expect("a wait without deadline ends with its event");
+        drop(recording);
         match main.poll_join(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(outcome)) => Ok((outcome, report)),
             Poll::Ready(Err(error)) => unreachable!("only this call joins the body: {error}"),
             Poll::Pending => unreachable!("a closed region has no live task"),
         }
+    }
+
+    /// How the recording of [`RuntimeBuilder::record_to`] ended: its file, or why it is not whole. None in a
+    /// runtime that does not record, and before the recorded program's end.
+    #[must_use]
+    pub fn recording(&self) -> Option<Result<PathBuf, RecordError>> {
+        self.parts().recorder.as_ref()?.result()
     }
 
     /// A handle for spawning from outside and asking for the shutdown.

@@ -6,10 +6,11 @@
 //! `cx.spawn_blocking`.
 //!
 //! How long a task may have to wait for others, as a number of polls, stands in [`fairness`]. A wake-up
-//! is never lost: [`Idle`] and [`Parker`] say why, and are modelled with loom.
+//! is never lost: [`Idle`], [`Parker`] and [`Mailbox`] say why, and are modelled with loom.
 //!
 //! What this crate does not know: sockets. A worker with nothing to do sleeps in whatever driver
-//! implements [`Park`], one worker at a time, and the others on condition variables.
+//! implements [`Park`], one worker at a time, and the others on condition variables. One that leaves the
+//! driver and stays at work for a tenth of a millisecond wakes one of the others to take its seat.
 //!
 //! # Example
 //! ```
@@ -47,6 +48,8 @@
 //! # Limitations
 //! - A task in a worker's next slot, and the timers of a worker, wait while that worker is inside a
 //!   long poll; an idle worker that wakes helps with the timers, not with the slot.
+//! - While the worker that left the driver last is inside a long first poll, and all others sleep, nobody
+//!   waits for events.
 //! - Cancelled tasks are served in the order they come, not by severity. There is no timed lane.
 //! - Beyond 64 workers, timer wheels are shared; each holds at most 2^26 timers.
 
@@ -58,6 +61,7 @@ mod clock;
 mod idle;
 mod lanes;
 mod park;
+mod pinned;
 mod scheduler;
 mod sync;
 mod threads;
@@ -73,6 +77,7 @@ pub use blocking::{BlockingConfig, BlockingThreads};
 pub use clock::Clock;
 pub use idle::Idle;
 pub use park::{DriverSeat, Park, Parker, Unpark};
+pub use pinned::Mailbox;
 pub use scheduler::Scheduler;
 #[cfg(loom)]
 pub use sync::{Weakening, weaken};

@@ -50,10 +50,15 @@ impl DriverSeat {
         DriverSeat { driver: Exclusive::new(driver), unparker }
     }
 
-    /// Looks for events without waiting, unless somebody else is in the seat.
-    pub fn poll(&self, wakers: &mut WakeList) {
-        if let Some(mut driver) = self.driver.try_lock() {
-            driver.park(Some(Duration::ZERO), wakers);
+    /// Looks for events without waiting, unless somebody else is in the seat; false in that case.
+    #[must_use = "an empty seat is a place for a worker that sleeps elsewhere"]
+    pub fn poll(&self, wakers: &mut WakeList) -> bool {
+        match self.driver.try_lock() {
+            Some(mut driver) => {
+                driver.park(Some(Duration::ZERO), wakers);
+                true
+            }
+            None => false,
         }
     }
 }

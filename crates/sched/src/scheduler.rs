@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::idle::Idle;
 use crate::lanes::{Injectors, Local, Stealers};
 use crate::park::{DriverSeat, Park, Parker};
+use crate::pinned::Mailbox;
 use crate::timers::Timers;
 use crate::worker::{Worker, current_worker, push_local};
 use asupersync_core::{Lane, Runnable, Time, TimerKey};
@@ -30,12 +31,16 @@ pub(crate) struct Shared {
     stopping: AtomicBool,
     /// Timers armed from outside go round.
     next_wheel: AtomicUsize,
+    /// Pinned tasks go round.
+    next_home: AtomicUsize,
 }
 
 /// What others see of a worker.
 pub(crate) struct Seat {
     pub(crate) stealers: Stealers,
     pub(crate) parker: Parker,
+    /// Tasks that only this worker may run.
+    pub(crate) pinned: Mailbox<Runnable>,
 }
 
 impl Scheduler {
@@ -43,30 +48,50 @@ impl Scheduler {
     /// what one of them at a time sleeps in.
     #[must_use]
     pub fn new(workers: usize, driver: Box<dyn Park>) -> (Scheduler, Vec<Worker>) {
+        Scheduler::with_observer(workers, driver, None)
+    }
+
+    /// As [`new`](Scheduler::new); the observer is told the moment by which timers fire, each time before
+    /// any does, on the thread that then wakes who waits for them.
+    #[must_use]
+    pub fn with_observer(
+        workers: usize,
+        driver: Box<dyn Park>,
+        observer: Option<Arc<dyn Fn(Time) + Send + Sync>>,
+    ) -> (Scheduler, Vec<Worker>) {
         let (locals, seats): (Vec<_>, Vec<_>) = (0..workers.max(1))
             .map(|worker| {
                 let (local, stealers) = Local::new(worker);
-                (local, Seat { stealers, parker: Parker::new() })
+                (local, Seat { stealers, parker: Parker::new(), pinned: Mailbox::new() })
             })
             .unzip();
         let shared = Arc::new(Shared {
             injectors: Injectors::new(),
             idle: Idle::new(seats.len()),
-            timers: Timers::new(seats.len()),
+            timers: Timers::new(seats.len(), observer),
             workers: seats.into(),
             seat: DriverSeat::new(driver),
             clock: Clock::new(),
             stopping: AtomicBool::new(false),
             next_wheel: AtomicUsize::new(0),
+            next_home: AtomicUsize::new(0),
         });
         let workers = locals.into_iter().map(|local| Worker::new(shared.clone(), local)).collect();
         (Scheduler { shared }, workers)
     }
 
     /// Takes over a task. Called on a worker's thread it stays with that worker, if nobody is idle;
-    /// otherwise it goes through the injector.
+    /// otherwise it goes through the injector. A pinned task goes to the worker where it lives.
     pub fn schedule(&self, task: Runnable, lane: Lane) {
         let shared = &*self.shared;
+        if let Some(home) = task.home() {
+            let worker = home as usize % shared.workers.len();
+            shared.workers[worker].pinned.push(task, matches!(lane, Lane::Cancel(_)));
+            if current_worker(shared.id()) != Some(worker) {
+                self.unpark(worker);
+            }
+            return;
+        }
         match push_local(shared.id(), task, lane) {
             Ok(false) => {}
             Ok(true) => shared.notify(),
@@ -75,6 +100,13 @@ impl Scheduler {
                 shared.notify();
             }
         }
+    }
+
+    /// A worker for the next pinned task: each in turn.
+    #[must_use]
+    pub fn home(&self) -> u32 {
+        let turn = self.shared.next_home.fetch_add(1, Ordering::Relaxed);
+        (turn % self.shared.workers.len()) as u32
     }
 
     /// The time since the scheduler was made, by the monotonic clock.
@@ -126,6 +158,9 @@ impl Scheduler {
     /// stranded: this is how an abandoned runtime gives its memory back.
     pub fn clear(&self) {
         while self.shared.injectors.pop().is_some() {}
+        for seat in &self.shared.workers {
+            while seat.pinned.pop().is_some() {}
+        }
         self.shared.timers.clear();
     }
 }

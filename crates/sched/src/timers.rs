@@ -6,6 +6,7 @@
 use asupersync_core::{Time, TimerKey, WakeList};
 use asupersync_time::{Key, Wheel};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
@@ -14,10 +15,13 @@ const INDEX_BITS: u32 = 26;
 const MAX_WHEELS: usize = 64;
 const MAX_INDEX: u64 = 1 << INDEX_BITS;
 
-#[derive(Debug)]
 pub(crate) struct Timers {
     wheels: Box<[Shard]>,
+    observer: Option<TimerObserver>,
 }
+
+/// Is told the moment by which timers are about to fire.
+pub(crate) type TimerObserver = Arc<dyn Fn(Time) + Send + Sync>;
 
 /// On a cache line of its own: its owner writes it all the time.
 #[derive(Debug)]
@@ -29,9 +33,9 @@ struct Shard {
 }
 
 impl Timers {
-    pub(crate) fn new(workers: usize) -> Timers {
+    pub(crate) fn new(workers: usize, observer: Option<TimerObserver>) -> Timers {
         let shard = || Shard { bound: AtomicU64::new(u64::MAX), wheel: Mutex::new(Wheel::new()) };
-        Timers { wheels: (0..workers.min(MAX_WHEELS)).map(|_| shard()).collect() }
+        Timers { wheels: (0..workers.min(MAX_WHEELS)).map(|_| shard()).collect(), observer }
     }
 
     /// The wheel a worker looks after. Beyond 64 workers some share.
@@ -78,6 +82,9 @@ impl Timers {
     pub(crate) fn fire(&self, worker: usize, now: Time) {
         if self.bound(worker) > now {
             return;
+        }
+        if let Some(observer) = &self.observer {
+            observer(now);
         }
         let mut wakers = WakeList::new();
         let (_, shard) = self.shard(worker);

@@ -6,11 +6,12 @@ use asupersync_core::{Lane, Runnable, Time, WakeList};
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Polls from one look at the clock and the worker's timers to the next.
-const TIMER_INTERVAL: u32 = 32;
-/// Polls from one look into the driver to the next; a multiple of the timers'.
-const DRIVER_INTERVAL: u32 = 64;
+/// The most polls from one look at the clock, the timers and the driver to the next.
+const MOST_POLLS: u32 = 64;
+/// A worker that has been at work for so long without a look into the driver takes one.
+const LONG: Duration = Duration::from_micros(100);
 /// How often a worker that was woken in vain looks again before it sleeps.
 const LOOKS: u32 = 16;
 /// Spins between two such looks: about a third of a microsecond.
@@ -68,6 +69,11 @@ struct Turn {
     shared: Arc<Shared>,
     worker: usize,
     polls: u32,
+    /// Polls from one look at the clock to the next: few where polls take long.
+    interval: u32,
+    until_look: u32,
+    /// When the worker last came from the driver, or looked into it.
+    looked: Time,
     searching: bool,
     /// Looks for work before the next sleep.
     looks_left: u32,
@@ -98,7 +104,17 @@ impl Worker {
         let worker = local.worker;
         local.scheduler = shared.id();
         let random = (worker as u32).wrapping_mul(0x9e37_79b9) | 1;
-        let turn = Turn { shared, worker, polls: 0, searching: false, looks_left: 0, random };
+        let turn = Turn {
+            shared,
+            worker,
+            polls: 0,
+            interval: 1,
+            until_look: 1,
+            looked: Time::ZERO,
+            searching: false,
+            looks_left: 0,
+            random,
+        };
         Worker { local: Some(Box::new(local)), turn }
     }
 
@@ -128,17 +144,31 @@ impl Turn {
     /// Polls one task, or sleeps until there may be one.
     fn once(&mut self, local: &Local) {
         self.polls = self.polls.wrapping_add(1);
-        if self.polls % TIMER_INTERVAL == 0 {
+        if self.until_look == 0 {
             self.maintain(local);
         }
-        let shared = &*self.shared;
-        match local.pop(&shared.injectors).or_else(|| self.search(local)) {
+        self.until_look -= 1;
+        match self.next(local).or_else(|| self.search(local)) {
             Some(task) => {
                 self.found_work();
                 local.run(task);
             }
             None if self.lingers() => {}
             None => self.park(local),
+        }
+    }
+
+    /// The worker's own next task: pinned ones and others by turns, where there are both.
+    fn next(&self, local: &Local) -> Option<Runnable> {
+        let shared = &*self.shared;
+        let pinned = &shared.workers[self.worker].pinned;
+        if pinned.is_empty() {
+            return local.pop(&shared.injectors);
+        }
+        if self.polls % 2 == 0 {
+            pinned.pop().or_else(|| local.pop(&shared.injectors))
+        } else {
+            local.pop(&shared.injectors).or_else(|| pinned.pop())
         }
     }
 
@@ -157,21 +187,37 @@ impl Turn {
     }
 
     /// Looks at the timers and, less often, into the driver, while there is always work to do.
+    ///
+    /// Looks come at first after one poll and then less and less often, as long as the polls between
+    /// them are short: so neither a thousand short polls nor three long ones keep events waiting.
     fn maintain(&mut self, local: &Local) {
         let shared = &*self.shared;
+        let now = shared.clock.now();
+        let at_work = now.saturating_since(self.looked);
+        let into_driver = at_work >= LONG || self.interval == MOST_POLLS;
+        let mut vacant = false;
         let help = local.batch(|| {
-            if shared.timers.bound(self.worker) != Time::MAX {
-                shared.timers.fire(self.worker, shared.clock.now());
-            }
-            if self.polls % DRIVER_INTERVAL == 0 {
+            shared.timers.fire(self.worker, now);
+            if into_driver {
                 let mut wakers = WakeList::new();
-                shared.seat.poll(&mut wakers);
+                vacant = shared.seat.poll(&mut wakers);
                 wakers.wake();
             }
         });
-        if help {
+        // Whoever sits in the driver sees an event when it comes, and this worker only now and then. So
+        // one that sleeps elsewhere is woken: it finds no work, and sleeps again in the driver's seat.
+        if help || vacant {
             shared.notify();
         }
+        if into_driver {
+            self.looked = now;
+        }
+        if at_work < LONG {
+            self.interval = (self.interval * 2).min(MOST_POLLS);
+        } else if at_work >= LONG * 2 {
+            self.interval = (self.interval / 2).max(1);
+        }
+        self.until_look = self.interval;
     }
 
     /// Looks for work elsewhere, unless another worker is doing so.
@@ -215,7 +261,7 @@ impl Turn {
             shared.timers.fire(self.worker, now);
             shared.timers.fire_for_others(self.worker, now);
         });
-        if !local.is_empty() {
+        if !local.is_empty() || !shared.workers[self.worker].pinned.is_empty() {
             return;
         }
         shared.idle.announce(self.worker, self.searching);
@@ -232,11 +278,11 @@ impl Turn {
         shared.workers[self.worker].parker.park(&shared.seat, timeout, &mut wakers);
         self.searching = shared.idle.retract(self.worker, false);
         self.looks_left = if self.searching { LOOKS } else { 0 };
+        self.looked = shared.clock.now();
+        (self.interval, self.until_look) = (1, 1);
         let help = local.batch(|| {
             wakers.wake();
-            if shared.timers.bound(self.worker) != Time::MAX {
-                shared.timers.fire(self.worker, shared.clock.now());
-            }
+            shared.timers.fire(self.worker, self.looked);
         });
         if help {
             shared.notify();

@@ -1,35 +1,17 @@
 //! The bounds that `asupersync_sched::fairness` states, on one worker.
 
-use asupersync_core::{
-    CancelReason, Cx, Error, Host, Lane, RegionOptions, Root, Runnable, Time, TimerKey, WakeList,
-};
+#[path = "support/host.rs"]
+mod host;
+
+use asupersync_core::{CancelReason, Cx, Error, RegionOptions, Root, WakeList};
 use asupersync_sched::fairness::{CANCEL_STREAK, INJECTOR_INTERVAL, NEXT_STREAK};
 use asupersync_sched::{Park, Scheduler, Unpark, Worker};
+use host::TestHost;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-struct TestHost(Scheduler);
-
-impl Host for TestHost {
-    fn schedule(&self, task: Runnable, lane: Lane) {
-        self.0.schedule(task, lane);
-    }
-    fn now(&self) -> Time {
-        self.0.now()
-    }
-    fn arm_timer(&self, at: Time, waker: Waker) -> TimerKey {
-        self.0.arm_timer(at, waker)
-    }
-    fn disarm_timer(&self, key: TimerKey) {
-        self.0.disarm_timer(key);
-    }
-    fn seed(&self) -> u64 {
-        0
-    }
-}
 
 /// These tests never sleep for long: a look every millisecond stands for events.
 struct NoEvents;

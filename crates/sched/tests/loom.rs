@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use asupersync_core::WakeList;
-use asupersync_sched::{DriverSeat, Idle, Park, Parker, Unpark, Weakening, weaken};
+use asupersync_sched::{DriverSeat, Idle, Mailbox, Park, Parker, Unpark, Weakening, weaken};
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
@@ -104,6 +104,47 @@ fn an_unpark_racing_with_a_park_is_not_lost() {
 fn the_parker_model_notices_a_notification_without_the_mutex() {
     weaken(Weakening::UnparkWithoutMutex);
     two_sleepers_are_both_woken();
+}
+
+/// The owner runs two tasks that others post to it, and sleeps when it sees none. `told` is whether who
+/// posts one unparks the owner.
+fn every_pinned_task_is_run(told: bool) {
+    model(move || {
+        let home = Arc::new((seat(), Parker::new(), Mailbox::new()));
+        let post = move |home: &(DriverSeat, Parker, Mailbox<u32>), task, cancelled| {
+            home.2.push(task, cancelled);
+            if told {
+                home.1.unpark(&home.0);
+            }
+        };
+        let other = home.clone();
+        let posts = thread::spawn(move || post(&other, 1, true));
+        let owner = home.clone();
+        let runs = thread::spawn(move || {
+            let (seat, parker, mailbox) = &*owner;
+            let mut sum = 0;
+            while sum < 3 {
+                match mailbox.pop() {
+                    Some(task) => sum += task,
+                    None => parker.park(seat, None, &mut WakeList::new()),
+                }
+            }
+        });
+        post(&home, 2, false);
+        posts.join().unwrap();
+        runs.join().unwrap();
+    });
+}
+
+#[test]
+fn a_pinned_task_posted_while_its_worker_falls_asleep_is_run() {
+    every_pinned_task_is_run(true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn the_pinned_model_notices_a_post_without_an_unpark() {
+    every_pinned_task_is_run(false);
 }
 
 /// Workers that take one item each, then are busy for ever; items are a counter.

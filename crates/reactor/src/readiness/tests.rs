@@ -85,3 +85,34 @@ fn wakers_of_waits_that_went_away_are_let_go_without_an_event() {
     let held = alive.iter().filter(|count| count.strong_count() > 0).count();
     assert!(held < 10_000 / 2 + LEAST_LIMIT, "{held} wakers held");
 }
+
+#[test]
+fn a_direction_that_is_always_ready_gives_way_after_its_turn_and_only_that_direction() {
+    let readiness = Readiness::new();
+    event(&readiness, READABLE | WRITABLE);
+    let (count, waker) = waiter();
+    let mut context = Context::from_waker(&waker);
+    let mut waits = |direction| readiness.poll(direction, &mut context).is_pending();
+    for turns in 1..=3 {
+        assert!((0..TURN).all(|_| !waits(Direction::Read)));
+        assert!(waits(Direction::Read));
+        assert_eq!(count.0.load(Ordering::Relaxed), turns, "woken at once");
+    }
+    assert!((0..TURN).all(|_| !waits(Direction::Write)));
+}
+
+#[test]
+fn a_direction_that_had_to_wait_has_a_whole_turn_again() {
+    let readiness = Readiness::new();
+    let (count, waker) = waiter();
+    let mut context = Context::from_waker(&waker);
+    for _ in 0..2 {
+        event(&readiness, READABLE);
+        for _ in 0..TURN {
+            assert!(readiness.poll(Direction::Read, &mut context).is_ready());
+        }
+        readiness.clear(readiness.ready(Direction::Read).unwrap());
+        assert!(readiness.poll(Direction::Read, &mut context).is_pending());
+    }
+    assert_eq!(count.0.load(Ordering::Relaxed), 1, "by the second event alone");
+}
