@@ -25,8 +25,9 @@ impl Asked {
         {
             return None;
         }
-        // Before anything else is read: most of what is forged ends here.
-        if packet.get(..2) != Some(&self.id.to_be_bytes()) {
+        // Before anything else is read: most of what is forged ends here. An answer has one question (RFC
+        // 9619); one of another class would not be seen in the message.
+        if packet.get(..2) != Some(&self.id.to_be_bytes()) || packet.get(4..6) != Some(&[0, 1]) {
             return None;
         }
         let message = Message::parse(packet).ok()?;

@@ -64,8 +64,7 @@ impl Config {
     #[must_use]
     pub fn parse(text: &str) -> Config {
         let mut config = Config::default();
-        let text = text.get(..MOST_TEXT).unwrap_or(text);
-        for line in text.lines() {
+        for line in whole_lines(text).lines() {
             let line = line.split(['#', ';']).next().unwrap_or_default();
             let mut words = line.split_ascii_whitespace();
             match words.next() {
@@ -121,6 +120,15 @@ impl Config {
     }
 }
 
+/// The lines that end within the limit. Part of a line may say something else than the line: the first
+/// half of an address can be an address.
+fn whole_lines(text: &str) -> &str {
+    match text.as_bytes().get(..=MOST_TEXT) {
+        Some(head) => &text[..head.iter().rposition(|byte| *byte == b'\n').unwrap_or(0)],
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +156,36 @@ mod tests {
             Config::parse(&"nameserver 192.0.2.1\n".repeat(9000)).servers.len(),
             MOST_SERVERS
         );
+    }
+
+    #[test]
+    fn of_a_text_that_is_too_long_whole_lines_are_read_and_no_more() {
+        let last = "nameserver 192.0.2.123";
+        let read = |before: usize, after: &str| {
+            let text = format!("{}\n{last}{after}", "#".repeat(before - 1));
+            Config::parse(&text).servers[0].to_string()
+        };
+        let fits = MOST_TEXT - last.len();
+        assert_eq!(read(fits, ""), "192.0.2.123:53");
+        assert_eq!(read(fits, "\n"), "192.0.2.123:53");
+        // Without its last digit, it would be another server.
+        assert_eq!(read(fits + 1, ""), "127.0.0.1:53");
+        assert_eq!(read(fits + 1, "\n"), "127.0.0.1:53");
+        // A character of two bytes stands across the limit.
+        let text = format!("{}\n\u{fc}\n{last}\n", "#".repeat(MOST_TEXT - 2));
+        assert!(!text.is_char_boundary(MOST_TEXT));
+        assert_eq!(Config::parse(&text).servers, Config::parse("").servers);
+        assert_eq!(Config::parse(&"#".repeat(2 * MOST_TEXT)), Config::parse(""));
+    }
+
+    #[test]
+    fn of_more_search_domains_than_there_may_be_the_first_are_taken() {
+        let domains = |count: usize| {
+            let words: Vec<String> = (0..count).map(|n| format!("d{n}.test")).collect();
+            Config::parse(&format!("search {}", words.join(" "))).search
+        };
+        assert_eq!(domains(MOST_DOMAINS).len(), MOST_DOMAINS);
+        assert_eq!(domains(MOST_DOMAINS + 1), domains(MOST_DOMAINS));
     }
 
     #[test]

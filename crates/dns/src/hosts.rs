@@ -1,7 +1,7 @@
 //! Names that are known without asking: the hosts file.
 
 use crate::Name;
-use asupersync_core::DetHashMap;
+use asupersync_core::{DetHashMap, DetHashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Names and addresses more than these are left out.
@@ -29,7 +29,7 @@ impl Hosts {
     pub fn parse(text: &str) -> Hosts {
         let mut hosts = Hosts::default();
         let mut entries = 0;
-        for line in text.lines() {
+        'lines: for line in text.lines() {
             let line = line.split('#').next().unwrap_or_default();
             let mut words = line.split_ascii_whitespace();
             let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else {
@@ -38,14 +38,15 @@ impl Hosts {
             for name in words.filter_map(|word| word.parse::<Name>().ok()) {
                 entries += 1;
                 if entries > MOST_ENTRIES {
-                    return hosts;
+                    break 'lines;
                 }
                 hosts.names.entry(address).or_insert_with(|| name.clone());
-                let addresses = hosts.addresses.entry(name).or_default();
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
+                hosts.addresses.entry(name).or_default().push(address);
             }
+        }
+        for addresses in hosts.addresses.values_mut() {
+            let mut seen = DetHashSet::default();
+            addresses.retain(|address| seen.insert(*address));
         }
         hosts
     }
@@ -89,5 +90,16 @@ mod tests {
         assert!(addresses("elsewhere").is_empty());
         let name = hosts.name("192.0.2.1".parse().unwrap());
         assert_eq!(name.unwrap().to_string(), "www.example.org");
+    }
+
+    #[test]
+    fn of_more_entries_than_there_may_be_the_first_are_taken() {
+        let line = |n: usize| format!("10.{}.{}.{} www\n", n >> 16, n >> 8 & 255, n & 255);
+        let text: String = (0..=MOST_ENTRIES).map(line).collect();
+        let hosts = Hosts::parse(&text);
+        assert_eq!(hosts.addresses(&"www".parse().unwrap()).len(), MOST_ENTRIES);
+        let last = |n: usize| line(n).split(' ').next().unwrap().parse().unwrap();
+        assert!(hosts.name(last(MOST_ENTRIES - 1)).is_some());
+        assert!(hosts.name(last(MOST_ENTRIES)).is_none());
     }
 }

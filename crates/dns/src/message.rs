@@ -75,6 +75,11 @@ pub struct Message {
     pub edns: Option<u16>,
 }
 
+fn pass_option(options: &mut Reader<'_>) -> Result<(), Malformed> {
+    let (_number, length) = (options.u16()?, options.u16()?);
+    options.take(usize::from(length)).map(drop)
+}
+
 impl Message {
     /// A question for a server that asks others.
     #[must_use]
@@ -137,7 +142,11 @@ impl Message {
             if section != 3 || self.edns.is_some() || name != Name::root() {
                 return Err(Malformed::Edns);
             }
-            reader.take(length)?;
+            // Options, each a number, a length and so many octets (RFC 6891 section 6.1.2).
+            let mut options = Reader::new(reader.take(length)?);
+            while !options.is_at_end() {
+                pass_option(&mut options).map_err(|_| Malformed::Edns)?;
+            }
             self.edns = Some(class);
             self.code |= ((ttl >> 24) as u16) << 4;
             return Ok(());

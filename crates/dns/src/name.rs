@@ -1,6 +1,6 @@
 //! Domain names.
 
-use crate::wire::{Malformed, Reader};
+use crate::wire::{HEADER, Malformed, Reader};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -91,8 +91,8 @@ impl Name {
 
     /// Reads a name, which may end in a pointer to an earlier one (RFC 1035 section 4.1.4).
     ///
-    /// A pointer must point before the piece it stands in. So the places that are read go strictly
-    /// down, and no message can make this go round.
+    /// A pointer must point before the piece it stands in, to where a name can be: behind the header.
+    /// So the places that are read go strictly down, and no message can make this go round.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Name, Malformed> {
         let mut labels = Vec::with_capacity(32);
         let mut piece = reader.position();
@@ -112,7 +112,7 @@ impl Name {
                 }
                 3 => {
                     let to = usize::from(head & 0x3f) << 8 | usize::from(from.u8()?);
-                    if to >= piece {
+                    if !(HEADER..piece).contains(&to) {
                         return Err(Malformed::Pointer);
                     }
                     piece = to;
@@ -264,13 +264,17 @@ mod tests {
 
     #[test]
     fn pointers_go_down_or_not_at_all() {
-        let read = |bytes: &[u8], at: usize| Name::read(&mut Reader::new(bytes).at(at));
-        let twice = b"\x01a\x00\x01b\xc0\x00\x01c\xc0\x03";
+        // Behind a header.
+        let read = |bytes: &[u8], at: usize| {
+            Name::read(&mut Reader::new(&[&[0; HEADER], bytes].concat()).at(HEADER + at))
+        };
+        let twice = b"\x01a\x00\x01b\xc0\x0c\x01c\xc0\x0f";
         assert_eq!(read(twice, 7).unwrap(), name("c.b.a"));
-        assert_eq!(read(b"\xc0\x00", 0), Err(Malformed::Pointer), "itself");
-        assert_eq!(read(b"\x01a\xc0\x00", 0), Err(Malformed::Pointer), "the start of its own name");
-        assert_eq!(read(b"\xc0\x02\xc0\x00", 2), Err(Malformed::Pointer), "one another");
-        assert_eq!(read(b"\x00\xc0\x09", 1), Err(Malformed::Pointer), "forward");
+        assert_eq!(read(b"\xc0\x0c", 0), Err(Malformed::Pointer), "itself");
+        assert_eq!(read(b"\x01a\xc0\x0c", 0), Err(Malformed::Pointer), "the start of its own name");
+        assert_eq!(read(b"\xc0\x0e\xc0\x0c", 2), Err(Malformed::Pointer), "one another");
+        assert_eq!(read(b"\x00\xc0\x15", 1), Err(Malformed::Pointer), "forward");
+        assert_eq!(read(b"\xc0\x0b", 0), Err(Malformed::Pointer), "into the header");
         assert_eq!(read(b"\x40a", 0), Err(Malformed::Label));
         assert_eq!(read(b"\x05abc", 0), Err(Malformed::Short));
         let mut long = b"\x3f".to_vec();

@@ -157,6 +157,9 @@ impl RecordData {
                     let length = usize::from(reader.u8()?);
                     strings.push(reader.take(length)?.into());
                 }
+                if strings.is_empty() {
+                    return Err(Malformed::RecordLength);
+                }
                 RecordData::Txt(strings.into())
             }
             RecordType::SRV => RecordData::Srv {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The length of a message's header (RFC 1035 section 4.1.1), in octets.
+pub(crate) const HEADER: usize = 12;
+
 /// Why a packet is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -10,15 +13,15 @@ pub enum Malformed {
     Short,
     /// More than 255 octets of name.
     NameTooLong,
-    /// A name's pointer does not point to an earlier place.
+    /// A name's pointer does not point to an earlier name.
     Pointer,
     /// A label of a kind that nobody uses.
     Label,
-    /// A record's data has another length than its type's.
+    /// A record's data has another length than its type's, or a text has no string.
     RecordLength,
     /// More records than are read.
     TooManyRecords,
-    /// Two OPT records, or one in the wrong place.
+    /// Two OPT records, or one in the wrong place, or its options are not.
     Edns,
     /// Octets behind the last record.
     Trailing,
@@ -29,11 +32,11 @@ impl fmt::Display for Malformed {
         f.write_str(match self {
             Malformed::Short => "the packet ends in the middle",
             Malformed::NameTooLong => "a name has more than 255 octets",
-            Malformed::Pointer => "a name points to a place that is not before it",
+            Malformed::Pointer => "a name points to a place where no earlier name is",
             Malformed::Label => "a label is of an unknown kind",
             Malformed::RecordLength => "a record's length is not its type's",
             Malformed::TooManyRecords => "there are more records than are read",
-            Malformed::Edns => "an OPT record is doubled or in the wrong place",
+            Malformed::Edns => "an OPT record is doubled, in the wrong place or of broken options",
             Malformed::Trailing => "octets follow the last record",
         })
     }

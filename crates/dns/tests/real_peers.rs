@@ -1,13 +1,17 @@
-//! Against dnsmasq, beside dig, over the loopback. A program that is not installed is skipped, and said so.
+//! Against dnsmasq, beside dig, over the loopback.
 
-#![expect(clippy::disallowed_methods, reason = "a free port is found outside of any runtime")]
+#[path = "../../net/tests/support/peers.rs"]
+mod peers;
+#[path = "../../net/tests/support/port.rs"]
+mod port;
 
 use asupersync_core::{Cx, Error, Outcome};
 use asupersync_dns::{
     AddressFamily, Config, DnsError, DnsErrorKind, RecordData, RecordType, Resolver,
 };
 use asupersync_runtime::RuntimeBuilder;
-use std::net::{SocketAddr, UdpSocket};
+use peers::installed;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -24,19 +28,9 @@ impl Drop for Server {
     }
 }
 
-fn installed(program: &str) -> bool {
-    let there = Command::new(program).arg("-v").output().is_ok();
-    if !there {
-        eprintln!("skipped: `{program}` is not installed");
-    }
-    there
-}
-
 /// dnsmasq with a zone of its own, asking nobody else.
 fn dnsmasq() -> Option<Server> {
-    let free = UdpSocket::bind("127.0.0.1:0").ok()?;
-    let address = free.local_addr().ok()?;
-    drop(free);
+    let address = SocketAddr::from(([127, 0, 0, 1], port::free()));
     let mut command = Command::new("dnsmasq");
     command.args(["--no-daemon", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--user="]);
     command.args(["--listen-address=127.0.0.1", "--bind-interfaces", "--local=/test/"]);
@@ -155,9 +149,7 @@ fn dnsmasq_says_to_us_what_it_says_to_dig() {
 
 #[test]
 fn a_closed_port_is_no_answer() {
-    let free = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = SocketAddr::from(([127, 0, 0, 1], port::free()));
     run(async move |cx: &Cx| {
         let config = Config { timeout: Duration::from_millis(100), ..Config::new([address]) };
         let error = Resolver::new(config).lookup(cx, "x.test", RecordType::A).await.unwrap_err();

@@ -133,7 +133,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
     /// (what arrived of it stays, so every later call answers the same).
     ///
     /// # Cancel safety
-    /// A cancelled call loses nothing.
+    /// A cancelled call loses nothing. A cancel request is answered within one poll.
     #[track_caller]
     pub fn next_line<'a>(
         &'a mut self,

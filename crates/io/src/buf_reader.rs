@@ -83,7 +83,7 @@ impl<R: AsyncRead + Unpin> BufReader<R> {
     ///
     /// # Cancel safety
     /// A cancelled call loses nothing. `peek` and `consume` make a `read_exact` that takes all or
-    /// nothing.
+    /// nothing. A cancel request is answered within one poll.
     #[track_caller]
     pub fn peek<'a>(
         &'a mut self,

@@ -16,8 +16,8 @@ use std::task::{Context, Poll, ready};
 /// When the reader has nothing just now, what was written is flushed before the wait.
 ///
 /// # Cancel safety
-/// A cancelled call **loses** what it had read and not yet written, at most 8 KiB;
-/// [`copy_buf`] loses nothing.
+/// A cancelled call **loses** what it had read and not yet written, at most 8 KiB; [`copy_buf`]
+/// loses nothing. A cancel request is answered within one poll.
 #[track_caller]
 pub fn copy<'a, R, W>(
     cx: &'a TaskCx,
@@ -43,7 +43,7 @@ where
 ///
 /// # Cancel safety
 /// A cancelled call loses nothing: bytes are taken from the reader when the writer has them, and
-/// `copied` counts them.
+/// `copied` counts them. A cancel request is answered within one poll.
 #[track_caller]
 pub fn copy_buf<'a, R, W>(
     cx: &'a TaskCx,
@@ -95,7 +95,8 @@ where
 /// The first error of either direction ends both.
 ///
 /// # Cancel safety
-/// A cancelled call **loses** what it had read and not yet written, at most 8 KiB each way.
+/// A cancelled call **loses** what it had read and not yet written, at most 8 KiB each way. A
+/// cancel request is answered within one poll.
 #[track_caller]
 pub fn copy_bidirectional<'a, A, B>(
     cx: &'a TaskCx,

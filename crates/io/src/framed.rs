@@ -156,7 +156,8 @@ macro_rules! reading {
             /// What the codec found wrong, or what the stream answered, `Cancelled` included.
             ///
             /// # Cancel safety
-            /// A cancelled call loses nothing: the part of a message that has arrived stays in here.
+            /// A cancelled call loses nothing: the part of a message that has arrived stays in
+            /// here. A cancel request is answered within one poll.
             #[track_caller]
             pub fn next<'a>(
                 &'a mut self,
@@ -196,7 +197,7 @@ macro_rules! writing {
             /// Waits until the buffer has room for a message.
             ///
             /// # Cancel safety
-            /// A cancelled call loses nothing.
+            /// A cancelled call loses nothing. A cancel request is answered within one poll.
             #[track_caller]
             pub fn ready<'a>(
                 &'a mut self,
@@ -225,7 +226,8 @@ macro_rules! writing {
             /// Waits until every message has left the buffer, and the stream's own.
             ///
             /// # Cancel safety
-            /// A cancelled call loses nothing; call again.
+            /// A cancelled call loses nothing; call again. A cancel request is answered within one
+            /// poll.
             #[track_caller]
             pub fn flush<'a>(
                 &'a mut self,
@@ -242,7 +244,8 @@ macro_rules! writing {
             /// Flushes, then closes the stream's writing direction.
             ///
             /// # Cancel safety
-            /// A cancelled call loses nothing; call again.
+            /// A cancelled call loses nothing; call again. A cancel request is answered within one
+            /// poll.
             #[track_caller]
             pub fn close<'a>(
                 &'a mut self,
@@ -262,7 +265,7 @@ macro_rules! writing {
             /// Cancelled while it waits for room, `message` is dropped unsent; cancelled while it
             /// flushes, the message is in the buffer, whole and once, and goes out with the next
             /// `ready`, `flush`, `send` or `close`. Who must know which takes the three steps
-            /// singly.
+            /// singly. A cancel request is answered within one poll.
             #[track_caller]
             pub fn send<'a, T>(
                 &'a mut self,

@@ -56,6 +56,12 @@ impl Waiter {
         }
     }
 
+    /// Whether somebody waits.
+    #[must_use]
+    pub const fn is_parked(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Takes the waker out, to be woken outside the lock.
     #[must_use = "a waker that is taken must be woken"]
     pub fn take(&mut self) -> Option<Waker> {

@@ -11,7 +11,8 @@
 //! Sockets ask the host of their context what they are made of: where it offers the reactor
 //! ([`asupersync_reactor::Reactor`]) they are the kernel's, where it offers a [`VirtualNetwork`] they are
 //! in memory, and their timing and failures are drawn from a seed. A program sees no difference but
-//! the one it should: the second is repeatable.
+//! the one it should: the second is repeatable. Where a run is recorded or replayed, the host offers
+//! [`asupersync_reactor::Taped`] instead, by which TCP goes, and nothing else.
 //!
 //! Streams read and write by `futures-io`'s traits, which [`asupersync_io`] extends with calls that
 //! take the context. `into_split` gives halves for two tasks.
@@ -60,12 +61,15 @@
 //! # Limitations
 //!
 //! * Linux only.
-//! * UDP is one datagram a call: no segmentation offload, no batches.
+//! * UDP receives one datagram a call: only sending is offloaded ([`UdpSocket::send_segments`]). With the
+//!   system's offload for receiving (`UDP_GRO`), which belongs to the socket, a plain receive would hand
+//!   out several datagrams as one.
 //! * What the virtual network leaves out is listed at [`VirtualNetwork`].
 
 #![forbid(unsafe_code)]
 
 mod address;
+mod backend;
 mod error;
 mod resolve;
 mod split;

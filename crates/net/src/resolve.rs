@@ -190,7 +190,8 @@ impl<T: ToHostPort + ?Sized> ToHostPort for &T {
 /// all (ASY-0512). ASY-0004 inside it when the host has no network. `Cancelled`.
 ///
 /// # Cancel safety
-/// Nothing is lost; see the resolver for what goes on.
+/// Nothing is lost; see the resolver for what goes on. A cancel request is answered within one
+/// poll.
 #[track_caller]
 pub fn resolve<'a, C, H>(
     cx: &'a Cx<C>,

@@ -1,5 +1,6 @@
 //! A connection's two directions, owned apart.
 
+use crate::backend::Socket;
 use crate::tcp::TcpStream;
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use std::fmt;
@@ -9,30 +10,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-pub(crate) mod sealed {
-    use super::{Context, IoSlice, IoSliceMut, Poll, Shutdown, io};
-
-    /// What the halves need of a stream that is used through a shared reference.
-    pub trait Socket: Send + Sync {
-        fn poll_read(&self, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
-        fn poll_read_vectored(
-            &self,
-            context: &mut Context<'_>,
-            bufs: &mut [IoSliceMut<'_>],
-        ) -> Poll<io::Result<usize>>;
-        fn poll_write(
-            &self,
-            context: &mut Context<'_>,
-            bufs: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>>;
-        fn shutdown(&self, how: Shutdown) -> io::Result<()>;
-    }
-}
-
 /// A stream that comes apart into two halves: [`TcpStream`] and [`UnixStream`](crate::UnixStream).
-pub trait SplitStream: sealed::Socket {}
+pub trait SplitStream: Socket {}
 
-impl<S: sealed::Socket> SplitStream for S {}
+impl<S: Socket> SplitStream for S {}
 
 /// The reading half of a stream; made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](crate::UnixStream::into_split).
@@ -157,54 +138,3 @@ impl<S: SplitStream> fmt::Display for ReuniteError<S> {
 }
 
 impl<S: SplitStream + fmt::Debug> std::error::Error for ReuniteError<S> {}
-
-/// The traits of a stream for an owner and for a shared reference.
-macro_rules! stream_traits {
-    ($of:ty, $stream:ty) => {
-        impl AsyncRead for $of {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buf: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                <$stream as Socket>::poll_read(&self, context, buf)
-            }
-
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bufs: &mut [IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                <$stream as Socket>::poll_read_vectored(&self, context, bufs)
-            }
-        }
-
-        impl AsyncWrite for $of {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                <$stream as Socket>::poll_write(&self, context, &[IoSlice::new(buf)])
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                <$stream as Socket>::poll_write(&self, context, bufs)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(<$stream as Socket>::shutdown(&self, Shutdown::Write))
-            }
-        }
-    };
-}
-
-pub(crate) use stream_traits;

@@ -1,5 +1,7 @@
 //! Datagrams.
 
+mod segments;
+
 use crate::ToAddress;
 use crate::error::{bind_failed, no_network};
 use crate::tcp::real::BOTH;
@@ -137,6 +139,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    /// Does not wait. In a cancelled scope it is refused.
     #[track_caller]
     pub fn bind_with<'a, C: HasIo, A: ToAddress + 'a>(
         cx: &'a Cx<C>,
@@ -182,6 +187,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `NotConnected`, EMSGSIZE for a datagram that is too long, the system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has sent nothing. A cancel request is answered within one poll.
     #[track_caller]
     pub fn send<'a>(
         &'a self,
@@ -198,6 +206,9 @@ impl UdpSocket {
     /// # Errors
     /// EMSGSIZE for a datagram that is too long, `PermissionDenied` for a broadcast without
     /// [`set_broadcast`](Self::set_broadcast), the system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has sent nothing. A cancel request is answered within one poll.
     #[track_caller]
     pub fn send_to<'a>(
         &'a self,
@@ -210,10 +221,52 @@ impl UdpSocket {
         async move { wait.await? }
     }
 
+    /// Sends bytes as datagrams of `size` bytes each, the last one shorter perhaps, to `to` or to the
+    /// peer that was named by [`connect`](Self::connect). Answers how many bytes went, which are whole
+    /// datagrams: call again with the rest.
+    ///
+    /// The system cuts them up (segmentation offload, `UDP_SEGMENT`), which is cheaper than a call for
+    /// each: up to 64 of them, and 65,507 bytes, go at once. Where it cannot, one goes. No bytes are no
+    /// datagram.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a size of 0; else as [`send_to`](Self::send_to).
+    ///
+    /// # Cancel safety
+    /// A cancelled call has sent nothing. A cancel request is answered within one poll.
+    #[track_caller]
+    pub fn send_segments<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+        bytes: &'a [u8],
+        size: usize,
+        to: Option<SocketAddr>,
+    ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
+        let batch = segments::batch(bytes, size);
+        let poll = move |context: &mut Context<'_>| match (batch, &self.backend) {
+            (None, _) => Poll::Ready(Err(segments::no_size())),
+            (Some([]), _) => Poll::Ready(Ok(0)),
+            (Some(batch), Backend::Real(socket)) => {
+                socket.poll_io(Direction::Write, context, |socket| {
+                    segments::send(socket, batch, size, to)
+                })
+            }
+            (Some(batch), Backend::Virtual(socket)) => {
+                let mut datagrams = batch.chunks(size);
+                Poll::Ready(datagrams.try_fold(0, |sum, part| Ok(sum + socket.send(part, to)?)))
+            }
+        };
+        let wait = cx.wait_at("UdpSocket::send_segments", Location::caller(), poll);
+        async move { wait.await? }
+    }
+
     /// Receives a datagram: as much of it as fits `buf`. Answers how much that is.
     ///
     /// # Errors
     /// The system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has taken no datagram. A cancel request is answered within one poll.
     #[track_caller]
     pub fn recv<'a>(
         &'a self,
@@ -234,6 +287,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// A cancelled call has taken no datagram. A cancel request is answered within one poll.
     #[track_caller]
     pub fn recv_from<'a>(
         &'a self,
@@ -249,6 +305,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost. A cancel request is answered within one poll.
     #[track_caller]
     pub fn peek<'a>(
         &'a self,
@@ -264,6 +323,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost. A cancel request is answered within one poll.
     #[track_caller]
     pub fn peek_from<'a>(
         &'a self,

@@ -13,7 +13,7 @@ mod unix;
 
 pub use self::options::VirtualOptions;
 
-pub(crate) use self::connection::VirtualStream;
+pub(crate) use self::connection::{End, VirtualStream};
 pub(crate) use self::datagram::VirtualUdp;
 pub(crate) use self::dial::Dial;
 pub(crate) use self::listener::VirtualListener;
@@ -27,7 +27,7 @@ use self::rng::{Rng, words};
 use self::timer::Clock;
 use crate::unix::UnixAddr;
 use asupersync_core::primitive::Mutex;
-use asupersync_core::{Host, Object};
+use asupersync_core::{Host, Object, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -50,8 +50,10 @@ use std::sync::{Arc, Weak};
 /// segment's end; bounded windows, so a slow reader stops its writer; refusal where nobody listens;
 /// the bounded backlog, whose overflow makes `connect` try again after 1, 2, 4 .. seconds; half-close;
 /// the reset that a peer gets for closing with unread bytes, for writing to one that is gone, or for an
-/// abort (linger 0); resets by the network, at random or on demand; partitions, during which nothing
-/// arrives and after which everything does, in order.
+/// abort (linger 0); resets by the network, at random or on demand; partitions, in both directions or one,
+/// and stalls of single connections, during which nothing arrives and after which everything does, in order;
+/// a bandwidth for each direction of a connection; machines that crash and come back, whose peers stay half-open
+/// until they write.
 ///
 /// Datagrams are lost, doubled and overtaken as often as the options say, dropped by a partition and
 /// by a receiver whose buffer is full, and cut to the length of the buffer they are received into.
@@ -63,7 +65,9 @@ use std::sync::{Arc, Weak};
 /// # What is not
 ///
 /// * Loss and retransmission of segments: what is lost on a real path is late here, never gone.
-/// * Congestion and bandwidth: a segment's latency does not depend on what else is under way.
+/// * Congestion: a segment's latency does not depend on what other connections carry, and datagrams take no
+///   bandwidth.
+/// * Half of a handshake: while either direction is cut, connecting is as if both were.
 /// * Descriptors do not pass over virtual Unix sockets, and their peers have no credentials.
 /// * Windows travel at once: the writer knows of the room a reader makes in that same instant.
 /// * The window limits bytes, whatever their segments cost; there is no separate send buffer, so
@@ -107,8 +111,10 @@ struct Table {
     unix_connections: u64,
     /// What names resolve to.
     names: BTreeMap<String, Vec<IpAddr>>,
-    /// Pairs that cannot reach each other, smaller address first.
+    /// From where nothing reaches where.
     partitions: BTreeSet<(IpAddr, IpAddr)>,
+    /// In place of the options given, once the network was calmed.
+    calmed: Option<Arc<VirtualOptions>>,
     live: Vec<Live>,
     sweep_at: usize,
 }
@@ -170,7 +176,7 @@ impl VirtualNetwork {
         self.shared.seed
     }
 
-    /// How this network behaves.
+    /// How this network behaves, unless it was [calmed](Self::calm).
     #[must_use]
     pub fn options(&self) -> &VirtualOptions {
         &self.shared.options
@@ -179,28 +185,108 @@ impl VirtualNetwork {
     /// Lets nothing pass between two addresses, in either direction, until [`heal`](Self::heal).
     /// Nothing is lost: what is under way waits. Connecting is tried again and may time out.
     pub fn partition(&self, a: IpAddr, b: IpAddr) {
-        self.shared.object.write();
-        self.shared.table.lock().partitions.insert(ordered(a, b));
-        self.on_path(a, b, |connection| {
-            connection.change(|link, now| [0, 1].into_iter().for_each(|end| link.cut(end, now)));
-        });
+        self.partition_one_way(a, b);
+        self.partition_one_way(b, a);
     }
 
-    /// Lets everything pass again; what waited arrives in order.
+    /// Lets nothing pass from one address to another until [`heal`](Self::heal), and what goes the other way
+    /// pass as before.
+    pub fn partition_one_way(&self, from: IpAddr, to: IpAddr) {
+        self.shared.object.write();
+        self.shared.table.lock().partitions.insert((from, to));
+        self.from(from, to, Link::cut);
+    }
+
+    /// Lets everything pass again, both ways; what waited arrives in order.
     pub fn heal(&self, a: IpAddr, b: IpAddr) {
         self.shared.object.write();
-        self.shared.table.lock().partitions.remove(&ordered(a, b));
-        self.on_path(a, b, |connection| {
-            connection.change(|link, now| [0, 1].into_iter().for_each(|end| link.heal(end, now)));
-        });
+        for (from, to) in [(a, b), (b, a)] {
+            self.shared.table.lock().partitions.remove(&(from, to));
+            self.from(from, to, Link::heal);
+        }
     }
 
-    /// Heals every partition.
+    /// Heals every partition, and every stalled connection.
     pub fn heal_all(&self) {
-        let partitions = self.shared.table.lock().partitions.clone();
-        for (a, b) in partitions {
-            self.heal(a, b);
+        self.shared.object.write();
+        self.shared.table.lock().partitions.clear();
+        for connection in self.live(|_, _| true) {
+            connection.change(|link, now| [0, 1].into_iter().for_each(|end| link.heal(end, now)));
         }
+    }
+
+    /// Lets nothing pass on the connections between two sockets, in whichever order they are named, until
+    /// [`unstall`](Self::unstall) or [`heal_all`](Self::heal_all); answers how many there were. Other
+    /// connections of the same machines go on.
+    pub fn stall(&self, a: SocketAddr, b: SocketAddr) -> usize {
+        let chosen = self.between(a, b);
+        for (connection, ..) in &chosen {
+            connection.change(|link, now| [0, 1].into_iter().for_each(|end| link.cut(end, now)));
+        }
+        chosen.len()
+    }
+
+    /// Lets everything pass on these connections again, as far as no partition cuts their path; answers how
+    /// many there were. What waited arrives in order.
+    pub fn unstall(&self, a: SocketAddr, b: SocketAddr) -> usize {
+        let chosen = self.between(a, b);
+        for (connection, client, server) in &chosen {
+            let ways = [(client.ip(), server.ip()), (server.ip(), client.ip())];
+            let table = self.shared.table.lock();
+            let open = ways.map(|way| !table.partitions.contains(&way));
+            drop(table);
+            connection.change(|link, now| {
+                (0..2).filter(|end| open[*end]).for_each(|end| link.heal(end, now));
+            });
+        }
+        chosen.len()
+    }
+
+    /// The machine of this address stops without a word and starts again: datagrams that wait there are gone,
+    /// and its connections are reset for those on it. Their peers are left half-open, and learn of it when they
+    /// write. End the machine's own tasks afterwards, and start them anew; with [`partition`](Self::partition)
+    /// around it, it stays away for a while.
+    pub fn crash(&self, machine: IpAddr) {
+        self.shared.object.write();
+        for (connection, client, server) in
+            self.live_with(|client, server| client.ip() == machine || server.ip() == machine)
+        {
+            let ends = [client.ip(), server.ip()];
+            connection.change(|link, now| {
+                (0..2).filter(|end| ends[*end] == machine).for_each(|end| link.crash(end, now));
+            });
+        }
+        let table = self.shared.table.lock();
+        let mailboxes = table.mailboxes.iter().filter(|(address, _)| address.ip() == machine);
+        let mailboxes: Vec<Arc<Mailbox>> = mailboxes.map(|(_, mailbox)| mailbox.clone()).collect();
+        drop(table);
+        mailboxes.iter().for_each(|mailbox| mailbox.discard());
+    }
+
+    /// Ends what strikes at random, from now on and for every connection: see [`VirtualOptions::calm`].
+    pub fn calm(&self) {
+        self.shared.object.write();
+        let calm = Arc::new(self.options().calm());
+        self.shared.table.lock().calmed = Some(calm.clone());
+        for connection in self.live(|_, _| true) {
+            connection.change(|link, _| link.set_options(calm.clone()));
+        }
+    }
+
+    /// The pairs of different addresses between which there is a connection, or may be datagrams, in order.
+    #[must_use]
+    pub fn paths(&self) -> Vec<(IpAddr, IpAddr)> {
+        let connected = self.connections().into_iter().map(|(a, b)| (a.ip(), b.ip()));
+        let connected = connected.map(|(a, b)| (a.min(b), a.max(b))).filter(|(a, b)| a != b);
+        let mut paths: BTreeSet<(IpAddr, IpAddr)> = connected.collect();
+        let table = self.shared.table.lock();
+        let machines: BTreeSet<IpAddr> =
+            table.mailboxes.keys().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).collect();
+        drop(table);
+        for a in &machines {
+            paths.extend(machines.range(..a).map(|b| (*b, *a)));
+        }
+        paths.into_iter().collect()
     }
 
     /// Resets the connections between two sockets, in whichever order they are named, and answers
@@ -226,17 +312,51 @@ impl VirtualNetwork {
         live.map(|live| (live.client, live.server)).collect()
     }
 
-    fn on_path(&self, a: IpAddr, b: IpAddr, each: impl Fn(&Connection)) {
-        let path = ordered(a, b);
-        for connection in self.live(|client, server| ordered(client.ip(), server.ip()) == path) {
-            each(&connection);
+    /// Changes what connections carry from one address to another.
+    fn from(&self, from: IpAddr, to: IpAddr, each: impl Fn(&mut Link, usize, Time)) {
+        let path = |a: SocketAddr, b: SocketAddr| (a.ip(), b.ip()) == (from, to);
+        for (connection, client, server) in
+            self.live_with(|client, server| path(client, server) || path(server, client))
+        {
+            connection.change(|link, now| {
+                if path(client, server) {
+                    each(link, 0, now);
+                }
+                if path(server, client) {
+                    each(link, 1, now);
+                }
+            });
         }
     }
 
+    fn between(
+        &self,
+        a: SocketAddr,
+        b: SocketAddr,
+    ) -> Vec<(Arc<Connection>, SocketAddr, SocketAddr)> {
+        self.live_with(|client, server| (client, server) == (a, b) || (server, client) == (a, b))
+    }
+
     fn live(&self, choose: impl Fn(SocketAddr, SocketAddr) -> bool) -> Vec<Arc<Connection>> {
+        self.live_with(choose).into_iter().map(|(connection, ..)| connection).collect()
+    }
+
+    /// The connections that somebody still owns, with their connecting and accepting addresses.
+    fn live_with(
+        &self,
+        choose: impl Fn(SocketAddr, SocketAddr) -> bool,
+    ) -> Vec<(Arc<Connection>, SocketAddr, SocketAddr)> {
         let table = self.shared.table.lock();
         let chosen = table.live.iter().filter(|live| choose(live.client, live.server));
-        chosen.filter_map(|live| live.connection.upgrade()).collect()
+        chosen
+            .filter_map(|live| Some((live.connection.upgrade()?, live.client, live.server)))
+            .collect()
+    }
+
+    /// How the network behaves now.
+    fn current(&self) -> Arc<VirtualOptions> {
+        let calmed = self.shared.table.lock().calmed.clone();
+        calmed.unwrap_or_else(|| self.shared.options.clone())
     }
 
     fn clock(&self) -> io::Result<Clock> {
@@ -258,9 +378,10 @@ impl VirtualNetwork {
         Rng::named(self.shared.seed, name.chain([client.ordinal, purpose]))
     }
 
-    fn is_partitioned(&self, a: IpAddr, b: IpAddr) -> bool {
+    /// Whether nothing passes from one address to another.
+    fn is_partitioned(&self, from: IpAddr, to: IpAddr) -> bool {
         self.shared.object.read();
-        self.shared.table.lock().partitions.contains(&ordered(a, b))
+        self.shared.table.lock().partitions.contains(&(from, to))
     }
 
     fn listener(&self, address: SocketAddr) -> Option<Arc<Queue<VirtualStream>>> {
@@ -326,7 +447,7 @@ impl VirtualNetwork {
     /// Makes a connection, whose connecting end owns `port`.
     fn connect(&self, clock: Clock, port: Port, server: SocketAddr) -> [VirtualStream; 2] {
         let rngs = [self.rng(&port, server, 0), self.rng(&port, server, 1)];
-        let link = Link::new(self.shared.options.clone(), rngs);
+        let link = Link::new(self.current(), rngs);
         let client = port.address;
         let connection = Connection::new(clock, link);
         let mut table = self.shared.table.lock();
@@ -361,10 +482,6 @@ impl Drop for Port {
         self.network.shared.object.write();
         self.network.shared.table.lock().ports.remove(&(self.protocol, self.address));
     }
-}
-
-fn ordered(a: IpAddr, b: IpAddr) -> (IpAddr, IpAddr) {
-    (a.min(b), a.max(b))
 }
 
 impl fmt::Debug for VirtualNetwork {

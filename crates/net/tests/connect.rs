@@ -193,3 +193,47 @@ fn the_machine_resolves_localhost_and_takes_a_resolver_of_ones_own() {
     });
     assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
 }
+
+#[test]
+fn of_more_addresses_than_are_tried_the_first_are_tried() {
+    in_the_lab(async |cx: &Cx| {
+        let _listener = TcpListener::bind(cx, (ip(9), 80)).await?;
+        // Nobody is at the others, which the network refuses at once.
+        let addresses = |refusing: usize| {
+            let refusing = (0..refusing).map(|_| SocketAddr::new(ip(9), 81));
+            refusing.chain([SocketAddr::new(ip(9), 80)])
+        };
+        let options = ConnectOptions::new();
+        TcpStream::connect_any(cx, addresses(63), &options).await?;
+        let error = TcpStream::connect_any(cx, addresses(64), &options).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        Ok(())
+    });
+}
+
+/// Finds as many addresses of any name as it was told, of which only the last has a listener.
+struct Many(usize);
+
+impl Resolve for Many {
+    fn resolve<'a>(&'a self, _: &'a Cx<ResolveCaps>, _: &'a str, port: u16) -> Lookup<'a> {
+        let refusing = (1..self.0).map(move |_| SocketAddr::new(ip(9), port + 1));
+        let all = refusing.chain([SocketAddr::new(ip(9), port)]).collect();
+        Box::pin(async move { Ok(all) })
+    }
+}
+
+#[test]
+fn of_a_name_with_more_addresses_than_are_tried_the_first_are_tried() {
+    for (count, found) in [(64, true), (65, false)] {
+        let resolver: Arc<dyn Resolve> = Arc::new(Many(count));
+        let config = quiet().service(Arc::new(resolver));
+        let report = LabRuntime::new(config).run(async move |cx: &Cx| {
+            let _listener = TcpListener::bind(cx, (ip(9), 80)).await?;
+            let options = ConnectOptions::new();
+            let connected = TcpStream::connect_name(cx, "many.test:80", &options).await;
+            assert_eq!(connected.is_ok(), found);
+            Ok::<_, Error>(())
+        });
+        assert!(report.is_ok(), "{report}");
+    }
+}

@@ -1,40 +1,16 @@
 //! Descriptors of the process: none leaks, and running out of them is survived. A file of its own,
 //! because they are the whole process's; one test, because they are counted.
 
-use asupersync_core::{BranchOptions, CancelReason, Cx, Error, Outcome};
+#[path = "support/interrupt.rs"]
+mod interrupt;
+
+use asupersync_core::{Cx, Error, Outcome};
 use asupersync_io::AsyncReadExt;
 use asupersync_net::{TcpListener, TcpStream};
 use asupersync_runtime::RuntimeBuilder;
+use interrupt::{cancelled, descriptors};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::time::Duration;
-
-/// The open descriptors: how many, and the highest. The listing's own is among them.
-fn descriptors() -> (usize, u64) {
-    let names = std::fs::read_dir("/proc/self/fd").unwrap();
-    let numbers: Vec<u64> =
-        names.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
-    (numbers.len(), numbers.into_iter().max().unwrap())
-}
-
-/// Cancels a call after its first poll.
-async fn cancelled<F: Future>(cx: &Cx, call: F) {
-    let mut branch = pin!(cx.branch(BranchOptions::default(), call));
-    let mut polled = false;
-    let _ = poll_fn(|context| {
-        if polled {
-            branch.as_mut().cancel(CancelReason::user("interrupted"));
-        }
-        polled = true;
-        let poll = branch.as_mut().poll(context);
-        if poll.is_pending() {
-            context.waker().wake_by_ref();
-        }
-        poll
-    })
-    .await;
-}
 
 #[test]
 fn cancelled_operations_leak_no_descriptor_and_accept_outlives_having_none() {
@@ -42,7 +18,7 @@ fn cancelled_operations_leak_no_descriptor_and_accept_outlives_having_none() {
     let outcome = runtime.block_on(async |cx: &Cx| {
         let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let baseline = descriptors().0;
+        let baseline = descriptors().len();
         for _ in 0..1000 {
             cancelled(cx, TcpStream::connect(cx, address)).await;
             cancelled(cx, listener.accept(cx)).await;
@@ -53,12 +29,12 @@ fn cancelled_operations_leak_no_descriptor_and_accept_outlives_having_none() {
         while listener.accept(cx).await?.1 != mine {}
         assert_eq!(left.read(cx, &mut [0; 1]).await?, 0);
         drop(left);
-        assert_eq!(descriptors().0, baseline);
+        assert_eq!(descriptors().len(), baseline);
 
         let waiting = TcpStream::connect(cx, address).await?;
         let limit = getrlimit(Resource::Nofile);
         // No descriptor above those that are open, and all up to the highest taken.
-        let highest = descriptors().1;
+        let highest = *descriptors().iter().max().unwrap();
         let mut fill = Vec::new();
         let none = Rlimit { current: Some(highest), maximum: limit.maximum };
         setrlimit(Resource::Nofile, none).map_err(std::io::Error::from)?;

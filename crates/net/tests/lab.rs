@@ -117,3 +117,32 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
     }
     assert_ne!(trace(1), trace(2));
 }
+
+#[test]
+fn a_reader_is_polled_when_bytes_arrive_and_not_when_they_leave() {
+    let steps = |messages: u32| {
+        let lab = LabRuntime::new(LabConfig::default());
+        let report = lab.run(async move |cx: &Cx| {
+            let listener = TcpListener::bind(cx, "10.0.0.9:80").await?;
+            let mut reader = cx.spawn(async move |cx: &Cx| {
+                let (mut stream, _) = listener.accept(cx).await?;
+                let mut all = Vec::new();
+                stream.read_to_end(cx, &mut all, 100).await?;
+                Ok::<_, Error>(all.len())
+            });
+            let mut stream = TcpStream::connect(cx, "10.0.0.9:80").await?;
+            for _ in 0..messages {
+                cx.sleep(std::time::Duration::from_secs(1)).await?;
+                stream.write_all(cx, b"x").await?;
+            }
+            drop(stream);
+            Ok::<_, Error>(reader.join(cx).await?.into_result()?)
+        });
+        assert!(report.is_ok(), "{report}");
+        assert_eq!(report.outcome.ok(), Some(messages as usize));
+        report.steps
+    };
+    // A poll to send and a poll to receive; two that arrive at once need but one.
+    let polls = steps(40) - steps(20);
+    assert!(polls <= 2 * 20, "{polls} polls for 20 messages");
+}

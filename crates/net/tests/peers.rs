@@ -1,10 +1,16 @@
-//! Real peers: `socat` at the other end. Without it these tests say SKIPPED and pass.
+//! Real peers: `socat` at the other end.
+
+#[path = "support/peers.rs"]
+mod peers;
+#[path = "support/port.rs"]
+mod port;
 
 use asupersync_core::{Cx, Error, Outcome};
 use asupersync_io::{AsyncReadExt, AsyncWriteExt};
 use asupersync_net::{TcpListener, TcpStream, UdpSocket, UnixAddr, UnixListener, UnixStream};
 use asupersync_os::process::{Child, Command, Stdio};
 use asupersync_runtime::RuntimeBuilder;
+use peers::installed;
 use std::io;
 use std::time::Duration;
 
@@ -14,18 +20,10 @@ where
     F: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
     F: for<'a> asupersync_core::TaskBody<'a, asupersync_core::cap::All, (), Error> + Send + 'static,
 {
-    let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
-    let found = runtime.block_on(async |cx: &Cx| {
-        match Command::new("socat").arg("-V").output(cx, 1 << 16).await {
-            Ok(output) => Ok(output.status.success()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::from(error)),
-        }
-    });
-    if !matches!(found, Outcome::Ok(true)) {
-        eprintln!("SKIPPED: socat is not installed (apt-get install socat)");
+    if !installed("socat") {
         return;
     }
+    let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
     let outcome = runtime.block_on(body);
     assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
 }
@@ -101,9 +99,7 @@ fn socat_connects_to_our_unix_socket_and_we_to_its() {
 #[test]
 fn socat_echoes_datagrams() {
     beside_socat(async |cx: &Cx| {
-        let free = UdpSocket::bind(cx, "127.0.0.1:0").await?;
-        let port = free.local_addr()?.port();
-        drop(free);
+        let port = port::free();
         let _socat = socat(cx, &format!("UDP-RECVFROM:{port},bind=127.0.0.1,fork"), "PIPE").await?;
         let socket = UdpSocket::bind(cx, "127.0.0.1:0").await?;
         socket.connect(([127, 0, 0, 1], port))?;

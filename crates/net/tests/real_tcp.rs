@@ -1,12 +1,14 @@
 //! TCP over the loopback, on the production runtime.
 
-use asupersync_core::{BranchEnd, BranchOptions, CancelReason, Cx, Error, Event, Outcome};
+#[path = "support/interrupt.rs"]
+mod interrupt;
+
+use asupersync_core::{Cx, Error, Event, Outcome};
 use asupersync_io::{AsyncReadExt, AsyncWriteExt, copy};
 use asupersync_net::{ListenOptions, NetError, Shutdown, TcpListener, TcpStream};
 use asupersync_runtime::{Runtime, RuntimeBuilder};
-use std::future::{Future, poll_fn};
+use interrupt::cancelled;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -137,42 +139,21 @@ fn inherited_sockets_are_taken_over() {
     });
 }
 
-/// Lets a call wait once, then cancels it.
-async fn cancelled_while_waiting<F: Future>(cx: &Cx, call: F) -> BranchEnd<F::Output> {
-    let mut branch = pin!(cx.branch(BranchOptions::default(), call));
-    let mut polled = false;
-    poll_fn(|context| {
-        if polled {
-            branch.as_mut().cancel(CancelReason::user("interrupted"));
-        }
-        polled = true;
-        let poll = branch.as_mut().poll(context);
-        if poll.is_pending() {
-            context.waker().wake_by_ref();
-        }
-        poll
-    })
-    .await
-}
-
 #[test]
 fn cancelled_reads_and_accepts_lose_nothing() {
     on_both_runtimes!(async |cx: &Cx| {
         let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
-        assert!(matches!(
-            cancelled_while_waiting(cx, listener.accept(cx)).await,
-            BranchEnd::Finished(Err(_))
-        ));
+        assert!(matches!(cancelled(cx, listener.accept(cx)).await, Some(Err(_))));
         let mut near = TcpStream::connect(cx, listener.local_addr()?).await?;
         let mut far = listener.accept(cx).await?.0;
         let mut got = Vec::new();
         for byte in 0..100 {
             let mut buf = [0; 1];
-            let end = cancelled_while_waiting(cx, far.read(cx, &mut buf)).await;
-            assert!(matches!(end, BranchEnd::Finished(Err(_))), "{end:?}");
+            let end = cancelled(cx, far.read(cx, &mut buf)).await;
+            assert!(matches!(end, Some(Err(_))), "{end:?}");
             near.write_all(cx, &[byte]).await?;
-            match cancelled_while_waiting(cx, far.read(cx, &mut buf)).await {
-                BranchEnd::Finished(Ok(n)) => assert_eq!(n, 1),
+            match cancelled(cx, far.read(cx, &mut buf)).await {
+                Some(Ok(n)) => assert_eq!(n, 1),
                 _ => assert_eq!(far.read(cx, &mut buf).await?, 1),
             }
             got.push(buf[0]);
@@ -236,28 +217,6 @@ fn split_halves_move_64_mib_both_ways_without_a_stall_or_a_spin() {
     assert!(polls < 65_536, "{polls} polls");
 }
 
-/// Reads, and is cancelled unless that succeeds at once.
-async fn interrupted_read(
-    cx: &Cx,
-    stream: &mut TcpStream,
-    buf: &mut [u8],
-) -> BranchEnd<io::Result<usize>> {
-    let mut branch = pin!(cx.branch(BranchOptions::default(), stream.read(cx, buf)));
-    let mut polled = false;
-    poll_fn(|context| {
-        if polled {
-            branch.as_mut().cancel(CancelReason::user("interrupted"));
-        }
-        polled = true;
-        let poll = branch.as_mut().poll(context);
-        if poll.is_pending() {
-            context.waker().wake_by_ref();
-        }
-        poll
-    })
-    .await
-}
-
 #[test]
 fn reads_cancelled_at_every_turn_lose_no_byte() {
     on_both_runtimes!(async |cx: &Cx| {
@@ -276,10 +235,10 @@ fn reads_cancelled_at_every_turn_lose_no_byte() {
         let (mut got, mut interrupted) = (Vec::<u8>::new(), 0);
         let mut buf = [0; 700];
         while got.len() < SIZE {
-            match interrupted_read(cx, &mut far, &mut buf).await {
-                BranchEnd::Finished(Ok(n)) => got.extend(&buf[..n]),
-                BranchEnd::Finished(Err(_)) => interrupted += 1,
-                BranchEnd::Dropped(reason) => panic!("{reason:?}"),
+            match cancelled(cx, far.read(cx, &mut buf)).await {
+                Some(Ok(n)) => got.extend(&buf[..n]),
+                Some(Err(_)) => interrupted += 1,
+                None => panic!("a read answers when it is cancelled"),
             }
             // Else a single thread would never come to write.
             cx.yield_now().await?;

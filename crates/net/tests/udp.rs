@@ -306,3 +306,86 @@ fn a_host_without_a_network_says_so() {
     });
     assert!(report.is_ok(), "{report}");
 }
+
+/// Every call's bytes arrive as datagrams of the size asked for, the last one perhaps shorter.
+async fn segmented(cx: &Cx, here: SocketAddr, there: SocketAddr) -> Result<(), Error> {
+    let to = UdpSocket::bind(cx, here).await?;
+    let from = UdpSocket::bind(cx, there).await?;
+    let to_address = to.local_addr()?;
+    let bytes: Vec<u8> = (0..15_050_u32).map(|n| (n / 59) as u8).collect();
+    let mut buf = [0; 2000];
+    for (size, most) in [(100, 6400), (1400, 15_050), (1, 64), (15_050, 15_050), (20_000, 15_050)] {
+        let mut rest = &bytes[..if size == 1 { 200 } else { bytes.len() }];
+        while !rest.is_empty() {
+            let sent = from.send_segments(cx, rest, size, Some(to_address)).await?;
+            assert_eq!(sent, rest.len().min(most), "in one call");
+            let (batch, after) = rest.split_at(sent);
+            for datagram in batch.chunks(size) {
+                let n = to.recv(cx, &mut buf).await?;
+                assert_eq!(buf[..n], datagram[..datagram.len().min(buf.len())]);
+            }
+            rest = after;
+        }
+    }
+    assert_eq!(from.send_segments(cx, b"", 10, Some(to_address)).await?, 0);
+    let refused = from.send_segments(cx, b"x", 0, Some(to_address)).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    let unnamed = from.send_segments(cx, &bytes, 100, None).await.unwrap_err();
+    assert!(unnamed.raw_os_error().is_some() || unnamed.kind() == io::ErrorKind::NotConnected);
+    from.connect(to_address)?;
+    assert_eq!(from.send_segments(cx, &bytes[..300], 100, None).await?, 300);
+    assert_eq!(to.recv(cx, &mut buf).await?, 100, "and nothing came before it");
+    Ok(())
+}
+
+#[test]
+fn bytes_are_cut_up_into_datagrams_of_one_size() {
+    in_the_lab(VirtualOptions::default(), async |cx: &Cx| {
+        segmented(cx, server(), "10.0.0.1:0".parse().expect("an address")).await
+    });
+    let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let outcome = runtime.block_on(async move |cx: &Cx| segmented(cx, any, any).await);
+    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
+}
+
+/// What one datagram over IPv4 holds, and one byte more.
+async fn longest(cx: &Cx, here: SocketAddr, there: SocketAddr) -> Result<(), Error> {
+    const LONGEST: usize = 65_507;
+    const EMSGSIZE: i32 = 90;
+    let to = UdpSocket::bind(cx, here).await?;
+    let from = UdpSocket::bind(cx, there).await?;
+    let address = to.local_addr()?;
+    let bytes: Vec<u8> = (0..=LONGEST).map(|n| (n / 251) as u8).collect();
+    let mut buf = vec![0; LONGEST + 1];
+    for (given, size, goes) in [
+        (LONGEST, LONGEST, LONGEST),
+        (LONGEST + 1, LONGEST, LONGEST),
+        // Two that together are one byte too long to be cut from one.
+        (LONGEST + 1, LONGEST.div_ceil(2), LONGEST.div_ceil(2)),
+        (LONGEST, LONGEST + 1, LONGEST),
+    ] {
+        let sent = from.send_segments(cx, &bytes[..given], size, Some(address)).await?;
+        assert_eq!(sent, goes, "of {given} by {size}");
+        let n = to.recv(cx, &mut buf).await?;
+        assert!(buf[..n] == bytes[..goes], "{n} of {goes} bytes");
+    }
+    let one_more = from.send_segments(cx, &bytes, bytes.len(), Some(address)).await.unwrap_err();
+    assert_eq!(one_more.raw_os_error(), Some(EMSGSIZE));
+    assert_eq!(from.send_to(cx, &bytes[..LONGEST], address).await?, LONGEST);
+    assert_eq!(to.recv(cx, &mut buf).await?, LONGEST);
+    let one_more = from.send_to(cx, &bytes, address).await.unwrap_err();
+    assert_eq!(one_more.raw_os_error(), Some(EMSGSIZE));
+    Ok(())
+}
+
+#[test]
+fn the_longest_datagram_goes_and_one_byte_more_is_refused() {
+    in_the_lab(VirtualOptions::default(), async |cx: &Cx| {
+        longest(cx, server(), "10.0.0.1:0".parse().expect("an address")).await
+    });
+    on_the_machine(async |cx: &Cx| {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        longest(cx, any, any).await
+    });
+}

@@ -1,12 +1,18 @@
 //! Unix sockets, in the lab and on the machine.
 
+#[path = "support/interrupt.rs"]
+mod interrupt;
+
 use asupersync_core::{CancelReason, Cx, Error, Outcome, TaskHandle};
 use asupersync_io::{AsyncReadExt, AsyncWriteExt, copy};
 use asupersync_lab::{LabConfig, LabRuntime, LabTest};
 use asupersync_net::{NetError, UnixAddr, UnixDatagram, UnixListener, UnixStream, VirtualOptions};
 use asupersync_runtime::RuntimeBuilder;
+use interrupt::cancelled;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 fn code(error: &io::Error) -> &'static str {
@@ -117,6 +123,36 @@ fn the_machine_runs_the_same_program_and_leaves_no_file() {
 }
 
 #[test]
+fn a_cancelled_call_has_passed_no_descriptor_and_lost_none() {
+    on_the_machine(async |cx: &Cx| {
+        let (near, far) = UnixStream::pair(cx)?;
+        let (reader, _writer) = rustix::pipe::pipe().map_err(io::Error::from)?;
+        let mut buf = vec![0; 1 << 16];
+        for round in 0..50 {
+            // Nothing is there: the call waits, and goes without taking anything.
+            let early = cancelled(cx, far.recv_with_fds(cx, &mut buf)).await;
+            assert!(matches!(early, Some(Err(_))), "{early:?}");
+            // Until there is no room, and a call waits.
+            let piece = vec![round; 50_000];
+            let mut bytes = near.send_with_fds(cx, &piece, &[reader.as_fd()]).await?;
+            let mut sent = 1;
+            while let Some(Ok(n)) =
+                cancelled(cx, near.send_with_fds(cx, &piece, &[reader.as_fd()])).await
+            {
+                (sent, bytes) = (sent + 1, bytes + n);
+            }
+            let mut got = 0;
+            while bytes > 0 {
+                let received = far.recv_with_fds(cx, &mut buf).await?;
+                (got, bytes) = (got + received.fds.len(), bytes - received.bytes);
+            }
+            assert_eq!(got, sent);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn descriptors_travel_and_credentials_are_ours() {
     let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
     let outcome = runtime.block_on(async |cx: &Cx| {
@@ -137,11 +173,17 @@ fn descriptors_travel_and_credentials_are_ours() {
         let [fd] = <[_; 1]>::try_from(received.fds).unwrap();
         rustix::io::write(&fd, b"through the pipe").map_err(io::Error::from)?;
         drop(fd);
-        let text = io::read_to_string(std::fs::File::from(reader))?;
+        let text = io::read_to_string(std::fs::File::from(reader.try_clone()?))?;
         assert_eq!(text, "through the pipe");
 
         let refused = near.send_with_fds(cx, b"", &[]).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        let many = vec![reader.as_fd(); 65];
+        let refused = near.send_with_fds(cx, b"many", &many).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+        near.send_with_fds(cx, b"many", &many[..64]).await?;
+        let received = far.recv_with_fds(cx, &mut buf).await?;
+        assert_eq!((received.bytes, received.fds.len(), received.truncated), (4, 64, false));
         Ok::<_, Error>(())
     });
     assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
@@ -245,4 +287,39 @@ fn a_file_that_took_the_sockets_place_is_left_alone() {
     });
     assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
     assert_eq!(std::fs::read_to_string(path).unwrap(), "somebody else's");
+}
+
+/// Reads and writes that never have to wait, on one thread: between them timers fire and others run.
+#[test]
+fn a_task_whose_stream_is_always_ready_keeps_neither_timers_nor_others_from_their_turns() {
+    let runtime = RuntimeBuilder::current_thread().build().unwrap();
+    let outcome = runtime.block_on(async |cx: &Cx| {
+        let (told, turns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (tells, counted) = (told.clone(), turns.clone());
+        drop(cx.spawn(async move |cx: &Cx| {
+            cx.sleep(Duration::from_millis(20)).await?;
+            tells.store(true, Ordering::Relaxed);
+            Ok::<_, Error>(())
+        }));
+        let other = cx.spawn(async move |cx: &Cx| -> Result<(), Error> {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                cx.yield_now().await?;
+            }
+        });
+        let (mut near, mut far) = UnixStream::pair(cx)?;
+        let (mut piece, mut pieces) = ([7; 4096], 0);
+        while !told.load(Ordering::Relaxed) {
+            assert!(pieces < 5_000_000, "the timer has not fired");
+            // There is always room for this, and then always something to read.
+            near.write_all(cx, &piece).await?;
+            far.read_exact(cx, &mut piece).await?;
+            pieces += 1;
+        }
+        other.cancel(CancelReason::user("the test is over"));
+        let turns = turns.load(Ordering::Relaxed);
+        assert!(turns >= pieces / 20, "{turns} turns beside {pieces} pieces each way");
+        Ok::<_, Error>(())
+    });
+    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
 }

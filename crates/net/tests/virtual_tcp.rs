@@ -3,6 +3,7 @@
 #[path = "support/world.rs"]
 mod world;
 
+use asupersync_combinator::timeout;
 use asupersync_core::{
     BranchEnd, BranchOptions, CancelReason, Cx, Error, Outcome, TaskHandle, cancelled_in,
 };
@@ -14,6 +15,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 use world::{run, run_without_network};
@@ -302,6 +304,100 @@ fn a_partition_delays_what_it_cuts_and_a_reset_breaks_it() {
         }
         Ok::<_, Error>(())
     });
+}
+
+/// A connection from `10.0.0.2` to the server's address, both ends of it, and the network.
+async fn between_machines(cx: &Cx) -> Result<(TcpStream, TcpStream, Arc<VirtualNetwork>), Error> {
+    let network = cx.service::<VirtualNetwork>().unwrap();
+    let listener = TcpListener::bind(cx, SERVER).await?;
+    let mut accepting = cx.spawn(async move |cx: &Cx| Ok::<_, Error>(listener.accept(cx).await?.0));
+    let near = TcpStream::connect_from(cx, ip(2), SERVER).await?;
+    let far = accepting.join(cx).await?.into_result()?;
+    Ok((near, far, network))
+}
+
+/// Whether four bytes arrive within a minute.
+async fn arrives(cx: &Cx, stream: &mut TcpStream) -> bool {
+    let mut buf = [0; 4];
+    let minute = Duration::from_secs(60);
+    timeout(cx, minute, stream.read_exact(cx, &mut buf)).await.is_ok_and(|read| read.is_ok())
+}
+
+#[test]
+fn a_partition_one_way_cuts_that_way_only() {
+    run(VirtualOptions::default(), 1, async |cx: &Cx| {
+        let (mut near, mut far, network) = between_machines(cx).await?;
+        network.partition_one_way(ip(2), ip(9));
+        near.write_all(cx, b"lost").await?;
+        far.write_all(cx, b"here").await?;
+        assert!(arrives(cx, &mut near).await);
+        assert!(!arrives(cx, &mut far).await);
+        network.heal(ip(9), ip(2));
+        assert!(arrives(cx, &mut far).await);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn connections_are_stalled_and_restored_one_by_one() {
+    run(VirtualOptions::default(), 1, async |cx: &Cx| {
+        let network = cx.service::<VirtualNetwork>().unwrap();
+        let listener = TcpListener::bind(cx, SERVER).await?;
+        let mut accepting = cx.spawn(async move |cx: &Cx| {
+            Ok::<_, Error>([listener.accept(cx).await?.0, listener.accept(cx).await?.0])
+        });
+        let mut near = [
+            TcpStream::connect_from(cx, ip(2), SERVER).await?,
+            TcpStream::connect_from(cx, ip(2), SERVER).await?,
+        ];
+        let mut far = accepting.join(cx).await?.into_result()?;
+        let ends = [near[0].local_addr()?, near[1].local_addr()?];
+        let server: SocketAddr = SERVER.parse().unwrap();
+        assert_eq!((network.stall(ends[0], server), network.stall(server, ends[1])), (1, 1));
+        for stream in &mut near {
+            stream.write_all(cx, b"late").await?;
+        }
+        assert!(!arrives(cx, &mut far[0]).await && !arrives(cx, &mut far[1]).await);
+        assert_eq!(network.unstall(ends[1], server), 1);
+        assert!(!arrives(cx, &mut far[0]).await && arrives(cx, &mut far[1]).await);
+        network.partition(ip(2), ip(9));
+        network.unstall(ends[0], server);
+        assert!(!arrives(cx, &mut far[0]).await, "the partition cuts it too");
+        network.heal(ip(2), ip(9));
+        assert!(arrives(cx, &mut far[0]).await);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn a_crashed_machine_leaves_its_peers_half_open_and_can_be_served_from_again() {
+    run(VirtualOptions::default(), 1, async |cx: &Cx| {
+        let (mut near, far, network) = between_machines(cx).await?;
+        network.crash(ip(9));
+        drop(far); // its tasks end: no word of that leaves the machine
+        assert!(!arrives(cx, &mut near).await);
+        near.write_all(cx, b"hello").await?;
+        let error = near.read(cx, &mut [0; 4]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        let (mut near, mut far, _) = between_machines(cx).await?;
+        near.write_all(cx, b"anew").await?;
+        assert!(arrives(cx, &mut far).await);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn a_calmed_network_resets_nothing_more() {
+    let options = VirtualOptions { reset: 500_000, segment: 100, ..VirtualOptions::default() };
+    let sent = run(options, 5, async |cx: &Cx| {
+        let network = cx.service::<VirtualNetwork>().unwrap();
+        let _ = serve(cx, TcpListener::bind(cx, SERVER).await?, 2);
+        let question = text(1, 3000);
+        assert!(ask(cx, &question).await.is_err(), "half of all segments are resets");
+        network.calm();
+        Ok::<_, Error>(ask(cx, &question).await?.len())
+    });
+    assert_eq!(sent.value, 3000);
 }
 
 #[test]

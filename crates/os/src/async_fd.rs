@@ -52,6 +52,10 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The operation's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has not tried since it last found nothing. A cancel request is answered
+    /// within one poll.
     #[track_caller]
     pub fn read_with<'a, R, F>(
         &'a self,
@@ -69,6 +73,10 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     /// The operation's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has not tried since it last found no room. A cancel request is answered
+    /// within one poll.
     #[track_caller]
     pub fn write_with<'a, R, F>(
         &'a self,

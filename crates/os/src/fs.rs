@@ -92,6 +92,7 @@ call! {
 ///
 /// # Cancel safety
 /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+/// A cancel request is answered within one poll, or when the system's call ends that has begun.
 #[track_caller]
 pub fn rename<C: HasFiles>(
     cx: &Cx<C>,
@@ -113,7 +114,8 @@ pub fn rename<C: HasFiles>(
 /// file. ASY-0004 inside when the host has no files. `Cancelled`.
 ///
 /// # Cancel safety
-/// Nothing has changed.
+/// Nothing has changed. A cancel request is answered within one poll, or when the system's call
+/// ends that has begun.
 #[track_caller]
 pub fn read<C: HasFiles>(
     cx: &Cx<C>,
@@ -133,6 +135,9 @@ pub fn read<C: HasFiles>(
 ///
 /// # Errors
 /// As [`read`](read()); `InvalidData` for what is not UTF-8.
+///
+/// # Cancel safety
+/// As [`read`](read()).
 #[track_caller]
 pub fn read_to_string<C: HasFiles>(
     cx: &Cx<C>,
@@ -154,7 +159,8 @@ pub fn read_to_string<C: HasFiles>(
 /// The system's, with the path. ASY-0004 inside when the host has no files. `Cancelled`.
 ///
 /// # Cancel safety
-/// A cancelled call has written an unknown part.
+/// A cancelled call has written an unknown part. A cancel request is answered within one poll, or
+/// when the system's call ends that has begun.
 #[track_caller]
 pub fn write<C: HasFiles>(
     cx: &Cx<C>,
@@ -178,7 +184,8 @@ pub fn write<C: HasFiles>(
 /// The system's, with the path. ASY-0004 inside when the host has no files. `Cancelled`.
 ///
 /// # Cancel safety
-/// A cancelled call has replaced the file or not, and leaves no temporary file.
+/// A cancelled call has replaced the file or not, and leaves no temporary file. A cancel request is
+/// answered within one poll, or when the system's call ends that has begun.
 pub async fn replace<C: HasFiles + HasRandom>(
     cx: &Cx<C>,
     path: impl Into<PathBuf>,
@@ -210,7 +217,8 @@ pub async fn replace<C: HasFiles + HasRandom>(
 /// The system's, when it cannot tell. ASY-0004 inside when the host has no files. `Cancelled`.
 ///
 /// # Cancel safety
-/// Nothing has changed.
+/// Nothing has changed. A cancel request is answered within one poll, or when the system's call
+/// ends that has begun.
 pub async fn exists<C: HasFiles>(cx: &Cx<C>, path: impl Into<PathBuf>) -> io::Result<bool> {
     match metadata(cx, path).await {
         Ok(_) => Ok(true),

@@ -131,6 +131,9 @@ impl Shutdown {
     }
 
     /// What the program asks whether it shall end.
+    ///
+    /// # Cancel safety
+    /// Does not wait.
     #[must_use]
     pub fn drain(&self) -> Drain {
         self.drain.clone()
@@ -226,7 +229,7 @@ impl Drain {
     /// [`Cancelled`].
     ///
     /// # Cancel safety
-    /// Nothing is lost.
+    /// Nothing is lost. A cancel request is answered within one poll.
     #[track_caller]
     pub fn asked<'a>(
         &'a self,

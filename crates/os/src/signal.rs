@@ -174,7 +174,7 @@ impl Signals {
     /// `Cancelled`, or the system's.
     ///
     /// # Cancel safety
-    /// A cancelled call takes nothing.
+    /// A cancelled call takes nothing. A cancel request is answered within one poll.
     #[track_caller]
     pub fn recv<'a>(
         &'a mut self,
@@ -207,7 +207,8 @@ impl Stream for Signals {
 /// As [`Signals::new`] and [`Signals::recv`].
 ///
 /// # Cancel safety
-/// A cancelled call takes nothing, but Ctrl-C has lost its default action for good.
+/// A cancelled call takes nothing, but Ctrl-C has lost its default action for good. A cancel
+/// request is answered within one poll.
 #[track_caller]
 pub fn ctrl_c<C: HasIo>(cx: &Cx<C>) -> impl Future<Output = io::Result<()>> + '_ {
     let site = Location::caller();

@@ -261,6 +261,61 @@ fn a_crash_at_any_moment_leaves_the_old_content_or_the_new() {
     assert!(old > 20 && new > 20, "{old} old, {new} new");
 }
 
+/// What is left of a file of four sectors, of which the old content was synced, after a torn crash.
+async fn torn(cx: &Cx, seed: u64, synced: bool) -> Result<Vec<u8>, Error> {
+    let files = cx.service::<VirtualFiles>().unwrap();
+    fs::replace(cx, "/tmp/log", vec![b'a'; 2048]).await?;
+    let options = OpenOptions::new().write(true);
+    let mut file = File::open_with(cx, "/tmp/log", options).await?;
+    file.write_all(cx, &[b'b'; 2048]).await?;
+    if synced {
+        file.sync_all(cx).await?;
+    }
+    files.crash_torn(seed);
+    Ok(files.content("/tmp/log").unwrap())
+}
+
+#[test]
+fn a_torn_crash_mixes_sectors_of_what_was_not_synced_and_of_nothing_else() {
+    let mut mixed = 0;
+    for seed in 0..40 {
+        for synced in [false, true] {
+            let lab = LabRuntime::new(LabConfig::default());
+            let report = lab.run(async move |cx: &Cx| torn(cx, seed, synced).await);
+            let Outcome::Ok(left) = report.outcome else { panic!("{report}") };
+            assert_eq!(left.len(), 2048);
+            let whole = |sector: &[u8]| sector.iter().all(|byte| *byte == sector[0]);
+            assert!(left.chunks(512).all(whole), "a sector is written whole or not at all");
+            assert!(!synced || left == [b'b'; 2048], "seed {seed}: what was synced is gone");
+            mixed += usize::from(left.contains(&b'a') && left.contains(&b'b'));
+        }
+    }
+    assert!(mixed > 20, "{mixed} of 40 crashes tore a file");
+}
+
+#[test]
+fn an_unsynced_name_survives_some_torn_crashes_and_a_replaced_file_is_never_half_of_each() {
+    let (mut lost, mut kept) = (0, 0);
+    for seed in 0..40 {
+        let report = LabRuntime::new(LabConfig::default()).run(async move |cx: &Cx| {
+            let files = cx.service::<VirtualFiles>().unwrap();
+            fs::replace(cx, "/tmp/state", "old").await?;
+            let mut temp = TempFile::new_in(cx, "/tmp").await?;
+            temp.file_mut().write_all(cx, b"new content").await?;
+            temp.file_mut().sync_all(cx).await?;
+            temp.persist(cx, "/tmp/state").await?;
+            files.crash_torn(seed); // before the folder was synced
+            Ok::<_, Error>(files.content("/tmp/state").unwrap())
+        });
+        match report.outcome {
+            Outcome::Ok(content) if content == b"old" => lost += 1,
+            Outcome::Ok(content) if content == b"new content" => kept += 1,
+            other => panic!("seed {seed}: {other:?}"),
+        }
+    }
+    assert!(lost > 5 && kept > 5, "{lost} lost, {kept} kept");
+}
+
 #[test]
 fn a_full_disk_cuts_a_write_short_and_keeps_the_old_file() {
     let report = LabRuntime::new(LabConfig::default()).run(async |cx: &Cx| {

@@ -89,7 +89,7 @@ fn pipes_carry_both_ways_at_once() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_named() {
+fn a_program_that_is_not_there_is_named_and_the_lab_refuses_all() {
     on_the_machine(async |cx: &Cx| {
         let error = Command::new("no-such-program").spawn(cx).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
@@ -99,6 +99,12 @@ fn a_program_that_is_not_there_is_named() {
     let report = LabRuntime::new(LabConfig::default()).run(async |cx: &Cx| {
         let error = Command::new("/bin/true").spawn(cx).await.unwrap_err();
         assert!(error.to_string().starts_with("ASY-0004"), "{error}");
+        let error = Command::new("/bin/true").output(cx, 1).await.unwrap_err();
+        assert!(error.to_string().starts_with("ASY-0004"), "{error}");
+        for refused in [stdin(cx).err(), stdout(cx).err(), stderr(cx).err()] {
+            let error = refused.expect("the lab has no standard streams").to_string();
+            assert!(error.starts_with("ASY-0004") && error.contains("processes.rs"), "{error}");
+        }
         Ok::<_, Error>(())
     });
     assert!(report.is_ok(), "{report}");
@@ -159,6 +165,31 @@ fn with_a_grace_a_process_may_end_by_itself() {
         child.signal(Signal::USER_1)?;
         assert_eq!(child.wait(cx).await?.code(), Some(4));
         child.signal(Signal::USER_1)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_cancelled_output_leaves_no_process_in_its_closed_region() {
+    on_the_machine(async |cx: &Cx| {
+        let marks = tempfile::tempdir()?;
+        let started = marks.path().join("started");
+        let script = format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 1000", started.display());
+        let closed = cx
+            .region(async |scope| {
+                let mut output = scope.spawn(async move |cx: &Cx| {
+                    Ok(shell(&script).output(cx, 100).await.map(|output| output.status)?)
+                });
+                while !started.exists() {
+                    cx.sleep(Duration::from_millis(1)).await?;
+                }
+                output.cancel(CancelReason::user("enough"));
+                assert!(output.join(cx).await?.is_cancelled());
+                Ok::<_, Error>(())
+            })
+            .await;
+        closed.into_result()?;
+        assert_eq!(children(), [0; 0]);
         Ok(())
     });
 }

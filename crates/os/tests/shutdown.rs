@@ -3,10 +3,7 @@
 use asupersync_core::{Cx, Error, Outcome, Time};
 use asupersync_io::{AsyncReadExt, AsyncWriteExt};
 use asupersync_lab::{LabConfig, LabRuntime, LabTest};
-use asupersync_os::{AsyncFd, Drain, Ended, Shutdown, Signal, VirtualSignals, pipe};
-use asupersync_runtime::RuntimeBuilder;
-use std::io;
-use std::sync::Arc;
+use asupersync_os::{Drain, Ended, Shutdown, Signal, VirtualSignals, pipe};
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(10);
@@ -110,34 +107,4 @@ fn a_program_cancelled_at_any_step_ends_in_order() {
         LabTest::new("shutdown::waits_for_the_drain").config(LabConfig::default()).seeds(0..5);
     let summary = test.inject_cancel(true).run(waits_for_the_drain);
     assert!(summary.runs > 15, "{summary:?}");
-}
-
-#[test]
-fn foreign_descriptors_are_watched() {
-    let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
-    let outcome = runtime.block_on(async |cx: &Cx| {
-        use rustix::event::{EventfdFlags, eventfd};
-        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
-        let counter = Arc::new(AsyncFd::new(cx, eventfd(0, flags).map_err(io::Error::from)?)?);
-        let other = counter.clone();
-        let mut adding = cx.spawn(async move |cx: &Cx| {
-            for _ in 0..100 {
-                let add = |fd: &_| Ok(rustix::io::write(fd, &1u64.to_ne_bytes())?);
-                other.write_with(cx, add).await?;
-                cx.yield_now().await?;
-            }
-            Ok::<_, Error>(())
-        });
-        let mut sum = 0;
-        while sum < 100 {
-            let mut bytes = [0; 8];
-            counter.read_with(cx, |fd| Ok(rustix::io::read(fd, &mut bytes)?)).await?;
-            sum += u64::from_ne_bytes(bytes);
-        }
-        adding.join(cx).await?.into_result()?;
-        let file = AsyncFd::new(cx, std::fs::File::open("/proc/self/exe")?).unwrap_err();
-        assert_eq!(file.kind(), io::ErrorKind::PermissionDenied);
-        Ok::<_, Error>(())
-    });
-    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
 }

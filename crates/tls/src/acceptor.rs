@@ -1,11 +1,9 @@
 //! The server's end.
 
-use crate::connector::{alpn_names, ring, unfit};
 use crate::error::{Side, TlsError, TlsErrorKind};
+use crate::settings::{HANDSHAKE_TIMEOUT, Settings, alpn_names, settings_methods, unfit};
 use crate::stream::{TlsStream, handshake};
-use crate::{
-    Clock, HANDSHAKE_TIMEOUT, Identities, KeyLog, RevocationLists, Roots, SESSIONS, Version,
-};
+use crate::{Clock, Identities, KeyLog, RevocationLists, Roots, Version};
 use asupersync_core::Cx;
 use asupersync_core::cap::HasTime;
 use asupersync_io::{AsyncRead, AsyncWrite};
@@ -49,18 +47,13 @@ impl TlsAcceptor {
             identities: identities.into(),
             clients: ClientAuth::None,
             revocation: RevocationLists::default(),
-            alpn: Vec::new(),
-            versions: vec![Version::Tls13, Version::Tls12],
-            sessions: SESSIONS,
-            key_log: KeyLog::off(),
-            clock: Clock::system(),
-            timeout: HANDSHAKE_TIMEOUT,
-            provider: None,
+            settings: Settings::default(),
+            early_data: 0,
         }
     }
 
     /// A server with the library's own settings, whatever they are: what the builder cannot express.
-    /// The handshake's time limit is 10 s. Settings that accept early data lose what it carries.
+    /// The handshake's time limit is 10 s.
     #[must_use]
     pub fn from_config(config: Arc<ServerConfig>) -> TlsAcceptor {
         TlsAcceptor { config, identities: None, clock: Clock::system(), timeout: HANDSHAKE_TIMEOUT }
@@ -75,7 +68,7 @@ impl TlsAcceptor {
     /// limit passed (ASY-0545). Otherwise the stream's own error, or `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call drops the stream.
+    /// A cancelled call drops the stream. A cancel request is answered within two polls.
     #[track_caller]
     pub fn accept<'a, C, S>(
         &'a self,
@@ -120,13 +113,8 @@ pub struct TlsAcceptorBuilder {
     identities: Identities,
     clients: ClientAuth,
     revocation: RevocationLists,
-    alpn: Vec<Vec<u8>>,
-    versions: Vec<Version>,
-    sessions: usize,
-    key_log: KeyLog,
-    clock: Clock,
-    timeout: Duration,
-    provider: Option<Arc<CryptoProvider>>,
+    settings: Settings,
+    early_data: u32,
 }
 
 impl TlsAcceptorBuilder {
@@ -142,47 +130,15 @@ impl TlsAcceptorBuilder {
         self
     }
 
-    /// The application protocols to accept, dearest first (ALPN, RFC 7301). A client that offers some,
-    /// none of them these, is refused. By default none is chosen, whatever is offered.
-    pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
-        self.alpn = protocols.into_iter().map(|name| name.as_ref().to_vec()).collect();
-        self
-    }
-
-    /// The versions to allow. Both by default.
-    pub fn versions(mut self, versions: impl IntoIterator<Item = Version>) -> Self {
-        self.versions = versions.into_iter().collect();
-        self
-    }
-
-    /// How many sessions to remember, so that a returning client needs no certificates. 256 by
-    /// default, the oldest is forgotten first; 0 turns resumption off.
-    pub fn sessions(mut self, sessions: usize) -> Self {
-        self.sessions = sessions;
-        self
-    }
-
-    /// Where to write the connections' secrets. Nowhere by default.
-    pub fn key_log(mut self, log: KeyLog) -> Self {
-        self.key_log = log;
-        self
-    }
-
-    /// The date by which certificates and sessions are judged. The machine's by default.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// How long a handshake may take. 10 s by default.
-    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit;
-        self
-    }
-
-    /// The cryptography to use, cipher suites and groups included. `ring`'s by default.
-    pub fn provider(mut self, provider: CryptoProvider) -> Self {
-        self.provider = Some(Arc::new(provider));
+    /// How many bytes of a returning client are taken before the handshake has ended (0-RTT). None by
+    /// default.
+    ///
+    /// **They can be replayed** (RFC 8446 section 8): whoever records them can send them again. A session
+    /// carries early data once, so that this server, and its clones, notice; servers that share
+    /// nothing do not. [`TlsStream::early_bytes`] says how much of what a connection's reads hand out
+    /// came so; carry out nothing for it that must not be done twice.
+    pub fn early_data(mut self, most: u32) -> Self {
+        self.early_data = most;
         self
     }
 
@@ -192,7 +148,8 @@ impl TlsAcceptorBuilder {
     /// [`TlsErrorKind::InvalidRevocationList`]; [`TlsErrorKind::InvalidConfiguration`] for no version,
     /// or a version that the provider has no cipher suite for.
     pub fn build(self) -> Result<TlsAcceptor, TlsError> {
-        let provider = self.provider.unwrap_or_else(ring);
+        let settings = self.settings;
+        let provider = settings.provider();
         let (roots, optional) = match self.clients {
             ClientAuth::None => (None, false),
             ClientAuth::Optional(roots) => (Some(roots), true),
@@ -217,26 +174,32 @@ impl TlsAcceptorBuilder {
                 })?
             }
         };
-        let versions: Vec<_> = self.versions.iter().map(|version| version.supported()).collect();
-        let mut config = ServerConfig::builder_with_details(provider, self.clock.provider())
-            .with_protocol_versions(&versions)
+        let mut config = ServerConfig::builder_with_details(provider, settings.clock.provider())
+            .with_protocol_versions(&settings.versions())
             .map_err(unfit)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(self.identities.clone()));
-        config.alpn_protocols = self.alpn;
-        config.session_storage = match self.sessions {
+        config.max_early_data_size = self.early_data;
+        config.alpn_protocols = settings.alpn;
+        config.session_storage = match settings.sessions {
             0 => Arc::new(NoServerSessionStorage {}),
             sessions => ServerSessionMemoryCache::new(sessions),
         };
-        if self.sessions == 0 {
+        if settings.sessions == 0 {
             config.send_tls13_tickets = 0;
         }
-        config.key_log = self.key_log.build();
+        config.key_log = settings.key_log.build();
         Ok(TlsAcceptor {
             config: Arc::new(config),
             identities: Some(self.identities),
-            clock: self.clock,
-            timeout: self.timeout,
+            clock: settings.clock,
+            timeout: settings.timeout,
         })
     }
+}
+
+settings_methods! {
+    TlsAcceptorBuilder,
+    alpn: "The application protocols to accept, dearest first (ALPN, RFC 7301). A client that offers some, none of them these, is refused. By default none is chosen, whatever is offered.",
+    sessions: "How many sessions to remember, so that a returning client needs no certificates. 256 by default, the oldest is forgotten first; 0 turns resumption off."
 }

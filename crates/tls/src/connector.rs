@@ -1,20 +1,19 @@
 //! The client's end.
 
 use crate::error::{Side, TlsError, TlsErrorKind};
+use crate::settings::{HANDSHAKE_TIMEOUT, Settings, alpn_names, settings_methods, unfit};
 use crate::stream::{TlsStream, handshake};
-use crate::{
-    Clock, HANDSHAKE_TIMEOUT, Identities, KeyLog, RevocationLists, Roots, SESSIONS, Version,
-};
+use crate::{Clock, Identities, KeyLog, RevocationLists, Roots, Version};
 use asupersync_core::Cx;
 use asupersync_core::cap::HasTime;
-use asupersync_io::{AsyncRead, AsyncWrite};
+use asupersync_io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use std::fmt;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,13 +33,8 @@ impl TlsConnector {
             roots,
             revocation: RevocationLists::default(),
             identities: None,
-            alpn: Vec::new(),
-            versions: vec![Version::Tls13, Version::Tls12],
-            sessions: SESSIONS,
-            key_log: KeyLog::off(),
-            clock: Clock::system(),
-            timeout: HANDSHAKE_TIMEOUT,
-            provider: None,
+            settings: Settings::default(),
+            early_data: false,
         }
     }
 
@@ -64,7 +58,7 @@ impl TlsConnector {
     /// refusal is the answer of the first read.
     ///
     /// # Cancel safety
-    /// A cancelled call drops the stream.
+    /// A cancelled call drops the stream. A cancel request is answered within two polls.
     #[track_caller]
     pub fn connect<'a, C, S>(
         &'a self,
@@ -76,29 +70,66 @@ impl TlsConnector {
         C: HasTime,
         S: AsyncRead + AsyncWrite + Unpin + 'a,
     {
-        let site = Location::caller();
-        let name = name.to_owned();
+        let (site, name) = (Location::caller(), name.to_owned());
         async move {
-            let parsed = ServerName::try_from(name.clone()).map_err(|_| {
-                TlsError::new(
-                    TlsErrorKind::InvalidServerName,
-                    Some(Side::Client),
-                    Some(name.clone()),
-                    "neither a host name nor an IP address",
-                )
-            })?;
-            self.clock.read(cx);
-            let session = ClientConnection::new(self.config.clone(), parsed).map_err(|error| {
-                TlsError::new(
-                    TlsErrorKind::InvalidConfiguration,
-                    Some(Side::Client),
-                    Some(name.clone()),
-                    error.to_string(),
-                )
-            })?;
+            let session = self.session(cx, &name)?;
             let stream = TlsStream::new(stream, session.into(), Some(name), None);
             handshake(cx, stream, self.timeout, "TlsConnector::connect", site).await
         }
+    }
+
+    /// As [`connect`](Self::connect), and writes `data`. Where the
+    /// [option](TlsConnectorBuilder::early_data) is on and a remembered session allows it, as much of it
+    /// as the server takes goes out with the first message, before the server has answered anything
+    /// (0-RTT); what the server does not take so is written after the handshake. How much went early says
+    /// [`TlsStream::early_bytes`].
+    ///
+    /// **Early data can be replayed** (RFC 8446 section 8): somebody who records it may send it to the
+    /// server once more. Give this only what may be carried out twice: a question, not an order.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// A cancelled call drops the stream; the server may have received the data. A cancel request is
+    /// answered within two polls.
+    #[track_caller]
+    pub fn connect_with_early_data<'a, C, S>(
+        &'a self,
+        cx: &'a Cx<C>,
+        name: &str,
+        stream: S,
+        data: &'a [u8],
+    ) -> impl Future<Output = io::Result<TlsStream<S>>> + 'a
+    where
+        C: HasTime,
+        S: AsyncRead + AsyncWrite + Unpin + 'a,
+    {
+        let (site, name) = (Location::caller(), name.to_owned());
+        async move {
+            let mut session = self.session(cx, &name)?;
+            let sent = session.early_data().map_or(Ok(0), |mut early| early.write(data))?;
+            let stream = TlsStream::new(stream, session.into(), Some(name), None);
+            let label = "TlsConnector::connect_with_early_data";
+            let mut stream = handshake(cx, stream, self.timeout, label, site).await?;
+            let taken = stream.sent_early(sent);
+            stream.write_all(cx, &data[taken..]).await?;
+            stream.flush(cx).await?;
+            Ok(stream)
+        }
+    }
+
+    fn session<C: HasTime>(&self, cx: &Cx<C>, name: &str) -> Result<ClientConnection, TlsError> {
+        let failed = |kind, detail: String| {
+            TlsError::new(kind, Some(Side::Client), Some(name.to_owned()), detail)
+        };
+        let parsed = ServerName::try_from(name.to_owned()).map_err(|_| {
+            let detail = "neither a host name nor an IP address";
+            failed(TlsErrorKind::InvalidServerName, detail.to_owned())
+        })?;
+        self.clock.read(cx);
+        ClientConnection::new(self.config.clone(), parsed)
+            .map_err(|error| failed(TlsErrorKind::InvalidConfiguration, error.to_string()))
     }
 }
 
@@ -118,13 +149,8 @@ pub struct TlsConnectorBuilder {
     roots: Roots,
     revocation: RevocationLists,
     identities: Option<Identities>,
-    alpn: Vec<Vec<u8>>,
-    versions: Vec<Version>,
-    sessions: usize,
-    key_log: KeyLog,
-    clock: Clock,
-    timeout: Duration,
-    provider: Option<Arc<CryptoProvider>>,
+    settings: Settings,
+    early_data: bool,
 }
 
 impl TlsConnectorBuilder {
@@ -141,46 +167,11 @@ impl TlsConnectorBuilder {
         self
     }
 
-    /// The application protocols to offer, dearest first (ALPN, RFC 7301). None are offered by default.
-    pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
-        self.alpn = protocols.into_iter().map(|name| name.as_ref().to_vec()).collect();
-        self
-    }
-
-    /// The versions to allow. Both by default.
-    pub fn versions(mut self, versions: impl IntoIterator<Item = Version>) -> Self {
-        self.versions = versions.into_iter().collect();
-        self
-    }
-
-    /// How many sessions to remember, so that a further connection to the same name needs no
-    /// certificates. 256 by default; 0 turns resumption off.
-    pub fn sessions(mut self, sessions: usize) -> Self {
-        self.sessions = sessions;
-        self
-    }
-
-    /// Where to write the connections' secrets. Nowhere by default.
-    pub fn key_log(mut self, log: KeyLog) -> Self {
-        self.key_log = log;
-        self
-    }
-
-    /// The date by which certificates are judged. The machine's by default.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// How long a handshake may take. 10 s by default.
-    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit;
-        self
-    }
-
-    /// The cryptography to use, cipher suites and groups included. `ring`'s by default.
-    pub fn provider(mut self, provider: CryptoProvider) -> Self {
-        self.provider = Some(Arc::new(provider));
+    /// Whether [`connect_with_early_data`](TlsConnector::connect_with_early_data) may send data
+    /// before the handshake has ended (0-RTT). Off by default: whoever records such data can send it
+    /// to the server again, which may not notice.
+    pub fn early_data(mut self, allowed: bool) -> Self {
+        self.early_data = allowed;
         self
     }
 
@@ -190,7 +181,8 @@ impl TlsConnectorBuilder {
     /// [`TlsErrorKind::InvalidRevocationList`]; [`TlsErrorKind::InvalidConfiguration`] for no version,
     /// or a version that the provider has no cipher suite for.
     pub fn build(self) -> Result<TlsConnector, TlsError> {
-        let provider = self.provider.unwrap_or_else(ring);
+        let settings = self.settings;
+        let provider = settings.provider();
         let mut verifier =
             WebPkiServerVerifier::builder_with_provider(self.roots.store, provider.clone());
         if !self.revocation.lists.is_empty() {
@@ -202,33 +194,31 @@ impl TlsConnectorBuilder {
         let verifier = verifier.build().map_err(|error| {
             TlsError::local(TlsErrorKind::InvalidRevocationList, error.to_string())
         })?;
-        let versions: Vec<_> = self.versions.iter().map(|version| version.supported()).collect();
-        let builder = ClientConfig::builder_with_details(provider, self.clock.provider())
-            .with_protocol_versions(&versions)
+        let builder = ClientConfig::builder_with_details(provider, settings.clock.provider())
+            .with_protocol_versions(&settings.versions())
             .map_err(unfit)?
             .with_webpki_verifier(verifier);
         let mut config = match self.identities {
             Some(identities) => builder.with_client_cert_resolver(Arc::new(identities)),
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = self.alpn;
-        config.resumption = match self.sessions {
+        config.enable_early_data = self.early_data;
+        config.alpn_protocols = settings.alpn;
+        config.resumption = match settings.sessions {
             0 => Resumption::disabled(),
             sessions => Resumption::in_memory_sessions(sessions),
         };
-        config.key_log = self.key_log.build();
-        Ok(TlsConnector { config: Arc::new(config), clock: self.clock, timeout: self.timeout })
+        config.key_log = settings.key_log.build();
+        Ok(TlsConnector {
+            config: Arc::new(config),
+            clock: settings.clock,
+            timeout: settings.timeout,
+        })
     }
 }
 
-pub(crate) fn ring() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-pub(crate) fn unfit(error: rustls::Error) -> TlsError {
-    TlsError::local(TlsErrorKind::InvalidConfiguration, error.to_string())
-}
-
-pub(crate) fn alpn_names(protocols: &[Vec<u8>]) -> Vec<String> {
-    protocols.iter().map(|name| name.escape_ascii().to_string()).collect()
+settings_methods! {
+    TlsConnectorBuilder,
+    alpn: "The application protocols to offer, dearest first (ALPN, RFC 7301). None are offered by default.",
+    sessions: "How many sessions to remember, so that a further connection to the same name needs no certificates. 256 by default; 0 turns resumption off."
 }

@@ -42,11 +42,16 @@
 //! by an attacker perhaps: the read answers [`TlsErrorKind::DataTruncated`], not zero bytes. `close`
 //! sends ours; dropping a stream does not, as that would have to wait.
 //!
+//! # Early data
+//!
+//! Off unless both ends turn it on (`early_data` of either builder), because it can be replayed: see
+//! [`TlsConnector::connect_with_early_data`].
+//!
 //! # Cancel safety
 //!
 //! | call | a cancelled call |
 //! |---|---|
-//! | `connect`, `accept` | drops the stream it was given: the handshake cannot be taken up again |
+//! | `connect`, `connect_with_early_data`, `accept` | drops the stream it was given: the handshake cannot be taken up again |
 //! | `read` | loses nothing |
 //! | `write` | has taken all that it says it took, or nothing; what it took is sent by the next write, flush, read or close |
 //! | `flush`, `close` | call again |
@@ -59,7 +64,7 @@
 //! # What a peer controls
 //!
 //! One record is at most 16 KiB of text, a handshake message 64 KiB (rustls); at most 64 KiB wait to
-//! be sent; plaintext that nobody reads stops the reading of more.
+//! be sent; early data has the limit that turns it on; plaintext that nobody reads stops the reading of more.
 //!
 //! # In the lab
 //!
@@ -76,7 +81,6 @@
 //!
 //! # Limitations
 //!
-//! * No early data (0-RTT): it is neither offered nor accepted.
 //! * Revocation is judged by lists that the program provides; nothing is fetched, OCSP is not looked at.
 //! * No renegotiation, no external pre-shared keys, no raw public keys, no encrypted client hello.
 
@@ -92,6 +96,7 @@ mod identity;
 mod key_log;
 mod pem;
 mod roots;
+mod settings;
 mod stream;
 mod version;
 
@@ -110,9 +115,3 @@ pub use roots::{RevocationLists, Roots};
 pub use rustls;
 pub use stream::TlsStream;
 pub use version::Version;
-
-/// How long a handshake may take unless a builder is told otherwise.
-const HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Sessions that a client or server remembers for resumption unless told otherwise.
-const SESSIONS: usize = 256;

@@ -59,3 +59,18 @@ fn limit(text: &[u8]) -> Result<(), TlsError> {
 fn invalid(error: &PemError) -> TlsError {
     TlsError::local(TlsErrorKind::InvalidPem, error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_one_byte_too_many_is_refused_unread() {
+        let certificates_in = |length| certificates(&vec![b'#'; length]).unwrap_err().kind();
+        assert_eq!(certificates_in(MAX_TEXT), TlsErrorKind::NoCertificateInPem);
+        assert_eq!(certificates_in(MAX_TEXT + 1), TlsErrorKind::InvalidPem);
+        let text = vec![b'#'; MAX_TEXT + 1];
+        assert_eq!(private_key(&text).unwrap_err().kind(), TlsErrorKind::InvalidPem);
+        assert_eq!(revocation_lists(&text).unwrap_err().kind(), TlsErrorKind::InvalidPem);
+    }
+}

@@ -1,6 +1,7 @@
 //! A connection.
 
 mod progress;
+mod received;
 mod waiters;
 
 use crate::error::{Side, Stage, TlsError, TlsErrorKind};
@@ -9,9 +10,10 @@ use asupersync_combinator::{TimeoutError, timeout};
 use asupersync_core::Cx;
 use asupersync_core::cap::HasTime;
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice};
+use received::Received;
 use rustls::{Connection, HandshakeKind};
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Cursor, Read as _, Write as _};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,11 +36,16 @@ use waiters::{Direction, Waiters};
 pub struct TlsStream<S> {
     io: S,
     session: Box<Connection>,
+    received: Received,
     waiters: Waiters,
     /// The server's name as the client gave it.
     name: Option<String>,
     /// A server's table, to tell an unknown name from an unfit key.
     identities: Option<Identities>,
+    /// How many of the stream's first bytes were early data.
+    early: usize,
+    /// A client's early data that nobody has read yet.
+    early_unread: Cursor<Vec<u8>>,
     stage: Stage,
     closing: bool,
     failed: Option<TlsError>,
@@ -54,9 +61,12 @@ impl<S> TlsStream<S> {
         TlsStream {
             io,
             session: Box::new(session),
+            received: Received::default(),
             waiters: Waiters::new(),
             name,
             identities,
+            early: 0,
+            early_unread: Cursor::default(),
             stage: Stage::FirstMessage,
             closing: false,
             failed: None,
@@ -108,6 +118,35 @@ impl<S> TlsStream<S> {
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.session.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// How many of the first bytes that the client wrote were early data: sent before the handshake
+    /// had ended, and taken so. They may be a replay of what an earlier connection carried.
+    #[must_use]
+    pub fn early_bytes(&self) -> usize {
+        self.early
+    }
+
+    /// Notes that the client sent so many bytes early, and answers how many of them the server took.
+    pub(crate) fn sent_early(&mut self, sent: usize) -> usize {
+        let taken = match &*self.session {
+            Connection::Client(client) => client.is_early_data_accepted(),
+            Connection::Server(_) => false,
+        };
+        self.early = if taken { sent } else { 0 };
+        self.early
+    }
+
+    /// Takes out what a client sent early, once the handshake has ended.
+    fn receive_early(&mut self) -> io::Result<()> {
+        if let Connection::Server(server) = &mut *self.session
+            && let Some(mut early) = server.early_data()
+        {
+            let mut bytes = Vec::new();
+            self.early = early.read_to_end(&mut bytes)?;
+            self.early_unread = Cursor::new(bytes);
+        }
+        Ok(())
     }
 
     /// Fills `secret` with bytes that both ends can derive and nobody else (RFC 8446 section 7.5).
@@ -175,6 +214,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        match this.early_unread.read(buf)? {
+            0 => this.early_unread = Cursor::default(),
+            n => return Poll::Ready(Ok(n)),
+        }
         loop {
             match this.session.reader().read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -187,6 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
             if let Some(failed) = &this.failed {
                 return Poll::Ready(Err(failed.clone().into()));
             }
+            this.send_unsent(context);
             match ready!(this.poll_receive(context)) {
                 // What came whole before the failure is handed out first.
                 Err(error) if this.failed.is_none() => return Poll::Ready(Err(error)),

@@ -5,6 +5,7 @@ mod pair;
 #[path = "support/pki.rs"]
 mod pki;
 
+use asupersync_combinator::timeout;
 use asupersync_core::{Cx, Error, Outcome};
 use asupersync_io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use asupersync_lab::{LabConfig, LabRuntime};
@@ -15,6 +16,7 @@ use asupersync_tls::{
 use pki::{Authority, NAME, clock, server_params};
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 type Stream = TlsStream<DuplexStream>;
 
@@ -119,6 +121,33 @@ fn a_megabyte_each_way_at_once_through_a_narrow_wire_arrives_whole() {
     });
 }
 
+/// Neither end flushes: each writes more than the wire takes, and reads.
+#[test]
+fn what_the_wire_did_not_take_is_sent_while_its_writer_reads() {
+    const SIZE: usize = 10_000;
+    let (_ca, connector, acceptor) = ends();
+    lab(async move |cx: &Cx| {
+        let (mut client, mut server) = connected(cx, &connector, &acceptor, NAME, 1000).await?;
+        let mut answering = cx.spawn(async move |cx: &Cx| {
+            let mut question = vec![0; SIZE];
+            server.read_exact(cx, &mut question).await?;
+            server.write_all(cx, &question).await?;
+            // Until the client says farewell.
+            Ok::<_, Error>(server.read(cx, &mut question).await?)
+        });
+        let (question, mut answer) = (vec![7; SIZE], vec![0; SIZE]);
+        let asking = async {
+            client.write_all(cx, &question).await?;
+            client.read_exact(cx, &mut answer).await?;
+            client.close(cx).await
+        };
+        timeout(cx, Duration::from_secs(60), asking).await.expect("nobody waits for ever")?;
+        assert_eq!(answer, question);
+        assert_eq!(answering.join(cx).await?.into_result()?, 0);
+        Ok(())
+    });
+}
+
 #[test]
 fn a_session_is_taken_up_again_unless_resumption_is_off() {
     for version in [Version::Tls12, Version::Tls13] {
@@ -177,7 +206,7 @@ fn a_certificate_expires_in_virtual_time() {
         short.not_after = rcgen::date_time_ymd(2030, 1, 31);
         let acceptor = TlsAcceptor::builder(ca.issue(&short)).clock(clock()).sessions(0).build()?;
         connected(cx, &connector, &acceptor, NAME, 1 << 16).await?;
-        cx.sleep(std::time::Duration::from_secs(30 * 86_400 + 1)).await?;
+        cx.sleep(Duration::from_secs(30 * 86_400 + 1)).await?;
         let error = connected(cx, &connector, &acceptor, NAME, 1 << 16).await.unwrap_err();
         assert_eq!(TlsError::inside(&error).unwrap().kind(), TlsErrorKind::CertificateExpired);
         Ok(())

@@ -141,7 +141,7 @@ fn every_await_of_a_handshake_and_an_echo_can_be_cancelled() {
         .inject_cancel(true)
         .config(config(7, 0))
         .run(async move |cx: &Cx| program(cx, ends).await);
-    assert!(summary.runs > 50, "{summary:?}");
+    assert!(summary.runs > 30, "{summary:?}");
 }
 
 #[test]

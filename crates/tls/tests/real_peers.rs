@@ -1,5 +1,7 @@
-//! Against OpenSSL and curl, over the loopback. A program that is not installed is skipped, and said so.
+//! Against OpenSSL and curl, over the loopback.
 
+#[path = "../../net/tests/support/peers.rs"]
+mod peers;
 #[path = "support/pki.rs"]
 mod pki;
 
@@ -11,6 +13,7 @@ use asupersync_runtime::RuntimeBuilder;
 use asupersync_tls::{
     Alert, ClientAuth, Identity, TlsAcceptor, TlsConnector, TlsError, TlsErrorKind, Version,
 };
+use peers::installed;
 use pki::{Authority, NAME, authority_params, client_params, server_params};
 use rcgen::{CertificateParams, date_time_ymd};
 use std::io::{self, BufRead, BufReader, Write};
@@ -27,14 +30,6 @@ fn always(mut params: CertificateParams) -> CertificateParams {
 
 fn authority(name: &str) -> Authority {
     Authority::of(always(authority_params(name)))
-}
-
-fn installed(program: &str, argument: &str) -> bool {
-    let there = Command::new(program).arg(argument).output().is_ok();
-    if !there {
-        eprintln!("skipped: `{program}` is not installed");
-    }
-    there
 }
 
 /// A folder with these files, and their paths.
@@ -109,7 +104,7 @@ fn serve(
 
 #[test]
 fn curl_reads_what_we_serve_and_refuses_what_it_does_not_trust() {
-    if !installed("curl", "--version") {
+    if !installed("curl") {
         return;
     }
     let ca = authority("authority");
@@ -140,7 +135,7 @@ fn curl_reads_what_we_serve_and_refuses_what_it_does_not_trust() {
 
 #[test]
 fn s_client_reads_what_we_serve_and_is_known_by_its_certificate() {
-    if !installed("openssl", "version") {
+    if !installed("openssl") {
         return;
     }
     let ca = authority("authority");
@@ -229,7 +224,7 @@ async fn reversed(
 
 #[test]
 fn we_talk_to_s_server_and_refuse_what_we_do_not_trust() {
-    if !installed("openssl", "version") {
+    if !installed("openssl") {
         return;
     }
     let ca = authority("authority");
@@ -265,7 +260,7 @@ fn we_talk_to_s_server_and_refuse_what_we_do_not_trust() {
 
 #[test]
 fn s_server_knows_us_by_our_certificate() {
-    if !installed("openssl", "version") {
+    if !installed("openssl") {
         return;
     }
     let ca = authority("authority");

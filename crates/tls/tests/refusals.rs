@@ -13,6 +13,7 @@ use pair::{End, Failure, Ours, Wire, against, talk, talk_over};
 use pki::{Authority, NAME, authority_params, client_params, clock, server_params};
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, date_time_ymd};
 use rustls::crypto::ring;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,8 +25,20 @@ fn acceptor(identity: impl Into<Identities>) -> TlsAcceptorBuilder {
     TlsAcceptor::builder(identity).clock(clock())
 }
 
+thread_local! {
+    /// The kinds that this test has demanded, but for what peers say.
+    static TOLD: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+fn demanded(kind: Kind) -> Kind {
+    if !matches!(kind, Kind::PeerAlert(_)) {
+        TOLD.with_borrow_mut(|told| told.insert(format!("{kind:?}")));
+    }
+    kind
+}
+
 fn tls(kind: Kind) -> End {
-    Err(Failure::Tls(kind))
+    Err(Failure::Tls(demanded(kind)))
 }
 
 fn alert(alert: Alert) -> End {
@@ -99,6 +112,19 @@ fn unchecked(certificate: &str, key: &str) -> TlsAcceptor {
     TlsAcceptor::from_config(Arc::new(config))
 }
 
+/// Cryptography that knows one way to sign.
+fn only_p256() -> rustls::crypto::CryptoProvider {
+    let mut provider = ring::default_provider();
+    let mapping = provider.signature_verification_algorithms.mapping;
+    let scheme = rustls::SignatureScheme::ECDSA_NISTP256_SHA256;
+    let at = mapping.iter().position(|(known, _)| *known == scheme).unwrap();
+    provider.signature_verification_algorithms = rustls::crypto::WebPkiSupportedAlgorithms {
+        all: mapping[at].1,
+        mapping: &mapping[at..=at],
+    };
+    provider
+}
+
 #[test]
 fn every_bad_server_certificate_is_refused_by_name() {
     let ca = Authority::new("authority");
@@ -129,8 +155,11 @@ fn every_bad_server_certificate_is_refused_by_name() {
         p.custom_extensions = vec![demand];
     });
     let (certificate, key) = ca.issue_pem(&demanding);
-    let talk = talk(&connector(&ca).build().unwrap(), &unchecked(&certificate, &key), NAME);
-    assert_eq!(talk.client, tls(Kind::UnsupportedCriticalExtension));
+    let client = connector(&ca).build().unwrap();
+    assert_eq!(
+        talk(&client, &unchecked(&certificate, &key), NAME).client,
+        tls(Kind::UnsupportedCriticalExtension)
+    );
     let ours = Identity::from_pem(&certificate, &key);
     assert_eq!(ours.unwrap_err().kind(), Kind::CertificateMalformed);
     // A leaf that plays authority.
@@ -138,6 +167,11 @@ fn every_bad_server_certificate_is_refused_by_name() {
     no_authority.is_ca = IsCa::ExplicitNoCa;
     let pretender = ca.below(no_authority);
     refuse(pretender.issue_with(&server_params(), &[&pretender]), Kind::IssuerIsNotAuthority);
+    // Signed in a way that this client does not accept: by Ed25519.
+    let (certificate, key) = ca.issue_p256(&server_params());
+    let server = acceptor(Identity::from_pem(certificate, key).unwrap()).build().unwrap();
+    let client = connector(&ca).provider(only_p256()).build().unwrap();
+    assert_eq!(talk(&client, &server, NAME).client, tls(Kind::UnsupportedSignatureAlgorithm));
     // The chain's middle is not sent.
     let middle = ca.below(authority_params("middle"));
     refuse(middle.server(), Kind::UnknownIssuer);
@@ -271,12 +305,10 @@ fn two_ends_without_anything_in_common_say_what_is_missing() {
         (alert(Alert::ACCESS_DENIED), tls(Kind::UnknownServerName))
     );
     // A client that knows no Ed25519 meets a server that has nothing else.
-    let mut ecdsa = ring::default_provider();
-    let schemes = ecdsa.signature_verification_algorithms.mapping;
-    let keep =
-        schemes.iter().position(|(s, _)| *s == rustls::SignatureScheme::ECDSA_NISTP256_SHA256);
-    ecdsa.signature_verification_algorithms.mapping = &schemes[keep.unwrap()..=keep.unwrap()];
-    assert_eq!(both(client().provider(ecdsa), server()).1, tls(Kind::NoCommonSignatureScheme));
+    assert_eq!(
+        both(client().provider(only_p256()), server()).1,
+        tls(Kind::NoCommonSignatureScheme)
+    );
 }
 
 fn record(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -331,6 +363,23 @@ fn every_peer_that_does_not_speak_the_protocol_is_told_apart() {
         told.insert(format!("{kind:?}"));
     }
     assert_eq!(told.len(), 8, "{told:?}");
+}
+
+#[test]
+fn a_peer_that_breaks_a_rule_or_lacks_what_we_need_is_told_so() {
+    // A hello's version, random number and empty session id (RFC 5246 section 7.4.1).
+    let head = [&[3, 3][..], &[7; 32], &[0]].concat();
+    let ca = Authority::new("authority");
+    // A server that chooses a suite that nobody offered.
+    let chooses = [&head[..], &[0x00, 0x0a, 0, 0, 0]].concat();
+    let hello = record(22, &message(2, chooses.len(), &chooses));
+    let client = Ours::Client(connector(&ca).build().unwrap());
+    assert_eq!(against(&client, hello, false), tls(Kind::PeerMisbehaved));
+    // A client without any extension: it does not say how it takes signatures.
+    let offers = [&head[..], &[0, 2, 0xc0, 0x2b, 1, 0, 0, 0]].concat();
+    let hello = record(22, &message(1, offers.len(), &offers));
+    let server = Ours::Server(acceptor(ca.server()).build().unwrap());
+    assert_eq!(against(&server, hello, false), tls(Kind::PeerIncompatible));
 }
 
 #[test]
@@ -429,7 +478,8 @@ fn what_cannot_work_is_refused_before_any_connection() {
     let ca = Authority::new("authority");
     let (certificate, key) = ca.issue_pem(&server_params());
     let (other, _) = ca.issue_pem(&server_params());
-    let kind = |result: Result<Identity, asupersync_tls::TlsError>| result.unwrap_err().kind();
+    let kind =
+        |result: Result<Identity, asupersync_tls::TlsError>| demanded(result.unwrap_err().kind());
     assert_eq!(kind(Identity::from_pem("", &key)), Kind::NoCertificateInPem);
     assert_eq!(kind(Identity::from_pem(&certificate, "")), Kind::NoKeyInPem);
     assert_eq!(kind(Identity::from_pem(&certificate, &certificate)), Kind::NoKeyInPem);
@@ -438,16 +488,31 @@ fn what_cannot_work_is_refused_before_any_connection() {
     assert_eq!(kind(Identity::from_pem(&broken, &key)), Kind::InvalidPem);
     let noise = vec![vec![1, 2, 3]];
     assert_eq!(kind(Identity::from_der(noise.clone(), vec![])), Kind::UnsupportedKey);
-    assert_eq!(Roots::from_pem("no PEM").unwrap_err().kind(), Kind::NoCertificateInPem);
-    assert_eq!(Roots::from_der(noise).unwrap_err().kind(), Kind::CertificateMalformed);
-    assert_eq!(Roots::from_der([]).unwrap_err().kind(), Kind::NoRoots);
+    assert_eq!(demanded(Roots::from_pem("no PEM").unwrap_err().kind()), Kind::NoCertificateInPem);
+    assert_eq!(demanded(Roots::from_der(noise).unwrap_err().kind()), Kind::CertificateMalformed);
+    assert_eq!(demanded(Roots::from_der([]).unwrap_err().kind()), Kind::NoRoots);
     let lists = RevocationLists::from_der([vec![1, 2, 3]]);
     let built = connector(&ca).revocation(lists).build();
-    assert_eq!(built.unwrap_err().kind(), Kind::InvalidRevocationList);
+    assert_eq!(demanded(built.unwrap_err().kind()), Kind::InvalidRevocationList);
     let built = connector(&ca).versions([]).build();
-    assert_eq!(built.unwrap_err().kind(), Kind::InvalidConfiguration);
+    assert_eq!(demanded(built.unwrap_err().kind()), Kind::InvalidConfiguration);
     let connector = connector(&ca).build().unwrap();
     let server = acceptor(ca.server()).build().unwrap();
     let bad_name = talk(&connector, &server, "no name at all");
     assert_eq!(bad_name.client, tls(Kind::InvalidServerName));
+}
+
+#[test]
+fn forty_kinds_of_bad_certificates_and_handshakes_have_forty_names() {
+    every_bad_server_certificate_is_refused_by_name();
+    an_authority_s_own_limits_hold();
+    revocation_is_judged_by_the_lists_given();
+    every_bad_client_certificate_is_refused_by_name();
+    two_ends_without_anything_in_common_say_what_is_missing();
+    every_peer_that_does_not_speak_the_protocol_is_told_apart();
+    a_peer_that_breaks_a_rule_or_lacks_what_we_need_is_told_so();
+    a_peer_that_says_nothing_meets_the_time_limit();
+    what_cannot_work_is_refused_before_any_connection();
+    let told = TOLD.take();
+    assert!(told.len() >= 40, "{}: {told:?}", told.len());
 }

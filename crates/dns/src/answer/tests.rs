@@ -1,7 +1,10 @@
 //! Packets that nobody who was asked has sent, and packets that are broken.
 
+mod malformed;
+
 use super::*;
 use crate::RecordType;
+use crate::wire::Malformed;
 
 /// A small generator of our own: counts and seeds are what the tests say.
 struct Random(u64);
@@ -94,8 +97,8 @@ fn forge(count: u32) {
     }
 }
 
-/// So many broken packets. What is accepted all the same repeats id and question, and is read to an
-/// end.
+/// So many packets of which octets were lost or changed. Many are still good packets, of other records,
+/// and are taken: those repeat id and question, and are read to an end.
 fn damage(count: u32) {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let asked = asked(0xabcd);
@@ -154,13 +157,13 @@ fn forged_packets_are_passed_over() {
 }
 
 #[test]
-fn broken_packets_are_refused_or_read_to_an_end() {
+fn damaged_packets_are_refused_or_read_to_an_end() {
     damage(5_000);
 }
 
 #[test]
 #[ignore = "the same many times: seconds"]
-fn ten_thousand_forged_and_a_hundred_thousand_broken_packets_do_no_harm() {
+fn ten_thousand_forged_and_a_hundred_thousand_damaged_packets_do_no_harm() {
     forge(10_000);
     damage(100_000);
 }
@@ -179,6 +182,21 @@ fn an_answer_is_of_the_name_asked_for_and_nothing_else() {
     assert!(matches!(read(&asked.question, &message), Answer::None { exists: false, .. }));
     message.code = ResponseCode::REFUSED.0;
     assert!(matches!(read(&asked.question, &message), Answer::Failed(ResponseCode::REFUSED)));
+}
+
+#[test]
+fn a_packet_of_more_records_than_any_answer_has_is_refused_unread() {
+    let packet = |count: u16| {
+        let mut packet = truth(&asked(7)).encode();
+        packet.truncate(12);
+        packet[4..8].copy_from_slice(&[[0, 0], count.to_be_bytes()].concat());
+        packet[8..12].fill(0);
+        // Of the root, type 99, class IN, no data.
+        packet.extend([0, 0, 99, 0, 1, 0, 0, 0, 0, 0, 0].repeat(usize::from(count)));
+        packet
+    };
+    assert_eq!(Message::parse(&packet(1024)).map(|message| message.answers.len()), Ok(1024));
+    assert_eq!(Message::parse(&packet(1025)), Err(Malformed::TooManyRecords));
 }
 
 #[test]

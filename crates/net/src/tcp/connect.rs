@@ -1,6 +1,7 @@
 //! Connecting: one address, several in a race, a name.
 
 use super::real;
+use super::taped::TapedDial;
 use crate::error::{connect_failed, no_network};
 use crate::resolve::{ResolveCaps, ToHostPort, resolve_host};
 use crate::tcp::TcpStream;
@@ -8,7 +9,7 @@ use crate::virtual_network::{Dial, VirtualNetwork};
 use crate::{HostPort, ToAddress};
 use asupersync_core::cap::{HasIo, HasTime, Includes};
 use asupersync_core::{Cx, Time};
-use asupersync_reactor::{Io, Reactor};
+use asupersync_reactor::{Io, Reactor, Taped};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -81,7 +82,8 @@ impl TcpStream {
     /// (ASY-0511), not an address (ASY-0512). ASY-0004 inside it when the host has no network. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call closes what it had begun; the peer may have accepted it already.
+    /// A cancelled call closes what it had begun; the peer may have accepted it already. A cancel
+    /// request is answered within one poll.
     #[track_caller]
     pub fn connect<'a, C: HasIo, A: ToAddress + 'a>(
         cx: &'a Cx<C>,
@@ -95,6 +97,9 @@ impl TcpStream {
     /// the host that connects.
     ///
     /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
     /// As [`connect`](Self::connect).
     #[track_caller]
     pub fn connect_from<'a, C: HasIo, A: ToAddress + 'a>(
@@ -110,6 +115,9 @@ impl TcpStream {
     ///
     /// # Errors
     /// As [`connect`](Self::connect); `TimedOut` when the options' time is over.
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
     #[track_caller]
     pub fn connect_with<'a, C: HasIo + HasTime, A: ToAddress + 'a>(
         cx: &'a Cx<C>,
@@ -130,7 +138,7 @@ impl TcpStream {
     /// time is over; `InvalidInput` without an address.
     ///
     /// # Cancel safety
-    /// A cancelled call closes what it had begun.
+    /// A cancelled call closes what it had begun. A cancel request is answered within one poll.
     #[track_caller]
     pub fn connect_any<'a, C: HasIo + HasTime>(
         cx: &'a Cx<C>,
@@ -150,7 +158,7 @@ impl TcpStream {
     /// when it is no name.
     ///
     /// # Cancel safety
-    /// A cancelled call closes what it had begun.
+    /// A cancelled call closes what it had begun. A cancel request is answered within one poll.
     #[track_caller]
     pub fn connect_name<'a, C, H>(
         cx: &'a Cx<C>,
@@ -196,6 +204,7 @@ async fn connect_host<C: HasIo + HasTime + Includes<ResolveCaps>>(
 enum Attempt {
     Real(Option<Io<mio::net::TcpStream>>),
     Virtual(Box<Dial>),
+    Taped(TapedDial),
 }
 
 impl Attempt {
@@ -210,6 +219,8 @@ impl Attempt {
             Ok(Attempt::Virtual(Box::new(Dial::new(&network, from, to).map_err(failed)?)))
         } else if let Some(reactor) = cx.service::<Reactor>() {
             Ok(Attempt::Real(Some(real::dial(&reactor, from, to).map_err(failed)?)))
+        } else if let Some(taped) = cx.service::<Taped>() {
+            Ok(Attempt::Taped(TapedDial::start(&taped, from, to).map_err(failed)?))
         } else {
             Err(no_network("connect to", Some(to), site))
         }
@@ -218,6 +229,7 @@ impl Attempt {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         match self {
             Attempt::Virtual(dial) => dial.poll(context).map_ok(TcpStream::from_virtual),
+            Attempt::Taped(dial) => dial.poll(context),
             Attempt::Real(stream) => {
                 let waiting = stream.as_ref().expect("polled until it is ready");
                 ready!(real::poll_connected(waiting, context))?;

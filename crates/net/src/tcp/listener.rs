@@ -1,20 +1,20 @@
 //! Accepting connections.
 
 use super::real;
+use super::taped::TapedListener;
 use crate::ToAddress;
 use crate::error::{bind_failed, no_network};
 use crate::tcp::TcpStream;
 use crate::virtual_network::{VirtualListener, VirtualNetwork};
 use asupersync_core::cap::{HasIo, HasTime};
 use asupersync_core::{Cx, TaskCx};
-use asupersync_reactor::{Io, Reactor};
+use asupersync_reactor::{Io, Reactor, Taped};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A socket that accepts connections. Any number of tasks may accept from one listener.
 ///
@@ -29,6 +29,7 @@ pub struct TcpListener {
 enum Backend {
     Real(Io<mio::net::TcpListener>, Arc<Reactor>),
     Virtual(VirtualListener),
+    Taped(TapedListener),
 }
 
 /// How to listen.
@@ -65,9 +66,6 @@ impl ListenOptions {
     }
 }
 
-const SHORTEST_BACK_OFF: Duration = Duration::from_millis(5);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
-
 impl TcpListener {
     /// Listens on `address`; port 0 is given a free one, see [`local_addr`](Self::local_addr).
     ///
@@ -90,6 +88,9 @@ impl TcpListener {
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    /// Does not wait. In a cancelled scope it is refused.
     #[track_caller]
     pub fn bind_with<'a, C: HasIo, A: ToAddress + 'a>(
         cx: &'a Cx<C>,
@@ -132,25 +133,14 @@ impl TcpListener {
     /// `Cancelled`, or the system's error about the listening socket itself.
     ///
     /// # Cancel safety
-    /// A cancelled call has taken no connection.
+    /// A cancelled call has taken no connection. A cancel request is answered within one poll.
     #[track_caller]
     pub fn accept<'a, C: HasIo + HasTime>(
         &'a self,
         cx: &'a Cx<C>,
     ) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + 'a {
         let site = Location::caller();
-        async move {
-            let mut back_off = SHORTEST_BACK_OFF;
-            loop {
-                match self.accept_one(cx, site).await {
-                    Err(error) if real::is_out_of_resources(&error) => {
-                        cx.sleep(back_off).await?;
-                        back_off = (back_off * 2).min(LONGEST_BACK_OFF);
-                    }
-                    answer => return answer,
-                }
-            }
-        }
+        async move { real::accept(cx, || self.accept_one(cx, site)).await }
     }
 
     async fn accept_one(
@@ -174,6 +164,10 @@ impl TcpListener {
                 let peer = stream.peer_addr();
                 Ok((TcpStream::from_virtual(stream), peer))
             }
+            Backend::Taped(listener) => {
+                cx.wait_at("TcpListener::accept", site, |context| listener.poll_accept(context))
+                    .await?
+            }
         }
     }
 
@@ -185,6 +179,7 @@ impl TcpListener {
         match &self.backend {
             Backend::Real(listener, _) => listener.get_ref().local_addr(),
             Backend::Virtual(listener) => Ok(listener.local_addr()),
+            Backend::Taped(listener) => listener.local_addr(),
         }
     }
 }
@@ -203,6 +198,9 @@ fn listen<C: HasIo>(
     } else if let Some(reactor) = cx.service::<Reactor>() {
         let listener = real::listen(&reactor, address, options.backlog, options.reuse_port);
         Backend::Real(listener.map_err(failed)?, reactor)
+    } else if let Some(taped) = cx.service::<Taped>() {
+        let listener = TapedListener::listen(&taped, address, options.backlog, options.reuse_port);
+        Backend::Taped(listener.map_err(failed)?)
     } else {
         return Err(no_network("listen on", Some(address), site));
     };

@@ -1,16 +1,39 @@
 //! Kernel sockets on the reactor.
 
+use asupersync_core::Cx;
+use asupersync_core::cap::HasTime;
 use asupersync_reactor::{Direction, Io, Reactor};
 use mio::Interest;
-use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+const SHORTEST_BACK_OFF: Duration = Duration::from_millis(5);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Accepts one connection; while there is nothing to hold it with, it stays in the queue and is tried
+/// again later.
+pub(crate) async fn accept<C: HasTime, T, F: Future<Output = io::Result<T>>>(
+    cx: &Cx<C>,
+    accept_one: impl Fn() -> F,
+) -> io::Result<T> {
+    let mut back_off = SHORTEST_BACK_OFF;
+    loop {
+        match accept_one().await {
+            Err(error) if is_out_of_resources(&error) => {
+                cx.sleep(back_off).await?;
+                back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+            }
+            answer => return answer,
+        }
+    }
+}
 
 /// EMFILE and ENFILE, ENOBUFS and ENOMEM: there is a connection, and nothing to hold it with.
-pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+fn is_out_of_resources(error: &io::Error) -> bool {
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
     const ENOBUFS: i32 = 105;
@@ -112,71 +135,4 @@ pub(crate) fn poll_connected(
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let kind = Type::STREAM.nonblocking().cloexec();
     Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))
-}
-
-/// Moves bytes by `operation`. When fewer than `wanted` moved, the system's buffer is exhausted and
-/// the next try would only learn so.
-fn poll_transfer<S: Source>(
-    stream: &Io<S>,
-    direction: Direction,
-    context: &mut Context<'_>,
-    wanted: usize,
-    mut operation: impl FnMut(&S) -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    let registration = stream.registration();
-    loop {
-        let ready = ready!(registration.poll_ready(direction, context));
-        match operation(stream.get_ref()) {
-            Ok(n) => {
-                if 0 < n && n < wanted {
-                    registration.clear_drained(ready);
-                }
-                return Poll::Ready(Ok(n));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                registration.clear_ready(ready);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Poll::Ready(Err(error)),
-        }
-    }
-}
-
-pub(crate) fn poll_read<S: Source>(
-    stream: &Io<S>,
-    context: &mut Context<'_>,
-    buf: &mut [u8],
-) -> Poll<io::Result<usize>>
-where
-    for<'s> &'s S: Read,
-{
-    poll_transfer(stream, Direction::Read, context, buf.len(), |mut stream| stream.read(buf))
-}
-
-pub(crate) fn poll_read_vectored<S: Source>(
-    stream: &Io<S>,
-    context: &mut Context<'_>,
-    bufs: &mut [IoSliceMut<'_>],
-) -> Poll<io::Result<usize>>
-where
-    for<'s> &'s S: Read,
-{
-    let wanted = bufs.iter().map(|buf| buf.len()).sum();
-    let read = |mut stream: &S| stream.read_vectored(bufs);
-    poll_transfer(stream, Direction::Read, context, wanted, read)
-}
-
-pub(crate) fn poll_write<S: Source>(
-    stream: &Io<S>,
-    context: &mut Context<'_>,
-    bufs: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>>
-where
-    for<'s> &'s S: Write,
-{
-    let wanted = bufs.iter().map(|buf| buf.len()).sum();
-    poll_transfer(stream, Direction::Write, context, wanted, |mut stream| match bufs {
-        [buf] => stream.write(buf),
-        bufs => stream.write_vectored(bufs),
-    })
 }

@@ -1,8 +1,9 @@
 //! A connection.
 
-use super::real;
+use super::TapedStream;
+use crate::backend::{Backend, stream_traits};
 use crate::error::no_network;
-use crate::split::{OwnedReadHalf, OwnedWriteHalf, sealed::Socket, split};
+use crate::split::{OwnedReadHalf, OwnedWriteHalf, split};
 use crate::virtual_network::VirtualStream;
 use asupersync_core::Cx;
 use asupersync_core::cap::HasIo;
@@ -26,12 +27,7 @@ use std::time::Duration;
 /// # Cancel safety
 /// A cancelled read or write has moved no byte.
 pub struct TcpStream {
-    backend: Backend,
-}
-
-enum Backend {
-    Real(Io<mio::net::TcpStream>),
-    Virtual(VirtualStream),
+    backend: Backend<mio::net::TcpStream, VirtualStream, TapedStream>,
 }
 
 impl TcpStream {
@@ -41,6 +37,10 @@ impl TcpStream {
 
     pub(crate) fn from_virtual(stream: VirtualStream) -> TcpStream {
         TcpStream { backend: Backend::Virtual(stream) }
+    }
+
+    pub(crate) fn from_taped(stream: TapedStream) -> TcpStream {
+        TcpStream { backend: Backend::Taped(stream) }
     }
 
     /// Takes over a connected socket.
@@ -76,6 +76,9 @@ impl TcpStream {
         match &self.backend {
             Backend::Real(stream) => stream.get_ref().local_addr(),
             Backend::Virtual(stream) => Ok(stream.local_addr()),
+            Backend::Taped(stream) => {
+                stream.call("TcpStream::local_addr", &[], TcpStream::local_addr)
+            }
         }
     }
 
@@ -87,6 +90,9 @@ impl TcpStream {
         match &self.backend {
             Backend::Real(stream) => stream.get_ref().peer_addr(),
             Backend::Virtual(stream) => Ok(stream.peer_addr()),
+            Backend::Taped(stream) => {
+                stream.call("TcpStream::peer_addr", &[], TcpStream::peer_addr)
+            }
         }
     }
 
@@ -101,6 +107,10 @@ impl TcpStream {
                 stream.set(|settings| settings.nodelay = nodelay);
                 Ok(())
             }
+            Backend::Taped(stream) => {
+                let input = [u8::from(nodelay)];
+                stream.call("TcpStream::set_nodelay", &input, |stream| stream.set_nodelay(nodelay))
+            }
         }
     }
 
@@ -112,6 +122,7 @@ impl TcpStream {
         match &self.backend {
             Backend::Real(stream) => stream.get_ref().nodelay(),
             Backend::Virtual(stream) => Ok(stream.settings().nodelay),
+            Backend::Taped(stream) => stream.call("TcpStream::nodelay", &[], TcpStream::nodelay),
         }
     }
 
@@ -133,6 +144,12 @@ impl TcpStream {
                 stream.set(|settings| settings.keepalive = idle);
                 Ok(())
             }
+            Backend::Taped(stream) => {
+                let input = format!("{idle:?}");
+                stream.call("TcpStream::set_keepalive", input.as_bytes(), |stream| {
+                    stream.set_keepalive(idle)
+                })
+            }
         }
     }
 
@@ -147,6 +164,9 @@ impl TcpStream {
                 if socket.keepalive()? { socket.tcp_keepalive_time().map(Some) } else { Ok(None) }
             }
             Backend::Virtual(stream) => Ok(stream.settings().keepalive),
+            Backend::Taped(stream) => {
+                stream.call("TcpStream::keepalive", &[], TcpStream::keepalive)
+            }
         }
     }
 
@@ -170,6 +190,10 @@ impl TcpStream {
                 stream.set(|settings| settings.linger = linger);
                 Ok(())
             }
+            Backend::Taped(stream) => {
+                let input = [u8::from(linger.is_some())];
+                stream.call("TcpStream::set_linger", &input, |stream| stream.set_linger(linger))
+            }
         }
     }
 
@@ -186,65 +210,16 @@ impl TcpStream {
     /// # Errors
     /// The system's. A connection that the peer has reset is shut down already, which is no error.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match &self.backend {
-            Backend::Real(stream) => match stream.get_ref().shutdown(how) {
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-                answer => answer,
-            },
-            Backend::Virtual(stream) => {
-                stream.end().shutdown(how);
-                Ok(())
-            }
-        }
+        self.backend.shutdown(how)
     }
 }
 
-impl Socket for TcpStream {
-    fn poll_read(&self, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &self.backend {
-            Backend::Real(stream) => real::poll_read(stream, context, buf),
-            Backend::Virtual(stream) => stream.end().poll_read(context, buf),
-        }
-    }
-
-    fn poll_read_vectored(
-        &self,
-        context: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &self.backend {
-            Backend::Real(stream) => real::poll_read_vectored(stream, context, bufs),
-            // The first buffer with room, as the trait's own default does.
-            Backend::Virtual(stream) => {
-                let buf = bufs.iter_mut().find(|buf| !buf.is_empty());
-                stream.end().poll_read(context, buf.map_or(&mut [], |buf| &mut **buf))
-            }
-        }
-    }
-
-    fn poll_write(
-        &self,
-        context: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &self.backend {
-            Backend::Real(stream) => real::poll_write(stream, context, bufs),
-            Backend::Virtual(stream) => stream.end().poll_write(context, bufs),
-        }
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        TcpStream::shutdown(self, how)
-    }
-}
-
-crate::split::stream_traits!(TcpStream, TcpStream);
-crate::split::stream_traits!(&TcpStream, TcpStream);
+stream_traits!(TcpStream);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpStream")
-            .field("virtual", &matches!(self.backend, Backend::Virtual(_)))
+            .field("virtual", &self.backend.is_virtual())
             .field("local", &self.local_addr().ok())
             .field("peer", &self.peer_addr().ok())
             .finish()

@@ -39,6 +39,9 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// As [`UnixListener::bind`](crate::UnixListener::bind).
+    ///
+    /// # Cancel safety
+    /// Does not wait. In a cancelled scope it is refused.
     #[track_caller]
     pub fn bind<'a, C: HasIo>(
         cx: &'a Cx<C>,
@@ -112,6 +115,9 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// `NotConnected`, `ConnectionRefused` when the peer is gone, the system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has sent nothing. A cancel request is answered within one poll.
     #[track_caller]
     pub fn send<'a>(
         &'a self,
@@ -133,6 +139,9 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// `NotFound` or `ConnectionRefused` where nobody has bound it, the system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has sent nothing. A cancel request is answered within one poll.
     #[track_caller]
     pub fn send_to<'a, C: HasTime>(
         &'a self,
@@ -170,6 +179,9 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// The system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has taken no datagram. A cancel request is answered within one poll.
     #[track_caller]
     pub fn recv<'a>(
         &'a self,
@@ -185,6 +197,9 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// A cancelled call has taken no datagram. A cancel request is answered within one poll.
     #[track_caller]
     pub fn recv_from<'a>(
         &'a self,

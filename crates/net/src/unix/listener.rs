@@ -16,7 +16,6 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 /// A socket that accepts Unix connections. Any number of tasks may accept from one listener.
 ///
@@ -59,9 +58,6 @@ impl Drop for SocketFile {
         }
     }
 }
-
-const SHORTEST_BACK_OFF: Duration = Duration::from_millis(5);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
 impl UnixListener {
     /// Listens on a path, which must not exist, or on an abstract name.
@@ -106,25 +102,14 @@ impl UnixListener {
     /// `Cancelled`, or the system's error about the listening socket itself.
     ///
     /// # Cancel safety
-    /// A cancelled call has taken no connection.
+    /// A cancelled call has taken no connection. A cancel request is answered within one poll.
     #[track_caller]
     pub fn accept<'a, C: HasIo + HasTime>(
         &'a self,
         cx: &'a Cx<C>,
     ) -> impl Future<Output = io::Result<UnixStream>> + 'a {
         let site = Location::caller();
-        async move {
-            let mut back_off = SHORTEST_BACK_OFF;
-            loop {
-                match self.accept_one(cx, site).await {
-                    Err(error) if real::is_out_of_resources(&error) => {
-                        cx.sleep(back_off).await?;
-                        back_off = (back_off * 2).min(LONGEST_BACK_OFF);
-                    }
-                    answer => return answer,
-                }
-            }
-        }
+        async move { real::accept(cx, || self.accept_one(cx, site)).await }
     }
 
     async fn accept_one(

@@ -2,9 +2,10 @@
 
 use super::UnixAddr;
 use super::fds::{self, ReceivedFds};
+use crate::backend::{Backend, stream_traits};
 use crate::error::{no_network, unix_connect_failed};
-use crate::split::{OwnedReadHalf, OwnedWriteHalf, sealed::Socket, split, stream_traits};
-use crate::tcp::real::{self, BOTH};
+use crate::split::{OwnedReadHalf, OwnedWriteHalf, split};
+use crate::tcp::real::BOTH;
 use crate::virtual_network::{VirtualNetwork, VirtualUnixStream};
 use asupersync_core::cap::{HasIo, HasTime};
 use asupersync_core::{Cx, TaskCx};
@@ -26,12 +27,7 @@ use std::time::Duration;
 /// # Cancel safety
 /// A cancelled read or write has moved no byte, and no descriptor.
 pub struct UnixStream {
-    backend: Backend,
-}
-
-enum Backend {
-    Real(Io<mio::net::UnixStream>),
-    Virtual(VirtualUnixStream),
+    backend: Backend<mio::net::UnixStream, VirtualUnixStream>,
 }
 
 /// Who is at the other end: the process that connected or listened, when it did so.
@@ -65,7 +61,7 @@ impl UnixStream {
     /// inside it when the host has no network. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call closes what it had begun.
+    /// A cancelled call closes what it had begun. A cancel request is answered within one poll.
     #[track_caller]
     pub fn connect<'a, C: HasIo + HasTime>(
         cx: &'a Cx<C>,
@@ -135,6 +131,10 @@ impl UnixStream {
     /// # Errors
     /// `InvalidInput` for more than 64 descriptors or no byte, `Unsupported` in the lab, the system's.
     /// `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has sent no byte and no descriptor. A cancel request is answered within one
+    /// poll.
     #[track_caller]
     pub fn send_with_fds<'a>(
         &'a self,
@@ -152,6 +152,7 @@ impl UnixStream {
                 stream.poll_io(Direction::Write, context, send)
             }
             Backend::Virtual(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Backend::Taped(never) => match *never {},
         };
         let wait = cx.wait_at("UnixStream::send_with_fds", Location::caller(), poll);
         async move { wait.await? }
@@ -161,6 +162,10 @@ impl UnixStream {
     ///
     /// # Errors
     /// `Unsupported` in the lab, the system's. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call has taken no byte and no descriptor. A cancel request is answered within
+    /// one poll.
     #[track_caller]
     pub fn recv_with_fds<'a>(
         &'a self,
@@ -172,6 +177,7 @@ impl UnixStream {
                 stream.poll_io(Direction::Read, context, |stream| fds::recv(stream, buf))
             }
             Backend::Virtual(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            Backend::Taped(never) => match *never {},
         };
         let wait = cx.wait_at("UnixStream::recv_with_fds", Location::caller(), poll);
         async move { wait.await? }
@@ -189,6 +195,7 @@ impl UnixStream {
                 Ok(UnixCredentials { pid, uid: peer.uid.as_raw(), gid: peer.gid.as_raw() })
             }
             Backend::Virtual(_) => Err(io::ErrorKind::Unsupported.into()),
+            Backend::Taped(never) => match *never {},
         }
     }
 
@@ -200,6 +207,7 @@ impl UnixStream {
         match &self.backend {
             Backend::Real(stream) => Ok(UnixAddr::from_std(&stream.get_ref().local_addr()?)),
             Backend::Virtual(stream) => Ok(stream.local_addr().clone()),
+            Backend::Taped(never) => match *never {},
         }
     }
 
@@ -211,6 +219,7 @@ impl UnixStream {
         match &self.backend {
             Backend::Real(stream) => Ok(UnixAddr::from_std(&stream.get_ref().peer_addr()?)),
             Backend::Virtual(stream) => Ok(stream.peer_addr().clone()),
+            Backend::Taped(never) => match *never {},
         }
     }
 
@@ -219,59 +228,11 @@ impl UnixStream {
     /// # Errors
     /// The system's.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match &self.backend {
-            Backend::Real(stream) => match stream.get_ref().shutdown(how) {
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-                answer => answer,
-            },
-            Backend::Virtual(stream) => {
-                stream.end().shutdown(how);
-                Ok(())
-            }
-        }
+        self.backend.shutdown(how)
     }
 }
 
-impl Socket for UnixStream {
-    fn poll_read(&self, context: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &self.backend {
-            Backend::Real(stream) => real::poll_read(stream, context, buf),
-            Backend::Virtual(stream) => stream.end().poll_read(context, buf),
-        }
-    }
-
-    fn poll_read_vectored(
-        &self,
-        context: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &self.backend {
-            Backend::Real(stream) => real::poll_read_vectored(stream, context, bufs),
-            Backend::Virtual(stream) => {
-                let buf = bufs.iter_mut().find(|buf| !buf.is_empty());
-                stream.end().poll_read(context, buf.map_or(&mut [], |buf| &mut **buf))
-            }
-        }
-    }
-
-    fn poll_write(
-        &self,
-        context: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &self.backend {
-            Backend::Real(stream) => real::poll_write(stream, context, bufs),
-            Backend::Virtual(stream) => stream.end().poll_write(context, bufs),
-        }
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        UnixStream::shutdown(self, how)
-    }
-}
-
-stream_traits!(UnixStream, UnixStream);
-stream_traits!(&UnixStream, UnixStream);
+stream_traits!(UnixStream);
 
 fn connect<C: HasIo>(
     cx: &Cx<C>,
@@ -296,7 +257,7 @@ fn connect<C: HasIo>(
 impl fmt::Debug for UnixStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnixStream")
-            .field("virtual", &matches!(self.backend, Backend::Virtual(_)))
+            .field("virtual", &self.backend.is_virtual())
             .field("local", &self.local_addr().ok())
             .field("peer", &self.peer_addr().ok())
             .finish()

@@ -3,18 +3,20 @@
 use super::link::{Answer, Link};
 use super::timer::Clock;
 use asupersync_core::primitive::Mutex;
-use asupersync_core::{Object, Time, TimerKey, WakeList};
+use asupersync_core::{Host, Object, Time, TimerKey, WakeList};
 use asupersync_io::Waiter;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 pub(crate) struct Connection {
     clock: Clock,
     /// `objects[i]` is what end `i` writes.
     objects: [Object; 2],
     state: Mutex<State>,
+    /// What the timers of `parked` wake.
+    alarms: [[Waker; 2]; 2],
 }
 
 struct State {
@@ -26,6 +28,7 @@ struct State {
 #[derive(Default)]
 struct Parked {
     waiter: Waiter,
+    /// When whoever waits here is woken by the clock.
     timer: Option<(Time, TimerKey)>,
 }
 
@@ -40,12 +43,41 @@ impl State {
     }
 }
 
+/// Wakes whoever waits at one end, one way: so that the other end can set the clock for it.
+struct Alarm {
+    connection: Weak<Connection>,
+    end: usize,
+    way: usize,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        let Some(connection) = self.connection.upgrade() else { return };
+        let Some(now) = connection.clock.now() else { return };
+        let mut state = connection.state.lock();
+        let parked = &mut state.parked[self.end][self.way];
+        if parked.timer.is_some_and(|(at, _)| at <= now) {
+            parked.timer = None;
+        }
+        let waker = parked.waiter.take();
+        drop(state);
+        if let Some(waker) = waker {
+            WakeList::wake_one(waker);
+        }
+    }
+}
+
 impl Connection {
     pub(crate) fn new(clock: Clock, link: Link) -> Arc<Connection> {
-        Arc::new(Connection {
+        Arc::new_cyclic(|connection| Connection {
             clock,
             objects: [Object::new("virtual tcp"), Object::new("virtual tcp")],
             state: Mutex::new(State { link, parked: Default::default() }),
+            alarms: [0, 1].map(|end| {
+                [READ, WRITE].map(|way| {
+                    Waker::from(Arc::new(Alarm { connection: connection.clone(), end, way }))
+                })
+            }),
         })
     }
 
@@ -66,53 +98,72 @@ impl Connection {
             match operation(&mut state.link, now) {
                 Answer::Done(result) => {
                     let stale = state.parked[end][way].timer.take();
-                    // A read makes room for the other end's writer, a write has bytes for its reader; a
-                    // reset that was provoked concerns everybody.
                     let mut wakers = WakeList::new();
-                    if state.link.resets() == resets {
-                        wakers.extend(state.parked[1 - end][1 - way].waiter.take());
-                    } else {
+                    let mut arrives = None;
+                    if state.link.resets() != resets {
+                        // A reset that was provoked concerns everybody.
                         wakers = state.everybody();
+                    } else if way == READ {
+                        // There is room for the other end's writer.
+                        wakers.extend(state.parked[1 - end][WRITE].waiter.take());
+                    } else {
+                        // The other end's reader is woken when the bytes arrive, and not to look at them.
+                        let at = state.link.next_at(1 - end);
+                        let reader = &mut state.parked[1 - end][READ];
+                        match at {
+                            Some(at) if at <= now => wakers.extend(reader.waiter.take()),
+                            at => arrives = at.filter(|_| reader.waiter.is_parked()),
+                        }
+                        let armed = reader.timer.map(|(armed, _)| armed);
+                        arrives = arrives.filter(|at| armed.is_none_or(|armed| armed > *at));
                     }
                     drop(state);
                     object.write();
                     if let Some((_, key)) = stale {
                         host.disarm_timer(key);
                     }
+                    if let Some(at) = arrives {
+                        self.arm(&*host, 1 - end, READ, at);
+                    }
                     wakers.wake();
                     return Poll::Ready(result);
                 }
                 Answer::Wait(until) => {
                     let parked = &mut state.parked[end][way];
-                    let armed = parked.timer.map(|(at, _)| at);
-                    // The timer wakes whoever it was armed for: another waker needs another timer.
-                    let same_waker = spare.is_none();
                     if !parked.waiter.park(context, &mut spare) {
                         drop(state);
                         spare = Some(context.waker().clone());
                         continue;
                     }
-                    if armed == until && (same_waker || until.is_none()) {
-                        drop(state);
-                        object.read();
-                        return Poll::Pending;
-                    }
-                    let stale = parked.timer.take();
+                    let fits = parked.timer.map(|(at, _)| at) == until;
+                    let stale = if fits { None } else { parked.timer.take() };
                     drop(state);
                     object.read();
                     if let Some((_, key)) = stale {
                         host.disarm_timer(key);
                     }
-                    if let Some(at) = until {
-                        let key = host.arm_timer(at, context.waker().clone());
-                        let mut state = self.state.lock();
-                        let stale = state.parked[end][way].timer.replace((at, key));
-                        drop(state);
-                        self.clock.disarm(stale.map(|(_, key)| key));
+                    if let Some(at) = until.filter(|_| !fits) {
+                        self.arm(&*host, end, way, at);
                     }
                     return Poll::Pending;
                 }
             }
+        }
+    }
+
+    /// Sets the clock for who waits at this end, this way.
+    fn arm(&self, host: &dyn Host, end: usize, way: usize, at: Time) {
+        let key = host.arm_timer(at, self.alarms[end][way].clone());
+        let mut state = self.state.lock();
+        let timer = &mut state.parked[end][way].timer;
+        let stale = match *timer {
+            // Somebody else was faster, and will do.
+            Some((armed, _)) if armed <= at => Some(key),
+            _ => timer.replace((at, key)).map(|(_, key)| key),
+        };
+        drop(state);
+        if let Some(key) = stale {
+            host.disarm_timer(key);
         }
     }
 
@@ -230,8 +281,10 @@ impl VirtualStream {
     pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings.lock());
     }
+}
 
-    pub(crate) fn end(&self) -> &End {
+impl AsRef<End> for VirtualStream {
+    fn as_ref(&self) -> &End {
         &self.end
     }
 }

@@ -127,6 +127,16 @@ impl Mailbox {
         Poll::Pending
     }
 
+    /// Drops what waits, and what is under way here.
+    pub(crate) fn discard(&self) {
+        self.object.write();
+        let mut state = self.state.lock();
+        state.bytes = 0;
+        let gone = std::mem::take(&mut state.datagrams);
+        drop(state);
+        drop(gone);
+    }
+
     fn tell(&self) {
         let mut wakers = WakeList::new();
         wakers.extend(self.state.lock().receivers.drain(..));
@@ -235,7 +245,7 @@ impl VirtualUdp {
         to: SocketAddr,
         bytes: &Arc<[u8]>,
     ) -> io::Result<()> {
-        let options = self.network.options();
+        let options = self.network.current();
         let now = self.mailbox.clock.host()?.now();
         let mut rng = self.rng.lock();
         // Drawn in any case, so that an option that is changed does not change what the others draw.

@@ -126,7 +126,8 @@ impl Dial {
     /// The request arrives.
     fn ask(&mut self, now: Time, port: super::Port) -> Stage {
         let back = now + self.network.options().draw_latency(&mut self.rng);
-        if self.network.is_partitioned(port.address().ip(), self.to.ip()) {
+        let (here, there) = (port.address().ip(), self.to.ip());
+        if self.network.is_partitioned(here, there) || self.network.is_partitioned(there, here) {
             return self.lost(now, port);
         }
         let Some(queue) = self.network.listener(self.to) else {

@@ -44,6 +44,8 @@ struct Direction {
     /// Bytes written and not read.
     buffered: usize,
     last_due: Time,
+    /// Until then the line is busy with what was sent.
+    busy_until: Time,
     fin: Option<Time>,
     /// Nothing arrives while the path is cut; it waits for `heal`.
     cut: bool,
@@ -72,6 +74,7 @@ impl Link {
             segments: VecDeque::new(),
             buffered: 0,
             last_due: Time::ZERO,
+            busy_until: Time::ZERO,
             fin: None,
             cut: false,
         });
@@ -97,11 +100,17 @@ impl Link {
         if reset.is_some_and(|at| at <= now) {
             return Answer::Done(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        let next = direction.segments.front().map(|segment| segment.due);
-        if next.is_none() && direction.fin.is_some_and(|at| at <= now) {
+        if direction.segments.is_empty() && direction.fin.is_some_and(|at| at <= now) {
             return Answer::Done(Ok(0));
         }
-        Answer::Wait(earliest([next.or(direction.fin), reset]))
+        Answer::Wait(self.next_at(end))
+    }
+
+    /// When something comes to this end that its reader waits for, by what is on the way now.
+    pub(crate) fn next_at(&self, end: usize) -> Option<Time> {
+        let direction = &self.directions[1 - end];
+        let next = direction.segments.front().map(|segment| segment.due);
+        earliest([next.or(direction.fin), self.ends[end].reset])
     }
 
     /// Writes at `end` as much as the window takes.
@@ -157,7 +166,8 @@ impl Link {
             } else {
                 longest
             };
-            let due = direction.next_due(now, options);
+            let sent = direction.transmit(now, length, options);
+            let due = direction.next_due(sent, options);
             if direction.rng.chance(options.reset) {
                 self.reset_end(end, due);
                 self.reset_end(1 - end, due);
@@ -221,6 +231,19 @@ impl Link {
         }
     }
 
+    /// The machine of this end is gone without a word, and comes back knowing of no connection: its owner
+    /// learns at once, the peer when it next writes.
+    pub(crate) fn crash(&mut self, end: usize, now: Time) {
+        self.ends[end].gone = true;
+        self.ends[end].reset = Some(now);
+        self.directions[1 - end].discard();
+    }
+
+    /// Behaves like this from now on.
+    pub(crate) fn set_options(&mut self, options: Arc<VirtualOptions>) {
+        self.options = options;
+    }
+
     /// Cuts the path in the direction away from `end`: what has not arrived waits.
     pub(crate) fn cut(&mut self, end: usize, now: Time) {
         let direction = &mut self.directions[end];
@@ -268,6 +291,15 @@ impl Link {
 }
 
 impl Direction {
+    /// Puts bytes on the line after those before them; answers when the last is on it.
+    fn transmit(&mut self, now: Time, bytes: usize, options: &VirtualOptions) -> Time {
+        let Some(bandwidth) = options.bandwidth else { return now };
+        let nanos = u128::from(bytes as u64) * 1_000_000_000 / u128::from(bandwidth.get());
+        let took = std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.busy_until = self.busy_until.max(now) + took;
+        self.busy_until
+    }
+
     /// When something sent now arrives: after everything sent before it.
     fn next_due(&mut self, now: Time, options: &VirtualOptions) -> Time {
         let latency = options.draw_latency(&mut self.rng);

@@ -11,6 +11,9 @@ use std::time::Duration;
 pub struct VirtualOptions {
     /// How long a segment is under way, drawn for each. Segments of a direction never overtake.
     pub latency: RangeInclusive<Duration>,
+    /// How many bytes a second a direction of a connection carries, each connection for itself; `None` for as
+    /// many as there are. A segment's latency begins when its last byte is on the line.
+    pub bandwidth: Option<std::num::NonZeroU64>,
     /// The most bytes of a direction that may be written and not yet read. At least one.
     pub window: usize,
     /// The longest segment, in bytes. At least one.
@@ -45,6 +48,7 @@ impl Default for VirtualOptions {
     fn default() -> Self {
         VirtualOptions {
             latency: Duration::from_micros(50)..=Duration::from_micros(150),
+            bandwidth: None,
             window: 64 * 1024,
             segment: 1460,
             split: 50_000,
@@ -92,6 +96,12 @@ impl VirtualOptions {
         }
     }
 
+    /// The same network without what strikes at random: no reset, and no datagram lost, doubled or late.
+    #[must_use]
+    pub fn calm(&self) -> VirtualOptions {
+        VirtualOptions { reset: 0, loss: 0, duplicate: 0, reorder: 0, ..self.clone() }
+    }
+
     pub(crate) fn draw_latency(&self, rng: &mut Rng) -> Duration {
         let nanos = |d: &Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX / 4);
         Duration::from_nanos(rng.within(&(nanos(self.latency.start())..=nanos(self.latency.end()))))
@@ -102,6 +112,7 @@ impl fmt::Display for VirtualOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let VirtualOptions {
             latency,
+            bandwidth,
             window,
             segment,
             split,
@@ -115,9 +126,11 @@ impl fmt::Display for VirtualOptions {
             connect_timeout,
             local_ip,
         } = self;
+        let bandwidth = bandwidth.map(|bytes| format!("{bytes}B/s "));
+        let bandwidth = bandwidth.unwrap_or_default();
         write!(
             f,
-            "latency={:?}..={:?} window={window} segment={segment} split={split}ppm \
+            "latency={:?}..={:?} {bandwidth}window={window} segment={segment} split={split}ppm \
              short_read={short_read}ppm reset={reset}ppm loss={loss}ppm \
              duplicate={duplicate}ppm reorder={reorder}ppm datagram_buffer={datagram_buffer} backlog={backlog} \
              connect_timeout={connect_timeout:?} local_ip={local_ip}",

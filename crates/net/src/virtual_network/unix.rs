@@ -28,16 +28,18 @@ pub(crate) struct VirtualUnixStream {
 }
 
 impl VirtualUnixStream {
-    pub(crate) fn end(&self) -> &End {
-        &self.end
-    }
-
     pub(crate) fn local_addr(&self) -> &UnixAddr {
         &self.local
     }
 
     pub(crate) fn peer_addr(&self) -> &UnixAddr {
         &self.peer
+    }
+}
+
+impl AsRef<End> for VirtualUnixStream {
+    fn as_ref(&self) -> &End {
+        &self.end
     }
 }
 

@@ -35,7 +35,8 @@ impl File {
     /// The system's, with the path. ASY-0004 inside when the host has no files. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A file that nobody waits for any more is closed.
+    /// A file that nobody waits for any more is closed. A cancel request is answered within one
+    /// poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn open<C: HasFiles>(
         cx: &Cx<C>,
@@ -50,7 +51,8 @@ impl File {
     /// As [`open`](Self::open).
     ///
     /// # Cancel safety
-    /// A call whose future is dropped may have made or emptied the file.
+    /// A call whose future is dropped may have made or emptied the file. A cancel request is
+    /// answered within one poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn create<C: HasFiles>(
         cx: &Cx<C>,
@@ -66,7 +68,8 @@ impl File {
     /// As [`open`](Self::open).
     ///
     /// # Cancel safety
-    /// A call whose future is dropped may have made or emptied the file, if the options say so.
+    /// A call whose future is dropped may have made or emptied the file, if the options say so. A
+    /// cancel request is answered within one poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn open_with<C: HasFiles>(
         cx: &Cx<C>,
@@ -82,7 +85,8 @@ impl File {
     /// The system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call has taken nothing.
+    /// A cancelled call has taken nothing. A cancel request is answered within one poll, or when
+    /// the system's call ends that has begun.
     pub async fn read<C: HasFiles>(&mut self, cx: &Cx<C>, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.read_at(cx, buf, self.position).await?;
         self.position += n as u64;
@@ -95,7 +99,8 @@ impl File {
     /// The system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call has taken nothing.
+    /// A cancelled call has taken nothing. A cancel request is answered within one poll, or when
+    /// the system's call ends that has begun.
     #[track_caller]
     pub fn read_at<'a, C: HasFiles>(
         &'a self,
@@ -105,17 +110,26 @@ impl File {
     ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
         let site = Location::caller();
         async move {
-            let wanted = buf.len().min(MOST);
-            let read = move |file: &Handle| {
-                let mut bytes = vec![0; wanted];
-                let n = file.read_at(&mut bytes, offset)?;
-                bytes.truncate(n);
-                Ok(bytes)
-            };
-            let bytes = self.call(cx, "File::read", site, read).await?;
+            let bytes = self.bytes_at(cx, buf.len(), offset, site).await?;
             buf[..bytes.len()].copy_from_slice(&bytes);
             Ok(bytes.len())
         }
+    }
+
+    async fn bytes_at<C: HasFiles>(
+        &self,
+        cx: &Cx<C>,
+        wanted: usize,
+        offset: u64,
+        site: &'static Location<'static>,
+    ) -> io::Result<Vec<u8>> {
+        let read = move |file: &Handle| {
+            let mut bytes = vec![0; wanted.min(MOST)];
+            let n = file.read_at(&mut bytes, offset)?;
+            bytes.truncate(n);
+            Ok(bytes)
+        };
+        self.call(cx, "File::read", site, read).await
     }
 
     /// Reads to the end of the file and appends to `content`: at most `limit` bytes.
@@ -124,31 +138,34 @@ impl File {
     /// [`LimitExceeded`] inside when there is more, the system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// What was read is in `content`, and the position behind it: call again.
-    pub async fn read_to_end<C: HasFiles>(
-        &mut self,
-        cx: &Cx<C>,
-        content: &mut Vec<u8>,
+    /// What was read is in `content`, and the position behind it: call again. A cancel request is
+    /// answered within one poll, or when the system's call ends that has begun.
+    #[track_caller]
+    pub fn read_to_end<'a, C: HasFiles>(
+        &'a mut self,
+        cx: &'a Cx<C>,
+        content: &'a mut Vec<u8>,
         limit: usize,
-    ) -> io::Result<usize> {
-        let (before, mut room) = (content.len(), limit);
-        let mut step = 64 * 1024;
-        loop {
-            let from = content.len();
-            // One byte more than there is room for shows that there is more.
-            content.resize(from + step.min(room.saturating_add(1)), 0);
-            let read = self.read(cx, &mut content[from..]).await;
-            content.truncate(from + *read.as_ref().unwrap_or(&0));
-            match read? {
-                0 => return Ok(content.len() - before),
-                n if n > room => {
-                    content.truncate(from);
-                    self.position -= n as u64;
+    ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
+        let site = Location::caller();
+        async move {
+            let (before, mut room) = (content.len(), limit);
+            let mut step = 64 * 1024;
+            loop {
+                // One byte more than there is room for shows that there is more.
+                let wanted = step.min(room.saturating_add(1));
+                let bytes = self.bytes_at(cx, wanted, self.position, site).await?;
+                if bytes.is_empty() {
+                    return Ok(content.len() - before);
+                }
+                if bytes.len() > room {
                     return Err(LimitExceeded::new("read_to_end", limit).into());
                 }
-                n => room -= n,
+                room -= bytes.len();
+                content.extend_from_slice(&bytes);
+                self.position += bytes.len() as u64;
+                step = (step * 2).min(MOST);
             }
-            step = (step * 2).min(MOST);
         }
     }
 
@@ -158,8 +175,9 @@ impl File {
     /// The system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A call that answers `Cancelled` has written nothing. One whose future is dropped may have; tried
-    /// again, it writes the same to the same place.
+    /// A call that answers `Cancelled` has written nothing. One whose future is dropped may have;
+    /// tried again, it writes the same to the same place. A cancel request is answered within one
+    /// poll, or when the system's call ends that has begun.
     pub async fn write<C: HasFiles>(&mut self, cx: &Cx<C>, bytes: &[u8]) -> io::Result<usize> {
         let n = self.write_at(cx, bytes, self.position).await?;
         self.position += n as u64;
@@ -194,7 +212,8 @@ impl File {
     /// As [`write`](Self::write); `WriteZero` when the file takes no more.
     ///
     /// # Cancel safety
-    /// A cancelled call has written an unknown part, up to the position and perhaps beyond.
+    /// A cancelled call has written an unknown part, up to the position and perhaps beyond. A
+    /// cancel request is answered within one poll, or when the system's call ends that has begun.
     pub async fn write_all<C: HasFiles>(&mut self, cx: &Cx<C>, bytes: &[u8]) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() {
@@ -212,7 +231,8 @@ impl File {
     /// `InvalidInput` before the beginning, the system's. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call has not moved it.
+    /// A cancelled call has not moved it. A cancel request is answered within one poll, or when the
+    /// system's call ends that has begun.
     pub async fn seek<C: HasFiles>(&mut self, cx: &Cx<C>, to: SeekFrom) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
@@ -242,7 +262,9 @@ impl File {
     /// The system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have
+    /// been. A cancel request is answered within one poll, or when the system's call ends that has
+    /// begun.
     #[track_caller]
     pub fn set_len<'a, C: HasFiles>(
         &'a self,
@@ -258,7 +280,9 @@ impl File {
     /// The system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have
+    /// been. A cancel request is answered within one poll, or when the system's call ends that has
+    /// begun.
     #[track_caller]
     pub fn set_mode<'a, C: HasFiles>(
         &'a self,
@@ -274,7 +298,9 @@ impl File {
     /// The system's, with the path; what was written since the last success may then be lost. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have
+    /// been. A cancel request is answered within one poll, or when the system's call ends that has
+    /// begun.
     #[track_caller]
     pub fn sync_all<'a, C: HasFiles>(
         &'a self,
@@ -289,7 +315,9 @@ impl File {
     /// As [`sync_all`](Self::sync_all).
     ///
     /// # Cancel safety
-    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have been.
+    /// A call that answers `Cancelled` was not carried out; one whose future is dropped may have
+    /// been. A cancel request is answered within one poll, or when the system's call ends that has
+    /// begun.
     #[track_caller]
     pub fn sync_data<'a, C: HasFiles>(
         &'a self,
@@ -304,7 +332,8 @@ impl File {
     /// The system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// Nothing has changed.
+    /// Nothing has changed. A cancel request is answered within one poll, or when the system's call
+    /// ends that has begun.
     #[track_caller]
     pub fn metadata<'a, C: HasFiles>(
         &'a self,

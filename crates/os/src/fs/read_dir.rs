@@ -65,7 +65,8 @@ impl ReadDir {
     /// The system's, with the path. ASY-0004 inside when the host has no files. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A directory that nobody waits for any more is closed.
+    /// A directory that nobody waits for any more is closed. A cancel request is answered within
+    /// one poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn open<C: HasFiles>(
         cx: &Cx<C>,
@@ -87,6 +88,10 @@ impl ReadDir {
     ///
     /// # Errors
     /// The system's, with the directory's path. `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// A cancelled call takes no entry. A cancel request is answered within one poll, or when the
+    /// system's call ends that has begun.
     #[track_caller]
     pub fn next<'a, C: HasFiles>(
         &'a mut self,

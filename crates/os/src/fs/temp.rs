@@ -78,7 +78,8 @@ impl TempFile {
     /// The system's, with the folder. ASY-0004 inside when the host has no files. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A file that nobody waits for any more is removed.
+    /// A file that nobody waits for any more is removed. A cancel request is answered within one
+    /// poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn new<C: HasFiles + HasRandom>(
         cx: &Cx<C>,
@@ -92,7 +93,8 @@ impl TempFile {
     /// As [`new`](Self::new).
     ///
     /// # Cancel safety
-    /// A file that nobody waits for any more is removed.
+    /// A file that nobody waits for any more is removed. A cancel request is answered within one
+    /// poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn new_in<C: HasFiles + HasRandom>(
         cx: &Cx<C>,
@@ -119,7 +121,8 @@ impl TempFile {
     /// The system's; the file is removed then. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call has given it the name, or the file is removed.
+    /// A cancelled call has given it the name, or the file is removed. A cancel request is answered
+    /// within one poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn persist<C: HasFiles>(
         self,
@@ -147,7 +150,8 @@ impl TempDir {
     /// The system's, with the folder. ASY-0004 inside when the host has no files. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A directory that nobody waits for any more is removed.
+    /// A directory that nobody waits for any more is removed. A cancel request is answered within
+    /// one poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn new<C: HasFiles + HasRandom>(
         cx: &Cx<C>,
@@ -161,7 +165,8 @@ impl TempDir {
     /// As [`new`](Self::new).
     ///
     /// # Cancel safety
-    /// A directory that nobody waits for any more is removed.
+    /// A directory that nobody waits for any more is removed. A cancel request is answered within
+    /// one poll, or when the system's call ends that has begun.
     #[track_caller]
     pub fn new_in<C: HasFiles + HasRandom>(
         cx: &Cx<C>,
@@ -182,7 +187,8 @@ impl TempDir {
     /// The system's, with the path. `Cancelled`.
     ///
     /// # Cancel safety
-    /// A cancelled call removes it all the same.
+    /// A cancelled call removes it all the same. A cancel request is answered within one poll, or
+    /// when the system's call ends that has begun.
     pub async fn close<C: HasFiles>(self, cx: &Cx<C>) -> io::Result<()> {
         super::remove_dir_all(cx, self.removed.path.clone()).await
     }

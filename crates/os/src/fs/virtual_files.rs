@@ -16,13 +16,13 @@ use std::sync::Arc;
 ///
 /// # What is modelled
 /// Directories and plain files; what is durable and what is not: a [crash](Self::crash) takes each file's
-/// content back to its last sync, and each directory's names to its last [`sync_dir`](super::sync_dir);
-/// a disk of [limited size](Self::set_capacity), on which a write is cut short and then fails with
+/// content back to its last sync, and each directory's names to its last [`sync_dir`](super::sync_dir), and a
+/// [torn one](Self::crash_torn) keeps some of what was not synced; a disk of [limited size](Self::set_capacity), on which a write is cut short and then fails with
 /// `StorageFull`.
 ///
 /// # What is not
 /// Symbolic and hard links, permissions (they are remembered), times, latency, and errors of the medium. A
-/// relative path is one from the root. A crash never keeps what was not synced, which a real one may.
+/// relative path is one from the root. A torn crash keeps all changes of a directory's names or none.
 #[derive(Clone, Default)]
 pub struct VirtualFiles {
     shared: Arc<Shared>,
@@ -58,6 +58,38 @@ struct Content {
     bytes: Vec<u8>,
     durable: Vec<u8>,
     mode: u32,
+}
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+impl Content {
+    /// What a power cut in the middle of writing back may leave: sector by sector the durable bytes or the
+    /// new ones, and either length.
+    fn torn(&self, mut survives: impl FnMut() -> bool) -> Vec<u8> {
+        let length = if survives() { self.bytes.len() } else { self.durable.len() };
+        let mut left = vec![0; length];
+        for start in (0..length).step_by(SECTOR) {
+            let from = if survives() { &self.bytes } else { &self.durable };
+            let end = (start + SECTOR).min(length).min(from.len());
+            if start < end {
+                left[start..end].copy_from_slice(&from[start..end]);
+            }
+        }
+        left
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+fn draws(seed: u64) -> impl FnMut() -> bool {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) >> 63 == 1
+    }
 }
 
 impl Node {
@@ -127,14 +159,40 @@ impl VirtualFiles {
     /// Pulls the plug and starts again: what was not made durable is gone. Files that are open stay open
     /// on what they were, out of reach.
     pub fn crash(&self) {
+        self.crash_keeping(|| false);
+    }
+
+    /// Pulls the plug as [`crash`](Self::crash) does, while the disk was writing back: of what was not made
+    /// durable some is there. Sector by sector of 512 bytes a file has its new content or its old one,
+    /// whichever `seed` says, and so for its length; a directory has all its new names, or its old ones. What
+    /// was made durable is there in any case.
+    pub fn crash_torn(&self, seed: u64) {
+        self.crash_keeping(draws(seed));
+    }
+
+    fn crash_keeping(&self, mut survives: impl FnMut() -> bool) {
         self.shared.object.write();
         let mut state = self.shared.state.lock();
+        let mut folders: BTreeMap<PathBuf, bool> = BTreeMap::new();
+        let State { names, durable, .. } = &mut *state;
+        // New names written back with their folder, in place of the old ones.
+        let mut kept = BTreeMap::new();
+        for (is_new, all) in [(false, &*durable), (true, &*names)] {
+            for (path, node) in all {
+                let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+                if *folders.entry(folder).or_insert_with(&mut survives) == is_new {
+                    kept.insert(path.clone(), node.clone());
+                }
+            }
+        }
+        *durable = kept;
         // What is still open keeps its old content to itself.
-        let again = |node: &Node| match node {
+        let mut again = |node: &Node| match node {
             Node::Directory => Node::Directory,
             Node::File(content) => {
-                let Content { durable, mode, .. } = &*content.lock();
-                let (bytes, durable, mode) = (durable.clone(), durable.clone(), *mode);
+                let content = content.lock();
+                let (bytes, mode) = (content.torn(&mut survives), content.mode);
+                let durable = bytes.clone();
                 Node::File(Arc::new(Mutex::new(Content { bytes, durable, mode })))
             }
         };

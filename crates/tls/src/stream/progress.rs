@@ -24,6 +24,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             };
             if !self.session.is_handshaking() {
                 self.stage = Stage::Data;
+                self.receive_early()?;
                 // A client's last message is what the server waits for. What a server has left are
                 // tickets, which the next write, flush or read takes along.
                 if sent {
@@ -90,8 +91,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// One step of receiving: some records are taken in, or the end is. Pending when the stream
     /// beneath has none.
     pub(super) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let TlsStream { io, session, .. } = self;
-        match session.read_tls(&mut Blocking { io, context }) {
+        let TlsStream { io, session, received, .. } = self;
+        let taken = session.read_tls(&mut received.reader(Blocking { io, context }));
+        match taken {
             Ok(0) if session.is_handshaking() => {
                 let ended = self.failure(TlsErrorKind::HandshakeTruncated, "");
                 return Poll::Ready(Err(self.fail(ended).into()));
@@ -112,13 +114,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             if self.session.protocol_version().is_some() {
                 self.stage = Stage::Handshake;
             }
-        } else if self.session.wants_write() {
-            // Answers to what came in. If the stream takes them later, this task is woken; if it
-            // fails, the next write says so.
+        } else {
+            self.send_unsent(context);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends, on a reader's behalf, what a write took and the stream did not, and answers to what came
+    /// in. If the stream takes them later, this task is woken; if it fails, the next write says so.
+    pub(super) fn send_unsent(&mut self, context: &mut Context<'_>) {
+        if self.session.wants_write() {
             let _ = self.poll_send(context, Direction::Read);
             let _ = self.poll_flush_beneath(context, Direction::Read);
         }
-        Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_flush_beneath(

@@ -1,5 +1,6 @@
 //! Who waits for the stream beneath to take bytes.
 
+use asupersync_core::WakeList;
 use asupersync_core::primitive::Mutex;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -45,7 +46,7 @@ impl Waiters {
     pub(super) fn wake_writer(&self) {
         let writer = self.slots.0.lock()[Direction::Write as usize].take();
         if let Some(writer) = writer {
-            writer.wake();
+            WakeList::wake_one(writer);
         }
     }
 
@@ -68,16 +69,59 @@ impl Wake for Slots {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let [read, write] = std::mem::take(&mut *self.0.lock());
-        match (read, write) {
-            (Some(read), Some(write)) if read.will_wake(&write) => write.wake(),
-            (read, write) => {
-                if let Some(read) = read {
-                    read.wake();
-                }
-                if let Some(write) = write {
-                    write.wake();
-                }
-            }
+        let both_are_one =
+            read.as_ref().zip(write.as_ref()).is_some_and(|(read, write)| read.will_wake(write));
+        let mut wakers = WakeList::new();
+        wakers.extend(read.filter(|_| !both_are_one));
+        wakers.extend(write);
+        wakers.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[derive(Default)]
+    struct Woken(AtomicU32);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    struct Hostile;
+
+    impl Wake for Hostile {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker that panics");
+        }
+    }
+
+    fn waits(waiters: &Waiters, direction: Direction, waker: &Waker) {
+        let _ = waiters.poll(direction, &Context::from_waker(waker), |_| Poll::<()>::Pending);
+    }
+
+    #[test]
+    fn a_waker_that_panics_robs_nobody_of_a_wake() {
+        let (waiters, woken) = (Waiters::new(), Arc::new(Woken::default()));
+        waits(&waiters, Direction::Read, &Arc::new(Hostile).into());
+        waits(&waiters, Direction::Write, &woken.clone().into());
+        waiters.waker.wake_by_ref();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        waits(&waiters, Direction::Write, &Arc::new(Hostile).into());
+        waiters.wake_writer();
+    }
+
+    #[test]
+    fn a_task_that_waits_in_both_directions_is_woken_once() {
+        let (waiters, woken) = (Waiters::new(), Arc::new(Woken::default()));
+        let waker = woken.clone().into();
+        waits(&waiters, Direction::Read, &waker);
+        waits(&waiters, Direction::Write, &waker);
+        waiters.waker.wake_by_ref();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     }
 }

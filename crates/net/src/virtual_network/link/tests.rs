@@ -204,3 +204,41 @@ fn resets_strike_as_often_as_the_options_say() {
     let struck = struck.count();
     assert!((150..=250).contains(&struck), "one segment in ten, and {struck} of 2000 were struck");
 }
+
+#[test]
+fn a_line_of_a_thousand_bytes_a_second_carries_no_more() {
+    let options = VirtualOptions {
+        bandwidth: std::num::NonZeroU64::new(1_000),
+        latency: Duration::from_millis(10)..=Duration::from_millis(10),
+        split: 0,
+        short_read: 0,
+        segment: 100,
+        ..VirtualOptions::default()
+    };
+    let mut link = link(options, 3);
+    write(&mut link, 0, Time::ZERO, &[7; 1_000]).unwrap().unwrap();
+    write(&mut link, 1, Time::ZERO, &[8; 100]).unwrap().unwrap();
+    // The other direction has its own line; a segment arrives whole, its latency after its last byte.
+    assert_eq!(drain(&mut link, 0, Time::from_millis(110)).0.len(), 100);
+    assert_eq!(drain(&mut link, 1, Time::from_millis(109)).0.len(), 0);
+    assert_eq!(drain(&mut link, 1, Time::from_millis(510)).0.len(), 500);
+    assert_eq!(drain(&mut link, 1, Time::from_millis(1_009)).0.len(), 400);
+    assert_eq!(drain(&mut link, 1, Time::from_millis(1_010)).0.len(), 100);
+    // A line that was idle starts anew.
+    write(&mut link, 0, Time::from_millis(5_000), &[7; 100]).unwrap().unwrap();
+    assert_eq!(drain(&mut link, 1, Time::from_millis(5_110)).0.len(), 100);
+}
+
+#[test]
+fn a_crash_is_silent_until_the_peer_writes() {
+    let mut link = link(VirtualOptions::default(), 3);
+    write(&mut link, 0, Time::ZERO, b"before").unwrap().unwrap();
+    link.crash(0, Time::ZERO);
+    link.close(0, Time::ZERO, false);
+    let (bytes, stop) = drain(&mut link, 1, LATER);
+    assert_eq!((&bytes[..], stop), (&b"before"[..], Stop::Until(None)));
+    assert_eq!(drain(&mut link, 0, LATER).1, Stop::Error(io::ErrorKind::ConnectionReset));
+    assert_eq!(write(&mut link, 1, LATER, b"?").unwrap().unwrap(), 1);
+    let later = LATER + Duration::from_secs(1);
+    assert_eq!(drain(&mut link, 1, later).1, Stop::Error(io::ErrorKind::ConnectionReset));
+}
