@@ -49,7 +49,6 @@
 
 #![forbid(unsafe_code)]
 
-mod blocking;
 pub mod broadcast;
 mod error;
 pub mod mpsc;
@@ -60,5 +59,7 @@ mod mutant;
 pub mod oneshot;
 pub mod session;
 pub mod watch;
+
+use asupersync_sync::blocking;
 
 pub use error::{Delivery, RecvError, SendError, TryRecvError, TrySendError, Unsent};

@@ -39,6 +39,16 @@ mutants! {
     LagNotReported,
     /// A receiver of a broadcast that stops waiting stays in line.
     BroadcastWaiterLeftInLine,
+    /// A receiver of a broadcast that leaves is counted on for the messages it has not taken.
+    BroadcastLeaverCountedOn,
+    /// The end of a oneshot that found nothing leaves its waker without looking again.
+    OneshotParksWithoutSecondLook,
+    /// Closing a oneshot drops the value that was sent already.
+    OneshotCloseDropsValue,
+    /// The last receiver of a watch leaves and its sender is not told.
+    LastWatcherLeavesSilently,
+    /// A receiver that leaves does not take the messages with it.
+    ReceiverLeavesMessages,
 }
 
 #[cfg(mutants)]

@@ -14,10 +14,13 @@
 
 use crate::blocking;
 use crate::error::{Delivery, RecvError, TryRecvError};
-use asupersync_core::primitive::{Arc, Mutex};
-use asupersync_core::{Cancelled, Object, Obligation, ObligationKind, TaskCx, WakeList};
+use crate::mutant::mutant;
+use asupersync_core::primitive::{Arc, AtomicU32, Mutex, Ordering};
+use asupersync_core::{
+    Cancelled, ExclusiveCell, Object, Obligation, ObligationKind, TaskCx, WakeList,
+};
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -26,38 +29,106 @@ static PERMIT: ObligationKind = ObligationKind::abort_on_drop("oneshot::Permit")
 /// The two ends of a channel for one value.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State {
-            value: None,
-            sender_gone: false,
-            receiver_gone: false,
-            receiver: None,
-            sender: None,
-        }),
+        state: AtomicU32::new(0),
+        value: ExclusiveCell::new(None),
+        wakers: Mutex::new([None, None]),
         object: Object::new("oneshot"),
     });
-    (Sender { shared: shared.clone() }, Receiver { shared })
+    (Sender { shared: shared.clone() }, Receiver { shared, taken: false })
 }
 
+/// The value is in its cell, for the receiver. Never set beside a `RECEIVER_GONE` that was there first.
+const SENT: u32 = 1;
+/// The sender was dropped without sending.
+const SENDER_GONE: u32 = 2;
+/// The receiver was closed or dropped.
+const RECEIVER_GONE: u32 = 4;
+/// The receiver left a waker, or has left one once.
+const RECEIVER_WAITS: u32 = 8;
+/// The sender left a waker, or has left one once.
+const SENDER_WAITS: u32 = 16;
+
 struct Shared<T> {
-    state: Mutex<State<T>>,
+    /// Of the bits above; none is ever cleared.
+    state: AtomicU32,
+    /// The sender's until `SENT`, then the receiver's: so whoever claims it finds it free.
+    value: ExclusiveCell<Option<T>>,
+    /// By [`Side`], of the ends that are parked.
+    wakers: Mutex<[Option<Waker>; 2]>,
     object: Object,
 }
 
-struct State<T> {
-    value: Option<T>,
-    /// The sender sent, or was dropped.
-    sender_gone: bool,
-    /// The receiver was closed or dropped.
-    receiver_gone: bool,
-    /// The receiver's, while it is parked in `recv`.
-    receiver: Option<Waker>,
-    /// The sender's, while it is parked in `closed`.
-    sender: Option<Waker>,
+// Nothing of the value's runs while its cell is claimed, so a panic leaves it whole.
+impl<T> RefUnwindSafe for Shared<T> {}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Sender,
+    Receiver,
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        WakeList::wake_one(waker);
+impl Side {
+    fn waits(self) -> u32 {
+        match self {
+            Side::Sender => SENDER_WAITS,
+            Side::Receiver => RECEIVER_WAITS,
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    fn has(&self, bits: u32) -> bool {
+        self.state.load(Ordering::Acquire) & bits != 0
+    }
+
+    /// Puts the value in or takes it out. By the rule of `value` the cell is free.
+    fn swap(&self, mut value: Option<T>) -> Option<T> {
+        if let Some(mut place) = self.value.try_claim() {
+            std::mem::swap(&mut *place, &mut value);
+        }
+        value
+    }
+
+    /// Sets a bit and wakes the other end, if it waits. Answers what the state was.
+    fn tell(&self, bit: u32, other: Side) -> u32 {
+        // Release: what this end did before is seen by whoever sees the bit.
+        let before = self.state.fetch_or(bit, Ordering::AcqRel);
+        self.wake(other, before);
+        before
+    }
+
+    #[inline]
+    fn wake(&self, side: Side, before: u32) {
+        if before & side.waits() != 0 {
+            self.wake_parked(side);
+        }
+    }
+
+    fn wake_parked(&self, side: Side) {
+        let waker = self.wakers.lock()[side as usize].take();
+        if let Some(waker) = waker {
+            WakeList::wake_one(waker);
+        }
+    }
+
+    /// Leaves a waker, having looked in vain, and looks once more.
+    fn park<R>(
+        &self,
+        side: Side,
+        context: &Context<'_>,
+        look: impl FnOnce() -> Option<R>,
+    ) -> Poll<R> {
+        // Cloned before the lock and dropped after it: wakers are foreign code.
+        let mut waker = Some(context.waker().clone());
+        let mut wakers = self.wakers.lock();
+        std::mem::swap(&mut wakers[side as usize], &mut waker);
+        // The other end acted before this, and is seen by the look, or sees the bit and finds the waker.
+        self.state.fetch_or(side.waits(), Ordering::AcqRel);
+        let answer = if mutant!(OneshotParksWithoutSecondLook) { None } else { look() };
+        let unused = answer.is_some().then(|| wakers[side as usize].take());
+        drop(wakers);
+        drop(unused);
+        answer.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -77,16 +148,29 @@ impl<T> Sender<T> {
     }
 
     fn put(&self, value: T) -> Delivery<T> {
-        self.shared.object.write();
-        let mut state = self.shared.state.lock();
-        if state.receiver_gone {
+        let shared = &*self.shared;
+        shared.object.write();
+        let mut state = shared.state.load(Ordering::Acquire);
+        if state & RECEIVER_GONE != 0 {
             return Delivery::HandedBack(value);
         }
-        state.value = Some(value);
-        state.sender_gone = true;
-        let receiver = state.receiver.take();
-        drop(state);
-        wake(receiver);
+        shared.swap(Some(value));
+        loop {
+            // Release: who sees the bit sees the value.
+            match shared.state.compare_exchange_weak(
+                state,
+                state | SENT,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => break,
+                Err(now) if now & RECEIVER_GONE != 0 => {
+                    return shared.swap(None).map_or(Delivery::Queued, Delivery::HandedBack);
+                }
+                Err(now) => state = now,
+            }
+        }
+        shared.wake(Side::Receiver, state);
         Delivery::Queued
     }
 
@@ -100,7 +184,7 @@ impl<T> Sender<T> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.object.read();
-        self.shared.state.lock().receiver_gone
+        self.shared.has(RECEIVER_GONE)
     }
 
     /// Waits until the receiver is gone or closed, to stop work nobody wants any more.
@@ -114,9 +198,10 @@ impl<T> Sender<T> {
     pub fn closed<'a>(&'a mut self, cx: &'a TaskCx) -> impl Future<Output = Result<(), Cancelled>> {
         let site = Location::caller();
         async move {
-            let mut park = Park { shared: &*self.shared, side: Side::Sender, parked: false };
+            let shared = &*self.shared;
+            let mut park = Park { shared, side: Side::Sender, parked: false };
             cx.wait_at("oneshot::closed", site, |context| {
-                park.poll(context, |state| state.receiver_gone.then_some(()))
+                park.poll(context, || shared.has(RECEIVER_GONE).then_some(()))
             })
             .await
         }
@@ -125,15 +210,10 @@ impl<T> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        if std::mem::replace(&mut state.sender_gone, true) {
-            return;
+        if !self.shared.has(SENT) {
+            self.shared.object.write();
+            self.shared.tell(SENDER_GONE, Side::Receiver);
         }
-        let receiver = state.receiver.take();
-        let _own = state.sender.take();
-        drop(state);
-        self.shared.object.write();
-        wake(receiver);
     }
 }
 
@@ -186,17 +266,18 @@ impl<T> fmt::Debug for Permit<T> {
 /// cancelled by itself, only through whatever awaits it.
 pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
+    /// The value was received.
+    taken: bool,
 }
 
-impl<T> State<T> {
-    /// What there is to receive; `None` while that is undecided.
-    fn take(&mut self) -> Option<Result<T, RecvError>> {
-        match self.value.take() {
-            Some(value) => Some(Ok(value)),
-            None if self.sender_gone || self.receiver_gone => Some(Err(RecvError::Closed)),
-            None => None,
-        }
+/// What there is to receive; `None` while that is undecided.
+fn look<T>(shared: &Shared<T>, taken: &mut bool) -> Option<Result<T, RecvError>> {
+    let state = shared.state.load(Ordering::Acquire);
+    if state & SENT != 0 && !*taken {
+        *taken = true;
+        return Some(shared.swap(None).ok_or(RecvError::Closed));
     }
+    (state & (SENT | SENDER_GONE | RECEIVER_GONE) != 0).then_some(Err(RecvError::Closed))
 }
 
 impl<T> Receiver<T> {
@@ -214,8 +295,17 @@ impl<T> Receiver<T> {
     pub fn recv<'a>(&'a mut self, cx: &'a TaskCx) -> impl Future<Output = Result<T, RecvError>> {
         let site = Location::caller();
         async move {
-            let mut park = Park { shared: &*self.shared, side: Side::Receiver, parked: false };
-            cx.wait_at("oneshot::recv", site, |context| park.poll(context, State::take)).await?
+            cx.checkpoint()?;
+            let (shared, taken) = (&*self.shared, &mut self.taken);
+            if shared.has(SENT | SENDER_GONE | RECEIVER_GONE) {
+                shared.object.write();
+                if let Some(answer) = look(shared, taken) {
+                    return answer;
+                }
+            }
+            let mut park = Park { shared, side: Side::Receiver, parked: false };
+            cx.wait_at("oneshot::recv", site, |context| park.poll(context, || look(shared, taken)))
+                .await?
         }
     }
 
@@ -229,8 +319,9 @@ impl<T> Receiver<T> {
     /// When it would have to wait in a task.
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
-        let mut park = Park { shared: &*self.shared, side: Side::Receiver, parked: false };
-        blocking::wait(|context| park.poll(context, State::take))
+        let (shared, taken) = (&*self.shared, &mut self.taken);
+        let mut park = Park { shared, side: Side::Receiver, parked: false };
+        blocking::wait(|context| park.poll(context, || look(shared, taken)))
     }
 
     /// The value, if it is there. Works in a cancelled scope too.
@@ -239,7 +330,7 @@ impl<T> Receiver<T> {
     /// [`TryRecvError`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         self.shared.object.write();
-        match self.shared.state.lock().take() {
+        match look(&self.shared, &mut self.taken) {
             Some(Ok(value)) => Ok(value),
             Some(Err(_)) => Err(TryRecvError::Closed),
             None => Err(TryRecvError::Empty),
@@ -250,73 +341,48 @@ impl<T> Receiver<T> {
     /// still be received.
     pub fn close(&mut self) {
         self.shared.object.write();
-        let mut state = self.shared.state.lock();
-        state.receiver_gone = true;
-        let sender = state.sender.take();
-        drop(state);
-        wake(sender);
+        self.shared.tell(RECEIVER_GONE, Side::Sender);
+        if mutant!(OneshotCloseDropsValue) {
+            drop(self.shared.swap(None));
+        }
     }
 }
 
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.shared.poll(Side::Receiver, context, State::take)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let (shared, taken) = (&*this.shared, &mut this.taken);
+        shared.object.write();
+        match look(shared, taken) {
+            Some(answer) => Poll::Ready(answer),
+            None => shared.park(Side::Receiver, context, || look(shared, taken)),
+        }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.shared.object.write();
-        let mut state = self.shared.state.lock();
-        state.receiver_gone = true;
-        // Dropped after the lock: values and wakers run foreign code.
-        let _value = state.value.take();
-        let _own = state.receiver.take();
-        let sender = state.sender.take();
-        drop(state);
-        wake(sender);
+        if self.taken {
+            return;
+        }
+        let before = self.shared.tell(RECEIVER_GONE, Side::Sender);
+        if before & SENT != 0 {
+            drop(self.shared.swap(None));
+        }
+        if before & RECEIVER_WAITS != 0 {
+            // Of a poll as a future, that was not seen through.
+            let own = self.shared.wakers.lock()[Side::Receiver as usize].take();
+            drop(own);
+        }
     }
 }
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("oneshot::Receiver").finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Side {
-    Sender,
-    Receiver,
-}
-
-impl<T> State<T> {
-    fn waker(&mut self, side: Side) -> &mut Option<Waker> {
-        match side {
-            Side::Sender => &mut self.sender,
-            Side::Receiver => &mut self.receiver,
-        }
-    }
-}
-
-impl<T> Shared<T> {
-    fn poll<R>(
-        &self,
-        side: Side,
-        context: &Context<'_>,
-        answer: impl FnOnce(&mut State<T>) -> Option<R>,
-    ) -> Poll<R> {
-        self.object.write();
-        // Cloned before the lock and dropped after it: wakers are foreign code.
-        let mut waker = Some(context.waker().clone());
-        let mut state = self.state.lock();
-        if let Some(answer) = answer(&mut state) {
-            return Poll::Ready(answer);
-        }
-        std::mem::swap(state.waker(side), &mut waker);
-        Poll::Pending
     }
 }
 
@@ -328,20 +394,13 @@ struct Park<'a, T> {
 }
 
 impl<T> Park<'_, T> {
-    fn poll<R>(
-        &mut self,
-        context: &Context<'_>,
-        answer: impl Fn(&mut State<T>) -> Option<R>,
-    ) -> Poll<R> {
+    fn poll<R>(&mut self, context: &Context<'_>, mut look: impl FnMut() -> Option<R>) -> Poll<R> {
+        self.shared.object.write();
         // Most polls after the first come from the other end's wake, and need no second waker.
-        if self.parked {
-            self.shared.object.write();
-            if let Some(answer) = answer(&mut self.shared.state.lock()) {
-                self.parked = false;
-                return Poll::Ready(answer);
-            }
-        }
-        let poll = self.shared.poll(self.side, context, answer);
+        let poll = match look() {
+            Some(answer) => Poll::Ready(answer),
+            None => self.shared.park(self.side, context, look),
+        };
         self.parked = poll.is_pending();
         poll
     }
@@ -350,7 +409,7 @@ impl<T> Park<'_, T> {
 impl<T> Drop for Park<'_, T> {
     fn drop(&mut self) {
         if self.parked {
-            let waker = self.shared.state.lock().waker(self.side).take();
+            let waker = self.shared.wakers.lock()[self.side as usize].take();
             drop(waker);
         }
     }

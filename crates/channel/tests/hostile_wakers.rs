@@ -6,14 +6,16 @@
 #[path = "../../sync/tests/support/host.rs"]
 mod host;
 
-use asupersync_channel::{broadcast, mpsc, oneshot, watch};
-use asupersync_core::TaskCx;
-use asupersync_sync::{Barrier, Mutex, Notify, RwLock, Semaphore};
+use asupersync_channel::{broadcast, mpsc, oneshot, session, watch};
+use asupersync_core::{Cx, Error};
+use asupersync_sync::{
+    Barrier, Maker, Mutex, Notify, OnceLock, Pool, PoolOptions, RwLock, Semaphore,
+};
 use host::{Boxed, Wakes, in_task, now, on_drop, on_wake, once, poll, poll_with};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
-type Wait = dyn for<'a> Fn(&'a TaskCx) -> Boxed<'a, ()> + Send + Sync;
+type Wait = dyn for<'a> Fn(&'a Cx) -> Boxed<'a, ()> + Send + Sync;
 
 /// A primitive on which somebody waits.
 struct Fixture {
@@ -27,14 +29,14 @@ struct Fixture {
 
 fn fixture(
     waiters: usize,
-    wait: impl for<'a> Fn(&'a TaskCx) -> Boxed<'a, ()> + Send + Sync + 'static,
+    wait: impl for<'a> Fn(&'a Cx) -> Boxed<'a, ()> + Send + Sync + 'static,
     event: impl Fn() + Send + Sync + 'static,
 ) -> Fixture {
     Fixture { wait: Box::new(wait), event: Arc::new(event), waiters }
 }
 
 /// Tells the compiler for which lifetimes a closure is meant.
-fn waits<F: for<'a> Fn(&'a TaskCx) -> Boxed<'a, ()>>(wait: F) -> F {
+fn waits<F: for<'a> Fn(&'a Cx) -> Boxed<'a, ()>>(wait: F) -> F {
     wait
 }
 
@@ -49,7 +51,7 @@ fn take<T>(once: &Once<T>) -> Option<T> {
     once.lock().unwrap().take()
 }
 
-type Case = (&'static str, fn(&TaskCx) -> Fixture);
+type Case = (&'static str, fn(&Cx) -> Fixture);
 
 const CASES: &[Case] = &[
     ("Mutex::lock", |cx| {
@@ -128,6 +130,81 @@ const CASES: &[Case] = &[
         fixture(1, wait, move || {
             let barrier = barrier.clone();
             in_task(move |cx, _| _ = once(barrier.wait(cx)));
+        })
+    }),
+    ("OnceLock::get_or_try_init, the first succeeds", |_| once_lock(Ok)),
+    ("OnceLock::get_or_try_init, all fail", |_| once_lock(|()| Err(Error::msg("down")))),
+    ("session::Server::next", |_| {
+        let (client, server) = session::channel::<(), ()>(8);
+        let server = keep(server);
+        let wait = waits(move |cx| {
+            let server = server.clone();
+            Box::pin(async move {
+                let mut own = Lent::of(&server);
+                let ((), reply) = own.get().next(cx).await.unwrap();
+                reply.decline();
+            })
+        });
+        fixture(1, wait, move || {
+            let client = client.clone();
+            in_task(move |cx, _| {
+                let Ok(permit) = now(client.request(cx)) else { return };
+                drop(permit.send(()));
+            });
+        })
+    }),
+    ("session::Client::request", |cx| {
+        let (client, server) = session::channel::<(), ()>(1);
+        drop(now(client.request(cx)).unwrap().send(()).unwrap());
+        let server = keep(server);
+        let wait = waits(move |cx| {
+            let client = client.clone();
+            Box::pin(async move { drop(client.request(cx).await.unwrap().send(())) })
+        });
+        fixture(3, wait, move || {
+            let server = server.clone();
+            in_task(move |cx, _| {
+                // Called back from a waker that this very call woke: then it is being taken already.
+                let Some(mut own) = take(&server) else { return };
+                if let Poll::Ready(Ok(((), reply))) = once(own.next(cx)) {
+                    reply.decline();
+                }
+                *server.lock().unwrap() = Some(own);
+            });
+        })
+    }),
+    ("session::Pending::recv, answered", |cx| {
+        let (client, mut server) = session::channel::<(), ()>(1);
+        let pending = keep(now(client.request(cx)).unwrap().send(()).unwrap());
+        let reply = keep(now(server.next(cx)).unwrap().1);
+        let wait = waits(move |cx| {
+            let pending = pending.clone();
+            Box::pin(async move {
+                let mut own = Lent::of(&pending);
+                own.get().recv(cx).await.unwrap();
+            })
+        });
+        fixture(1, wait, move || {
+            if let Some(reply) = take(&reply) {
+                reply.send(()).unwrap();
+            }
+        })
+    }),
+    ("session::Pending::recv, declined", |cx| {
+        let (client, mut server) = session::channel::<(), ()>(1);
+        let pending = keep(now(client.request(cx)).unwrap().send(()).unwrap());
+        let reply = keep(now(server.next(cx)).unwrap().1);
+        let wait = waits(move |cx| {
+            let pending = pending.clone();
+            Box::pin(async move {
+                let mut own = Lent::of(&pending);
+                own.get().recv(cx).await.unwrap_err();
+            })
+        });
+        fixture(1, wait, move || {
+            if let Some(reply) = take(&reply) {
+                reply.decline();
+            }
         })
     }),
     ("mpsc::reserve", |_| {
@@ -214,6 +291,23 @@ const CASES: &[Case] = &[
     }),
 ];
 
+/// The first waiter runs its initialiser, the others wait for it; initialisers wait to be let on.
+fn once_lock(end: fn(()) -> Result<(), Error>) -> Fixture {
+    let (cell, gate) = (Arc::new(OnceLock::new()), Arc::new(Notify::new()));
+    let (shared, waits_at) = (cell.clone(), gate.clone());
+    let wait = waits(move |cx| {
+        let (cell, gate) = (shared.clone(), waits_at.clone());
+        Box::pin(async move {
+            let made = cell.get_or_try_init(cx, async || end(gate.notified(cx).await?));
+            assert_eq!(made.await.is_ok(), end(()).is_ok());
+        })
+    });
+    fixture(3, wait, move || {
+        gate.notify_one();
+        let _ = format!("{cell:?}");
+    })
+}
+
 /// An end that goes back when its waiter goes away.
 struct Lent<T> {
     own: Option<T>,
@@ -243,7 +337,8 @@ fn check(hostile: fn(&Fixture) -> Waker) {
             in_task(move |cx, _| {
                 let fixture = make(cx);
                 if place >= fixture.waiters {
-                    return;
+                    // What is owed in the fixture is not to be left open.
+                    return (fixture.event)();
                 }
                 let mut waiters: Vec<Boxed<'_, ()>> =
                     (0..fixture.waiters).map(|_| (fixture.wait)(cx)).collect();
@@ -310,7 +405,7 @@ fn a_waiter_that_leaves_with_a_hostile_waker_strands_nobody() {
         in_task(move |cx, _| {
             let fixture = make(cx);
             if fixture.waiters < 2 {
-                return;
+                return (fixture.event)();
             }
             let event = Arc::downgrade(&fixture.event);
             let mut leaver = (fixture.wait)(cx);
@@ -337,7 +432,7 @@ fn waiters_that_come_and_go_on_another_thread_strand_nobody() {
         in_task(move |cx, _| {
             let fixture = Arc::new(make(cx));
             if fixture.waiters < 2 {
-                return;
+                return (fixture.event)();
             }
             let shared = fixture.clone();
             let leaver = std::thread::spawn(move || {
@@ -362,5 +457,55 @@ fn waiters_that_come_and_go_on_another_thread_strand_nobody() {
             }
             leaver.join().unwrap();
         });
+    }
+}
+
+type MakesWaker = fn(&Arc<Pool<Units>>) -> Waker;
+
+struct Units;
+
+impl Maker for Units {
+    type Object = ();
+    type Error = Error;
+
+    async fn create<'a>(&'a self, _cx: &'a Cx) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_object_of_a_pool_goes_round_whatever_the_waiters_wakers_do() {
+    let panics = |_: &Arc<Pool<Units>>| on_wake(|| panic!("hostile"));
+    let calls_back = |pool: &Arc<Pool<Units>>| {
+        let pool = pool.clone();
+        on_wake(move || _ = format!("{pool:?}"))
+    };
+    let calls_back_dropped = |pool: &Arc<Pool<Units>>| {
+        let pool = pool.clone();
+        on_drop(move || _ = format!("{pool:?}"))
+    };
+    let wakers: [MakesWaker; 3] = [panics, calls_back, calls_back_dropped];
+    for hostile in wakers {
+        for (place, leaves) in [(0, false), (0, true), (1, false), (1, true)] {
+            in_task(move |cx, _| {
+                let pool = Arc::new(Pool::new(Units, PoolOptions::new(1)));
+                let held = now(pool.acquire(cx)).unwrap();
+                let mut waiters: Vec<Boxed<'_, _>> =
+                    (0..3).map(|_| Box::pin(pool.acquire(cx)) as Boxed<'_, _>).collect();
+                for (at, waiter) in waiters.iter_mut().enumerate() {
+                    let waker = if at == place { hostile(&pool) } else { Waker::noop().clone() };
+                    assert!(poll_with(waiter, &waker).is_pending());
+                }
+                drop(held);
+                if leaves {
+                    drop(waiters.remove(place));
+                }
+                for waiter in &mut waiters {
+                    let Poll::Ready(Ok(object)) = poll(waiter) else { panic!("stranded") };
+                    drop(object);
+                }
+                assert_eq!((pool.idle(), pool.in_use(), pool.waiting()), (1, 0, 0));
+            });
+        }
     }
 }

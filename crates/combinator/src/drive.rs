@@ -10,7 +10,7 @@ use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A set of branches that is polled together. The implementations are a tuple's slots and a list's.
+/// A set of branches that is polled together. The implementations are a tuple's slots, and slots with wakers of their own.
 pub(crate) trait Slots {
     fn open(&self) -> usize;
 
@@ -89,7 +89,7 @@ impl<S: Slots, R> Future for Drive<'_, S, R> {
                 break;
             }
             // A branch without a kernel wait is woken by nobody: each is polled once more at once.
-            let reason = CancelReason::new(*this.loss).at_site(this.site);
+            let reason = this.cx.attribute(CancelReason::new(*this.loss).at_site(this.site));
             this.slots.as_mut().rouse(&mut |slot| slot.cancel(reason.clone()));
         }
         if *this.open > 0 {

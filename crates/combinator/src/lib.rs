@@ -84,6 +84,7 @@
 
 #![forbid(unsafe_code)]
 
+mod apart;
 mod bracket;
 mod bulkhead;
 mod circuit_breaker;
@@ -141,7 +142,8 @@ use std::pin::Pin;
 ///
 /// # Cancel safety
 /// Awaited, nothing is lost: each branch ends by itself. If the future of `join` is dropped, the
-/// values of branches that have finished are dropped with it.
+/// values of branches that have finished are dropped with it. A cancel request is answered within
+/// two polls where each future answers within one.
 #[track_caller]
 pub fn join<'a, T: Join>(
     cx: &'a TaskCx,
@@ -176,7 +178,7 @@ pub fn join_all<'a, F: Future + 'a>(
     let site = Location::caller();
     let futures: Vec<F> = futures.into_iter().collect();
     async move {
-        let list = List::new(cx, |_| false, futures);
+        let list = List::of(cx, |_| false, futures);
         let finish = |list: Pin<&mut List<'a, F>>, _| list.get_mut().take_all();
         match Drive::new(cx, site, CancelKind::FailFast, list, finish).await {
             Some(values) => Ok(values),
@@ -250,7 +252,7 @@ where
     V: 'a,
     E: From<Cancelled> + 'a,
 {
-    let list = List::new(cx, Result::is_err, futures);
+    let list = List::of(cx, Result::is_err, futures);
     let finish = |list: Pin<&mut List<'a, F>>, first_error| match first_error {
         Some(index) => list.get_mut().take(index)?.err().map(Err),
         None => Some(list.get_mut().take_all()?.into_iter().collect()),
@@ -275,7 +277,8 @@ where
 /// # Cancel safety
 /// Awaited, every branch ends by itself and is told when it has lost. A value that a loser returns
 /// is dropped, so race operations that commit in one step (`recv`, `reserve`, `lock`), not whole
-/// transactions.
+/// transactions. A cancel request is answered within two polls where each future answers within
+/// one.
 #[track_caller]
 pub fn race<'a, T: Race>(
     cx: &'a TaskCx,
@@ -311,7 +314,7 @@ pub fn race_all<'a, F: Future + 'a>(
     let site = Location::caller();
     let futures: Vec<F> = futures.into_iter().collect();
     async move {
-        let list = List::new(cx, |_| true, futures);
+        let list = List::of(cx, |_| true, futures);
         let finish =
             |list: Pin<&mut List<'a, F>>, winner: Option<usize>| list.get_mut().take(winner?);
         match Drive::new(cx, site, CancelKind::RaceLost, list, finish).await {

@@ -1,76 +1,49 @@
-//! Branches by the list: a wake of one costs one poll, however many there are.
+//! Branches by the list.
 
-use crate::drive::{Slots, Visit};
+use crate::apart::{Apart, Numbered};
 use crate::slot::{AnySlot, Slot};
-use asupersync_core::TaskCx;
-use asupersync_sync::woken::Woken;
-use std::ops::ControlFlow;
+use asupersync_core::{PinnedSlice, TaskCx};
 use std::pin::Pin;
-use std::task::Context;
 
-/// The slots of `join_all` and its kin. Each branch is polled with a waker of its own.
-pub(crate) struct List<'a, F: Future> {
-    slots: Vec<Pin<Box<Slot<'a, F>>>>,
-    woken: Woken,
-}
+/// The slots of `join_all` and its kin.
+pub(crate) type List<'a, F> = Apart<PinnedSlice<Slot<'a, F>>>;
 
 impl<'a, F: Future> List<'a, F> {
-    pub(crate) fn new(
+    pub(crate) fn of(
         cx: &'a TaskCx,
         decides: fn(&F::Output) -> bool,
         futures: Vec<F>,
     ) -> List<'a, F> {
-        let slots: Vec<_> =
-            futures.into_iter().map(|future| Box::pin(Slot::new(cx, decides, future))).collect();
-        let mut woken = Woken::new();
-        for _ in &slots {
-            woken.add();
-        }
-        List { slots, woken }
+        let slots = futures.into_iter().map(|future| Slot::new(cx, decides, future));
+        Apart::new(slots.collect())
     }
 
     /// All values in order, unless one is missing.
     pub(crate) fn take_all(&mut self) -> Option<Vec<F::Output>> {
-        self.slots.iter_mut().map(|slot| slot.as_mut().take()).collect()
+        self.slots.iter_mut().map(Slot::take).collect()
     }
 
     /// The values there are, in order.
     pub(crate) fn take_finished(&mut self) -> impl Iterator<Item = F::Output> {
-        self.slots.iter_mut().filter_map(|slot| slot.as_mut().take())
+        self.slots.iter_mut().filter_map(Slot::take)
     }
 
     pub(crate) fn take(&mut self, index: usize) -> Option<F::Output> {
-        self.slots[index].as_mut().take()
+        self.slots.get_mut(index)?.take()
     }
 }
 
-impl<F: Future> Slots for List<'_, F> {
+impl<F: Future> Numbered for PinnedSlice<Slot<'_, F>> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
     fn open(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.is_open()).count()
+        self.iter().filter(|slot| slot.is_open()).count()
     }
 
-    fn woken(self: Pin<&mut Self>, context: &mut Context<'_>, visit: Visit<'_>) {
-        let this = self.get_mut();
-        for _ in 0..this.woken.begin(context.waker()) {
-            let Some(index) = this.woken.pop() else { return };
-            let slot = &mut this.slots[index];
-            if !slot.is_open() {
-                continue;
-            }
-            let mut context = Context::from_waker(this.woken.waker(index));
-            if let ControlFlow::Break(()) = visit(index, slot.as_mut(), &mut context) {
-                return;
-            }
-        }
-    }
-
-    fn rouse(self: Pin<&mut Self>, visit: &mut dyn FnMut(Pin<&mut dyn AnySlot>)) {
-        let this = self.get_mut();
-        for (index, slot) in this.slots.iter_mut().enumerate() {
-            if slot.is_open() {
-                visit(slot.as_mut());
-                this.woken.rouse(index);
-            }
-        }
+    fn nth(self: Pin<&mut Self>, index: usize) -> Option<Pin<&mut dyn AnySlot>> {
+        let slot = self.get_mut().get_mut(index)?;
+        Some(slot)
     }
 }

@@ -1,7 +1,6 @@
 //! Stage after stage, each with its own number of hands and no heaps in between.
 
-use crate::tuple::TryJoin;
-use crate::{drive, try_join_list};
+use crate::{drive, try_join_list, tuple};
 use asupersync_channel::mpsc;
 use asupersync_channel::{RecvError, SendError};
 use asupersync_core::{Cancelled, TaskCx};
@@ -165,7 +164,7 @@ async fn both<E: From<Cancelled>>(
     before: impl Future<Output = Result<(), E>>,
     after: impl Future<Output = Result<(), E>>,
 ) -> Result<(), E> {
-    match (before, after).try_join(cx, site).await {
+    match tuple::both(cx, site, before, after).await {
         Some(result) => result.map(|((), ())| ()),
         None => Err(drive::cancelled(cx, "pipeline", site).await.into()),
     }

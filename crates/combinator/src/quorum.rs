@@ -168,7 +168,7 @@ where
     T: 'a,
     E: 'a,
 {
-    let list = List::new(cx, |vote: &Vote<T, E>| vote.decides, futures);
+    let list = List::of(cx, |vote: &Vote<T, E>| vote.decides, futures);
     let finish = |list: Pin<&mut List<'a, F>>, decided: Option<usize>| {
         decided?;
         let votes = list.get_mut().take_finished();

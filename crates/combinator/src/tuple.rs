@@ -1,5 +1,6 @@
 //! Branches by the tuple, one to eight, each of its own type and without an allocation.
 
+use crate::apart::{Apart, Numbered};
 use crate::drive::{Drive, Slots, Visit};
 use crate::slot::{AnySlot, Slot};
 use asupersync_core::{CancelKind, TaskCx};
@@ -118,6 +119,24 @@ macro_rules! tuple {
             }
         }
 
+        impl<$($F: Future),+> Numbered for $slots<'_, $($F),+> {
+            fn count(&self) -> usize {
+                [$($index),+].len()
+            }
+
+            fn open(&self) -> usize {
+                Slots::open(self)
+            }
+
+            fn nth(self: Pin<&mut Self>, index: usize) -> Option<Pin<&mut dyn AnySlot>> {
+                let this = self.project();
+                match index {
+                    $($index => Some(this.$f),)+
+                    _ => None,
+                }
+            }
+        }
+
         impl<$($F),+> sealed::Sealed for ($($F,)+) {}
 
         impl<$($F: Future),+> Join for ($($F,)+) {
@@ -211,6 +230,27 @@ macro_rules! tuple {
             }
         }
     };
+}
+
+/// `try_join` of two that live long, of which only the woken is polled. None: a value is missing. (Not an `async fn`,
+/// which would hold each of the two several times, and nested ones so many times that.)
+pub(crate) fn both<T, U, E>(
+    cx: &TaskCx,
+    site: Site,
+    before: impl Future<Output = Result<T, E>>,
+    after: impl Future<Output = Result<U, E>>,
+) -> impl Future<Output = Option<Result<(T, U), E>>> {
+    let a = Slot::new(cx, Result::is_err, before);
+    let b = Slot::new(cx, Result::is_err, after);
+    let slots = Apart::new(Slots2 { a, b, first: 0 });
+    Drive::new(cx, site, CancelKind::FailFast, slots, |slots, first_error| {
+        let slots = slots.project().slots.project();
+        match first_error {
+            Some(0) => slots.a.take()?.err().map(Err),
+            Some(_) => slots.b.take()?.err().map(Err),
+            None => Some(Ok((slots.a.take()?.ok()?, slots.b.take()?.ok()?))),
+        }
+    })
 }
 
 tuple!(Slots1: A Ta a 0);

@@ -1,8 +1,10 @@
 //! Time limits: what is inside is told, what is around is left alone.
 
-use asupersync_combinator::{TimeoutError, timeout, timeout_at};
+use asupersync_combinator::{TimeoutError, join, timeout, timeout_at};
 use asupersync_core::{CancelKind, CancelReason, Cx, Error, Time};
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::sync::Mutex;
+use std::task::Poll;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -38,6 +40,45 @@ fn a_foreign_future_that_never_wakes_is_dropped_at_its_limit() {
         let result = timeout_at(cx, Time::from_millis(3), pending::<()>()).await;
         assert_eq!(result, Err(TimeoutError::Elapsed { deadline: Time::from_millis(3) }));
         assert_eq!(cx.now(), Time::from_millis(3));
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn a_limit_is_kept_where_another_branch_polled_the_same_future_last() {
+    asupersync_lab::check(0..3, async |cx: &Cx| {
+        let shared = Mutex::new(Box::pin(cx.sleep(LONG)));
+        let limited = async |limit| {
+            let polled = poll_fn(|context| shared.lock().unwrap().as_mut().poll(context));
+            let result = timeout(cx, limit, polled).await;
+            (result.is_err(), cx.now())
+        };
+        let ends = join(cx, (limited(MS), limited(3 * MS))).await;
+        assert_eq!(ends, Ok(((true, Time::from_millis(1)), (true, Time::from_millis(3)))));
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn a_limit_is_kept_where_another_branch_has_dropped_what_was_waited_for() {
+    asupersync_lab::check(0..3, async |cx: &Cx| {
+        let shared = Mutex::new(Some(Box::pin(cx.sleep(LONG))));
+        let limited = async {
+            let polled = poll_fn(|context| match shared.lock().unwrap().as_mut() {
+                Some(sleep) => sleep.as_mut().poll(context),
+                None => Poll::Pending,
+            });
+            let result = timeout(cx, 3 * MS, polled).await;
+            (result.is_err(), cx.now())
+        };
+        let drops = async {
+            cx.sleep(MS).await?;
+            *shared.lock().unwrap() = None;
+            Ok::<_, Error>(())
+        };
+        let (limited, dropped) = join(cx, (limited, drops)).await?;
+        dropped?;
+        assert_eq!(limited, (true, Time::from_millis(3)));
         Ok::<_, Error>(())
     });
 }
@@ -84,6 +125,21 @@ fn of_nested_limits_the_tighter_one_elapses() {
         assert!(matches!(tight_inside, Ok(Err(TimeoutError::Elapsed { .. }))));
         let tight_outside = timeout(cx, MS, timeout(cx, LONG, cx.sleep(LONG))).await;
         assert!(matches!(tight_outside, Err(TimeoutError::Elapsed { .. })));
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn an_outer_limit_that_drops_a_foreign_future_is_not_the_inner_ones() {
+    asupersync_lab::check(0..3, async |cx: &Cx| {
+        let mut inner = None;
+        let outer = timeout(cx, MS, async {
+            let result = timeout(cx, LONG, pending::<()>()).await;
+            inner = Some(result);
+            result
+        });
+        assert_eq!(outer.await, Err(TimeoutError::Elapsed { deadline: Time::from_millis(1) }));
+        assert!(matches!(inner, Some(Err(TimeoutError::Cancelled(_)))), "{inner:?}");
         Ok::<_, Error>(())
     });
 }

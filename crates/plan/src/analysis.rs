@@ -124,7 +124,7 @@ pub fn analyse(plan: &Plan) -> Analysis {
         let facts = NodeFacts::of(node, &plan.leaves, |id| nodes[id.index()]);
         nodes.push(facts);
     }
-    let cancelled = may_be_cancelled(plan);
+    let cancelled = may_be_cancelled(plan, &nodes);
     let work = plan
         .nodes()
         .filter(|(_, node)| matches!(node, Node::Leaf(_)))
@@ -166,16 +166,7 @@ fn finding(facts: &[NodeFacts], cancelled: &[bool], id: NodeId, node: &Node) -> 
 
 /// Which nodes may be cancelled from within the plan: below a race of several, a timeout, or beside a part
 /// of a join that may fail.
-fn may_be_cancelled(plan: &Plan) -> Vec<bool> {
-    let mut fallible: Vec<bool> = Vec::with_capacity(plan.nodes.len());
-    for node in &plan.nodes {
-        let below = node.children().iter().any(|id| fallible[id.index()]);
-        fallible.push(match node {
-            Node::Leaf(id) => plan.leaf(*id).is_fallible(),
-            Node::Timeout(..) => true,
-            _ => below,
-        });
-    }
+fn may_be_cancelled(plan: &Plan, facts: &[NodeFacts]) -> Vec<bool> {
     let mut cancelled = vec![false; plan.nodes.len()];
     for (id, node) in plan.nodes().rev() {
         let own = cancelled[id.index()];
@@ -185,7 +176,7 @@ fn may_be_cancelled(plan: &Plan) -> Vec<bool> {
                 Node::Race(nodes) => nodes.len() > 1,
                 Node::Join(nodes) => {
                     let mut others = nodes.iter().enumerate().filter(|(other, _)| *other != place);
-                    others.any(|(_, other)| fallible[other.index()])
+                    others.any(|(_, other)| facts[other.index()].fallible)
                 }
                 Node::Sequence(_) | Node::Leaf(_) => false,
             };

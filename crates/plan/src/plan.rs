@@ -15,7 +15,9 @@ pub struct NodeId(pub(crate) u32);
 pub struct LeafId(pub(crate) u32);
 
 impl NodeId {
-    pub(crate) fn index(self) -> usize {
+    /// Its place in [`Plan::nodes`], and in the lists of [`Analysis`](crate::Analysis), from 0.
+    #[must_use]
+    pub fn index(self) -> usize {
         self.0 as usize
     }
 }

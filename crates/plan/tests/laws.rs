@@ -104,8 +104,7 @@ fn choices(plan: &Plan) -> [Plan; 2] {
         let mut maker = Maker::new(0, false);
         let mut now: Vec<NodeId> = Vec::new();
         for (id, node) in plan.nodes() {
-            let mut below: Vec<NodeId> =
-                node.children().iter().map(|id| now[index_of(plan, *id)]).collect();
+            let mut below: Vec<NodeId> = node.children().iter().map(|id| now[id.index()]).collect();
             if id == plan.root() {
                 below.reverse();
             }
@@ -120,10 +119,6 @@ fn choices(plan: &Plan) -> [Plan; 2] {
         maker.plan(*now.last().unwrap())
     };
     [plan.clone(), turned(plan)]
-}
-
-fn index_of(plan: &Plan, id: NodeId) -> usize {
-    plan.nodes().position(|(other, _)| other == id).unwrap()
 }
 
 #[test]

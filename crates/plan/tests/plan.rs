@@ -41,6 +41,17 @@ fn depth_is_limited_and_sharing_is_written_out_once() {
 }
 
 #[test]
+fn one_node_more_than_the_limit_is_refused() {
+    let mut builder = PlanBuilder::new();
+    let leaves: Vec<_> =
+        (0..PlanBuilder::MAX_NODES).map(|_| builder.leaf(Leaf::new(String::new()))).collect();
+    let fits = builder.join(leaves[1..].iter().copied());
+    assert!(builder.build(fits).is_ok());
+    let too_many = builder.join(leaves);
+    assert_eq!(builder.build(too_many), Err(PlanError::TooLarge));
+}
+
+#[test]
 fn plans_of_sleepers_take_a_time_within_the_bounds() {
     let lab = lab(5);
     for seed in 0..1_000 {
@@ -85,15 +96,11 @@ fn limits_reach_down_as_latest_starts() {
     let facts = analyse(&plan);
     let starts: Vec<_> = plan
         .nodes()
-        .map(|(id, _)| (plan.part(id).to_string(), facts.latest_start[plan_index(&plan, id)]))
+        .map(|(id, _)| (plan.part(id).to_string(), facts.latest_start[id.index()]))
         .collect();
     // b needs 7 of the 10, a another 2 before it.
     assert_eq!(starts[0], ("a".to_owned(), MinPlus::of(MS)));
     assert_eq!(starts[1], ("b".to_owned(), MinPlus::of(MS * 3)));
-}
-
-fn plan_index(plan: &asupersync_plan::Plan, id: asupersync_plan::NodeId) -> usize {
-    plan.nodes().position(|(other, _)| other == id).unwrap()
 }
 
 #[test]

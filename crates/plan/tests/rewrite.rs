@@ -3,7 +3,7 @@
 #[path = "support/plans.rs"]
 mod plans;
 
-use asupersync_plan::{Law, Node, NodeId, Plan, PlanBuilder, simplify, simplify_by};
+use asupersync_plan::{Law, Node, Plan, PlanBuilder, simplify, simplify_by};
 use plans::{MS, Maker, end, lab, leaf};
 
 /// All of them in release builds, which the check of determinism makes.
@@ -11,16 +11,15 @@ const PLANS: u64 = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
 
 /// Whether some race has a part below that others name too: branches may then finish at one moment.
 fn may_tie(plan: &Plan) -> bool {
-    let place = |id: &NodeId| plan.nodes().position(|(other, _)| other == *id).unwrap();
     let mut uses = vec![0; plan.nodes().count()];
     for (_, node) in plan.nodes() {
-        node.children().iter().for_each(|child| uses[place(child)] += 1);
+        node.children().iter().for_each(|child| uses[child.index()] += 1);
     }
     // Of each node, whether something shared is in it or below.
     let mut shared: Vec<bool> = Vec::new();
     let mut ties = false;
     for ((_, node), uses) in plan.nodes().zip(uses) {
-        let below = node.children().iter().any(|child| shared[place(child)]);
+        let below = node.children().iter().any(|child| shared[child.index()]);
         ties |= matches!(node, Node::Race(_)) && below;
         shared.push(below || uses > 1);
     }

@@ -333,6 +333,9 @@ pub trait StreamExt: Stream {
     }
 
     /// As [`buffered`](StreamExt::buffered), in the order in which they are done.
+    ///
+    /// # Cancel safety
+    /// As [`buffered`](StreamExt::buffered).
     fn buffer_unordered<'a>(
         self,
         cx: &'a TaskCx,
@@ -407,6 +410,10 @@ pub trait StreamExt: Stream {
     // ---- terminal operations ----
 
     /// Folds the items, first to last.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn fold<'a, A, F>(
         self,
@@ -422,6 +429,10 @@ pub trait StreamExt: Stream {
     }
 
     /// All items, in a collection of your choice.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn collect<'a, B>(self, cx: &'a TaskCx) -> impl Future<Output = Result<B, Cancelled>>
     where
@@ -432,6 +443,10 @@ pub trait StreamExt: Stream {
     }
 
     /// How many items there are.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn count<'a>(self, cx: &'a TaskCx) -> impl Future<Output = Result<usize, Cancelled>>
     where
@@ -480,6 +495,10 @@ pub trait StreamExt: Stream {
     }
 
     /// Whether the predicate holds for some item; stops at the first for which it does.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn any<'a, F>(
         self,
@@ -495,6 +514,10 @@ pub trait StreamExt: Stream {
     }
 
     /// Whether the predicate holds for every item; stops at the first for which it does not.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn all<'a, F>(
         self,
@@ -510,6 +533,10 @@ pub trait StreamExt: Stream {
     }
 
     /// The first item for which the predicate holds.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn find<'a, F>(
         self,
@@ -524,6 +551,10 @@ pub trait StreamExt: Stream {
     }
 
     /// The least item; of equal ones the first.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn min<'a>(self, cx: &'a TaskCx) -> impl Future<Output = Result<Option<Self::Item>, Cancelled>>
     where
@@ -538,6 +569,10 @@ pub trait StreamExt: Stream {
     }
 
     /// The greatest item; of equal ones the last.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn max<'a>(self, cx: &'a TaskCx) -> impl Future<Output = Result<Option<Self::Item>, Cancelled>>
     where
@@ -552,6 +587,10 @@ pub trait StreamExt: Stream {
     }
 
     /// The items for which the predicate holds, and the others.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn partition<'a, B, F>(
         self,
@@ -568,6 +607,10 @@ pub trait StreamExt: Stream {
     }
 
     /// The left and the right halves of pairs.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn unzip<'a, L, R, A, B>(
         self,

@@ -1,8 +1,7 @@
 //! Futures in flight: `buffered` and `buffer_unordered`.
 
 use crate::run::IN_A_ROW;
-use asupersync_core::TaskCx;
-use asupersync_sync::woken::Woken;
+use asupersync_core::{TaskCx, Woken};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::collections::VecDeque;

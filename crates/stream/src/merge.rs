@@ -1,6 +1,6 @@
 //! Several streams as one, in the order in which their items come.
 
-use asupersync_sync::woken::Woken;
+use asupersync_core::Woken;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use std::fmt;

@@ -279,7 +279,8 @@ impl<S: Stream> Peekable<S> {
     /// `Cancelled` when the enclosing scope is cancelled.
     ///
     /// # Cancel safety
-    /// Nothing is lost: an item that is there stays until it is taken.
+    /// Nothing is lost: an item that is there stays until it is taken. A cancel request is answered
+    /// within one poll.
     #[track_caller]
     pub fn peek<'a>(
         &'a mut self,

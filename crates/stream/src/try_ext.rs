@@ -164,6 +164,10 @@ pub trait TryStreamExt: Stream<Item = Result<Self::Ok, Self::Error>> {
     }
 
     /// All successes, or the first error.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn try_collect<'a, B>(self, cx: &'a TaskCx) -> impl Future<Output = Result<B, Self::Error>>
     where
@@ -176,6 +180,10 @@ pub trait TryStreamExt: Stream<Item = Result<Self::Ok, Self::Error>> {
     }
 
     /// Folds the successes with a fallible function, until the first error.
+    ///
+    /// # Cancel safety
+    /// What is in flight inside is drained; what was made of the items so far is dropped. See the crate's
+    /// front page.
     #[track_caller]
     fn try_fold<'a, A, F>(
         self,

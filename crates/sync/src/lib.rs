@@ -9,10 +9,11 @@
 //! Guards and permits are obligations of the kernel,
 //! so that a region's report and the inspector can name who holds what, since which source line.
 //! [`Slots`](slots::Slots) is the machine beneath the semaphore; channels count their capacity with
-//! it too. [`Woken`](woken::Woken) is the one beneath whatever polls many others in one task.
+//! it too; [`blocking`] is the one beneath whatever waits without a task.
 //!
-//! What this crate does not know: threads, clocks, sockets, which host it runs on. It spins nowhere
-//! and blocks no thread beyond a few instructions under a lock.
+//! What this crate does not know: clocks, sockets, which host it runs on. It spins for a
+//! microsecond at most, makes no threads, and blocks one for longer than a few instructions under a lock
+//! only in the `blocking_` operations.
 //!
 //! # Example
 //! ```
@@ -35,12 +36,15 @@
 //!
 //! # Limitations
 //! - Owned guards ask for a `'static` value.
+//! - The `blocking_` operations cannot be cancelled, panic where they would have to wait inside a task,
+//!   and their guards are in no task's books.
 //! - No lock is poisoned by a panic; each says why under `# Poisoning`.
 //! - A mutex knows no priorities: a task being cancelled waits in line like any other.
 
 #![forbid(unsafe_code)]
 
 mod barrier;
+pub mod blocking;
 mod contended;
 mod histogram;
 #[cfg(mutants)]
@@ -51,10 +55,10 @@ mod mutex;
 mod notify;
 mod once;
 mod pool;
+mod promptly;
 mod rwlock;
 mod semaphore;
 pub mod slots;
-pub mod woken;
 
 pub use barrier::Barrier;
 pub use contended::{ContendedGuard, ContendedMutex, Contention};

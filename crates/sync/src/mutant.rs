@@ -24,14 +24,20 @@ mutants! {
     HeadLeavesUnserved,
     /// A waiter that goes away keeps the lock or the slots it was handed.
     GrantNotPassedOn,
-    /// Unlocking does not order the release before its look at the line.
-    UnlockWithoutFence,
-    /// A taker who found too few slots enters the line without looking again.
+    /// A taker who found the lock held, or too few slots, enters the line without looking again.
     EntryWithoutSecondLook,
+    /// A taker enters the line without a look at the slots that were given aside.
+    EntryWithoutCollecting,
+    /// Who finds nothing aside does not look whether another taker has just come for it.
+    AsideLooksOnce,
+    /// Whether all slots are home is counted while some are on their way from one word to the other.
+    HomeCountedOnTheWay,
     /// A waiting writer leaves, and the readers that stood behind it are not looked at.
     WriterLeavesReadersStand,
     /// A reader's end does not look at the line.
     ReaderLeavesSilently,
+    /// Closing slots does not wake those who wait for some.
+    CloseWakesNobody,
 }
 
 #[cfg(mutants)]

@@ -4,11 +4,12 @@ mod guard;
 
 pub use guard::{MappedMutexGuard, MutexGuard, OwnedMutexGuard};
 
+use crate::blocking;
 use crate::mutant::mutant;
-use asupersync_core::primitive::{AtomicUsize, Ordering, fence};
+use crate::promptly::{at_once, promptly};
 use asupersync_core::{
-    Cancelled, Claim, Detached, ExclusiveCell, Object, ObligationKind, OwnedMut, Removed, TaskCx,
-    WaitKey, WaitQueue, WakeList, primitive,
+    Cancelled, Claim, Detached, ExclusiveCell, Holding, Object, ObligationKind, OwnedMut, Removed,
+    TaskCx, Wait, WaitKey, WaitQueue, WakeList, primitive,
 };
 use std::fmt;
 use std::panic::Location;
@@ -40,9 +41,8 @@ static GUARD: ObligationKind = ObligationKind::abort_on_drop("Mutex::Guard");
 /// }
 /// ```
 pub struct Mutex<T> {
+    /// Marked while somebody stands in line; the mark changes under the line's lock.
     cell: ExclusiveCell<T>,
-    /// How many stand in line. Written under the line's lock.
-    waiting: AtomicUsize,
     /// A granted waiter's payload is the claim handed to it.
     line: primitive::Mutex<WaitQueue<Option<Detached>>>,
     object: Object,
@@ -54,7 +54,6 @@ impl<T> Mutex<T> {
     pub fn new(value: T) -> Mutex<T> {
         Mutex {
             cell: ExclusiveCell::new(value),
-            waiting: AtomicUsize::new(0),
             line: primitive::Mutex::new(WaitQueue::new()),
             object: Object::new("Mutex"),
         }
@@ -77,20 +76,11 @@ impl<T> Mutex<T> {
         cx: &'a TaskCx,
     ) -> impl Future<Output = Result<MutexGuard<'a, T>, Cancelled>> {
         let site = Location::caller();
-        async move {
-            cx.checkpoint()?;
-            let claim = match self.claim_free() {
-                Some(claim) => {
-                    self.object.write();
-                    claim
-                }
-                None => {
-                    let mut place = Place { mutex: self, key: None };
-                    cx.wait_at("Mutex::lock", site, |context| place.poll(context)).await?
-                }
-            };
-            Ok(MutexGuard::new(self, claim, cx.obligation_at(&GUARD, site)))
-        }
+        promptly(
+            move || at_once(cx, || self.claim_free()),
+            move || self.claim_in_turn(cx, site),
+            move |claim| Ok(MutexGuard::new(self, claim?, cx.holding_at(&GUARD, site))),
+        )
     }
 
     /// Waits for the lock; the guard keeps the mutex alive instead of borrowing it.
@@ -114,19 +104,11 @@ impl<T> Mutex<T> {
             let claim = match self.claim_owned() {
                 Some(claim) => claim,
                 None => {
-                    let mut place = Place { mutex: self, key: None };
-                    let waited = cx.wait_at("Mutex::lock", site, |context| place.poll(context));
-                    let detached = waited.await?.detach();
-                    let claim = OwnedMut::claim(Arc::clone(self), |mutex| {
-                        Some(mutex.cell.attach(detached).into_part())
-                    });
-                    match claim {
-                        Ok(claim) => claim,
-                        Err(_) => unreachable!("the claim was had"),
-                    }
+                    let claim = self.claim_in_turn(cx, site).await?.detach();
+                    OwnedMut::of(Arc::clone(self), |mutex| mutex.cell.attach(claim).into_part())
                 }
             };
-            Ok(OwnedMutexGuard::new(Arc::clone(self), claim, cx.obligation_at(&GUARD, site)))
+            Ok(OwnedMutexGuard::new(Arc::clone(self), claim, cx.holding_at(&GUARD, site)))
         }
     }
 
@@ -140,14 +122,29 @@ impl<T> Mutex<T> {
             self.object.read();
             return None;
         };
-        Some(OwnedMutexGuard::new(Arc::clone(self), claim, cx.obligation(&GUARD)))
+        let holding = cx.holding_at(&GUARD, Location::caller());
+        Some(OwnedMutexGuard::new(Arc::clone(self), claim, holding))
     }
 
-    /// How many tasks wait.
+    /// Waits for the lock by parking the thread: for plain threads, and for closures on the blocking pool.
+    /// They stand in the same line as tasks. Nothing cancels it, and no report names the holder.
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
+        let claim = self.claim_free().unwrap_or_else(|| {
+            let mut place = Place { mutex: self, key: None };
+            blocking::wait(|context| place.poll(context))
+        });
+        MutexGuard::new(self, claim, Holding::of_a_thread())
+    }
+
+    /// How many tasks and threads wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.object.read();
-        self.waiting.load(Ordering::Relaxed)
+        self.line.lock().len()
     }
 
     fn claim_owned(self: &Arc<Self>) -> Option<OwnedMut<Mutex<T>, T>>
@@ -156,9 +153,17 @@ impl<T> Mutex<T> {
     {
         let claim =
             OwnedMut::claim(Arc::clone(self), |mutex| Some(mutex.claim_free()?.into_part()));
-        let claim = claim.ok()?;
-        self.object.write();
-        Some(claim)
+        claim.ok()
+    }
+
+    /// The lock, after standing in line for it.
+    fn claim_in_turn<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+        site: &'static Location<'static>,
+    ) -> Wait<'a, impl FnMut(&mut Context<'_>) -> Poll<Claim<'a, T>>> {
+        let mut place = Place { mutex: self, key: None };
+        cx.wait_at("Mutex::lock", site, move |context| place.poll(context))
     }
 
     /// The lock, if it is free and nobody stands in line.
@@ -176,8 +181,7 @@ impl<T> Mutex<T> {
             self.object.read();
             return None;
         };
-        self.object.write();
-        Some(MutexGuard::new(self, claim, cx.obligation_at(&GUARD, site)))
+        Some(MutexGuard::new(self, claim, cx.holding_at(&GUARD, site)))
     }
 
     /// The value; no locking is needed to take a mutex apart.
@@ -193,25 +197,34 @@ impl<T> Mutex<T> {
 
     #[inline]
     fn claim_free(&self) -> Option<Claim<'_, T>> {
-        if self.waiting.load(Ordering::Relaxed) != 0 {
-            return None;
-        }
-        self.cell.try_claim()
+        let claim = self.cell.try_claim()?;
+        self.object.write();
+        Some(claim)
     }
 
-    /// Hands the free lock to the head of the line, if there is one. Whoever releases a claim while
-    /// `waiting` is not zero owes this call.
+    /// The lock, after marking the cell.
+    fn look_again(&self) -> Option<Claim<'_, T>> {
+        if mutant!(EntryWithoutSecondLook) {
+            return None;
+        }
+        self.cell.try_claim_marked()
+    }
+
+    /// Hands the free lock to the head of the line, if there is one. Whoever releases a claim of the marked
+    /// cell owes this call.
     #[cold]
     fn pass_on(&self) {
         let mut wakes = WakeList::new();
         let mut line = self.line.lock();
         if let Some(turn) = line.front_mut() {
-            // Refused: somebody who saw an empty line took the lock in between. It will see the line
+            // Refused: somebody who saw an empty line took the lock in between. It will see the mark
             // when it unlocks.
-            if let Some(claim) = self.cell.try_claim() {
+            if let Some(claim) = self.cell.try_claim_marked() {
                 *turn = Some(claim.detach());
                 wakes.extend(line.grant_front());
-                self.waiting.store(line.len(), Ordering::Relaxed);
+                if line.is_empty() {
+                    self.cell.unmark();
+                }
             }
         }
         drop(line);
@@ -221,12 +234,7 @@ impl<T> Mutex<T> {
     /// After a release: looks whether anybody waits.
     #[inline]
     fn released(&self) {
-        // Orders the release before the load; pairs with the fence in `Place::poll`. Either the
-        // newcomer's claim sees the release, or this load sees the newcomer.
-        if !mutant!(UnlockWithoutFence) {
-            fence(Ordering::SeqCst);
-        }
-        if self.waiting.load(Ordering::Relaxed) != 0 {
+        if self.cell.is_marked() {
             self.pass_on();
         }
     }
@@ -246,9 +254,7 @@ impl<T> From<T> for Mutex<T> {
 
 impl<T> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mutex")
-            .field("waiting", &self.waiting.load(Ordering::Relaxed))
-            .finish_non_exhaustive()
+        f.debug_struct("Mutex").field("waiting", &self.line.lock().len()).finish_non_exhaustive()
     }
 }
 
@@ -259,6 +265,8 @@ struct Place<'a, T> {
 }
 
 impl<'a, T> Place<'a, T> {
+    // Out of the way of those who need not wait.
+    #[cold]
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Claim<'a, T>> {
         let mutex = self.mutex;
         // Cloned before the lock and dropped after it: wakers are foreign code.
@@ -266,13 +274,12 @@ impl<'a, T> Place<'a, T> {
         let mut line = mutex.line.lock();
         let Some(key) = &self.key else {
             mutex.object.write();
-            // Announced first, so that a holder who releases from here on hands the lock over.
-            let ahead = line.len();
-            mutex.waiting.store(ahead + 1, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-            if ahead == 0 {
-                if let Some(claim) = mutex.cell.try_claim() {
-                    mutex.waiting.store(0, Ordering::Relaxed);
+            if line.is_empty() {
+                // Announced first: a holder who releases from here on sees the mark and hands the lock
+                // over, one who released before has left it free.
+                mutex.cell.mark();
+                if let Some(claim) = mutex.look_again() {
+                    mutex.cell.unmark();
                     drop(line);
                     return Poll::Ready(claim);
                 }
@@ -300,7 +307,9 @@ impl<T> Drop for Place<'_, T> {
         let mut waker = None;
         let mut line = mutex.line.lock();
         let removed = line.remove(key, &mut waker);
-        mutex.waiting.store(line.len(), Ordering::Relaxed);
+        if line.is_empty() {
+            mutex.cell.unmark();
+        }
         drop(line);
         if let Removed::Granted(Some(detached)) = removed {
             if mutant!(GrantNotPassedOn) {

@@ -139,13 +139,8 @@ impl<M: Maker> Pool<M> {
             match end {
                 // An object that came at the last moment is not thrown away.
                 BranchEnd::Finished(Ok(object)) => Ok(object),
-                BranchEnd::Finished(Err(_)) if told == Some(CancelKind::Timeout) => {
-                    Err(PoolError::TimedOut)
-                }
+                _ if told == Some(CancelKind::Timeout) => Err(PoolError::TimedOut),
                 BranchEnd::Finished(Err(error)) => Err(error),
-                BranchEnd::Dropped(reason) if reason.kind() == CancelKind::Timeout => {
-                    Err(PoolError::TimedOut)
-                }
                 BranchEnd::Dropped(_) => {
                     cx.checkpoint()?;
                     Err(PoolError::TimedOut)

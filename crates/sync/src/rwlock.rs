@@ -8,16 +8,17 @@ pub use guard::{
     RwLockReadGuard, RwLockWriteGuard,
 };
 
-use crate::mutant::mutant;
-use asupersync_core::primitive::{AtomicUsize, Ordering, fence};
+use crate::blocking;
+use crate::promptly::{at_once, promptly};
 use asupersync_core::{
-    Cancelled, DetachedRead, DetachedWrite, Object, ObligationKind, OwnedMut, OwnedRef, ReadClaim,
-    SharedCell, TaskCx, WaitQueue, WakeList, WriteClaim, primitive,
+    Cancelled, DetachedRead, DetachedWrite, Holding, Object, ObligationKind, OwnedMut, OwnedRef,
+    ReadClaim, SharedCell, TaskCx, Wait, WaitQueue, WakeList, WriteClaim, primitive,
 };
-use place::Place;
+use place::{Claims, Place};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 static READ: ObligationKind = ObligationKind::abort_on_drop("RwLock::ReadGuard");
 static WRITE: ObligationKind = ObligationKind::abort_on_drop("RwLock::WriteGuard");
@@ -48,9 +49,8 @@ static WRITE: ObligationKind = ObligationKind::abort_on_drop("RwLock::WriteGuard
 /// }
 /// ```
 pub struct RwLock<T> {
+    /// Marked while somebody stands in a line; the mark changes under the lines' lock.
     cell: SharedCell<T>,
-    /// How many stand in both lines. Written under the lines' lock.
-    waiting: AtomicUsize,
     lines: primitive::Mutex<Lines>,
     object: Object,
 }
@@ -82,7 +82,6 @@ impl<T> RwLock<T> {
     pub fn new(value: T) -> RwLock<T> {
         RwLock {
             cell: SharedCell::new(value),
-            waiting: AtomicUsize::new(0),
             lines: primitive::Mutex::new(Lines {
                 readers: WaitQueue::new(),
                 writers: WaitQueue::new(),
@@ -106,17 +105,11 @@ impl<T> RwLock<T> {
         cx: &'a TaskCx,
     ) -> impl Future<Output = Result<RwLockReadGuard<'a, T>, Cancelled>> {
         let site = Location::caller();
-        async move {
-            cx.checkpoint()?;
-            let claim = match self.read_free() {
-                Some(claim) => claim,
-                None => {
-                    let mut place: Place<'_, T, ReadClaim<'_, T>> = Place::new(self);
-                    cx.wait_at("RwLock::read", site, |context| place.poll(context)).await?
-                }
-            };
-            Ok(RwLockReadGuard::new(self, claim, cx.obligation_at(&READ, site)))
-        }
+        promptly(
+            move || at_once(cx, || self.read_free()),
+            move || self.read_in_turn(cx, site),
+            move |claim| Ok(RwLockReadGuard::new(self, claim?, cx.holding_at(&READ, site))),
+        )
     }
 
     /// Waits for exclusive access.
@@ -132,17 +125,11 @@ impl<T> RwLock<T> {
         cx: &'a TaskCx,
     ) -> impl Future<Output = Result<RwLockWriteGuard<'a, T>, Cancelled>> {
         let site = Location::caller();
-        async move {
-            cx.checkpoint()?;
-            let claim = match self.write_free() {
-                Some(claim) => claim,
-                None => {
-                    let mut place: Place<'_, T, WriteClaim<'_, T>> = Place::new(self);
-                    cx.wait_at("RwLock::write", site, |context| place.poll(context)).await?
-                }
-            };
-            Ok(RwLockWriteGuard::new(self, claim, cx.obligation_at(&WRITE, site)))
-        }
+        promptly(
+            move || at_once(cx, || self.write_free()),
+            move || self.write_in_turn(cx, site),
+            move |claim| Ok(RwLockWriteGuard::new(self, claim?, cx.holding_at(&WRITE, site))),
+        )
     }
 
     /// Waits for shared access; the guard keeps the lock alive instead of borrowing it.
@@ -167,21 +154,13 @@ impl<T> RwLock<T> {
                 OwnedRef::claim(Arc::clone(self), |lock| Some(lock.read_free()?.into_part()));
             let claim = match free {
                 Ok(claim) => claim,
-                Err(_) => {
-                    let mut place: Place<'_, T, ReadClaim<'_, T>> = Place::new(self);
-                    let waited = cx.wait_at("RwLock::read", site, |context| place.poll(context));
-                    let detached = waited.await?.detach();
-                    let claim = OwnedRef::claim(Arc::clone(self), |lock| {
-                        Some(lock.cell.attach_read(detached).into_part())
-                    });
-                    match claim {
-                        Ok(claim) => claim,
-                        Err(_) => unreachable!("the claim was had"),
-                    }
+                Err(lock) => {
+                    let claim = self.read_in_turn(cx, site).await?.detach();
+                    OwnedRef::of(lock, |lock| lock.cell.attach_read(claim).into_part())
                 }
             };
-            let obligation = cx.obligation_at(&READ, site);
-            Ok(OwnedRwLockReadGuard::new(Arc::clone(self), claim, obligation))
+            let holding = cx.holding_at(&READ, site);
+            Ok(OwnedRwLockReadGuard::new(Arc::clone(self), claim, holding))
         }
     }
 
@@ -207,21 +186,13 @@ impl<T> RwLock<T> {
                 OwnedMut::claim(Arc::clone(self), |lock| Some(lock.write_free()?.into_part()));
             let claim = match free {
                 Ok(claim) => claim,
-                Err(_) => {
-                    let mut place: Place<'_, T, WriteClaim<'_, T>> = Place::new(self);
-                    let waited = cx.wait_at("RwLock::write", site, |context| place.poll(context));
-                    let detached = waited.await?.detach();
-                    let claim = OwnedMut::claim(Arc::clone(self), |lock| {
-                        Some(lock.cell.attach_write(detached).into_part())
-                    });
-                    match claim {
-                        Ok(claim) => claim,
-                        Err(_) => unreachable!("the claim was had"),
-                    }
+                Err(lock) => {
+                    let claim = self.write_in_turn(cx, site).await?.detach();
+                    OwnedMut::of(lock, |lock| lock.cell.attach_write(claim).into_part())
                 }
             };
-            let obligation = cx.obligation_at(&WRITE, site);
-            Ok(OwnedRwLockWriteGuard::new(Arc::clone(self), claim, obligation))
+            let holding = cx.holding_at(&WRITE, site);
+            Ok(OwnedRwLockWriteGuard::new(Arc::clone(self), claim, holding))
         }
     }
 
@@ -229,14 +200,42 @@ impl<T> RwLock<T> {
     #[track_caller]
     pub fn try_read(&self, cx: &TaskCx) -> Option<RwLockReadGuard<'_, T>> {
         let claim = self.read_free()?;
-        Some(RwLockReadGuard::new(self, claim, cx.obligation(&READ)))
+        Some(RwLockReadGuard::new(self, claim, cx.holding_at(&READ, Location::caller())))
     }
 
     /// Exclusive access, if nobody is inside and nobody waits.
     #[track_caller]
     pub fn try_write(&self, cx: &TaskCx) -> Option<RwLockWriteGuard<'_, T>> {
         let claim = self.write_free()?;
-        Some(RwLockWriteGuard::new(self, claim, cx.obligation(&WRITE)))
+        Some(RwLockWriteGuard::new(self, claim, cx.holding_at(&WRITE, Location::caller())))
+    }
+
+    /// Waits for shared access by parking the thread: for plain threads, and for closures on the blocking
+    /// pool. They stand in the same lines as tasks. Nothing cancels it, and no report names the holder.
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_read(&self) -> RwLockReadGuard<'_, T> {
+        let claim = self.read_free().unwrap_or_else(|| self.blocking_in_turn());
+        RwLockReadGuard::new(self, claim, Holding::of_a_thread())
+    }
+
+    /// Waits for exclusive access by parking the thread; otherwise as
+    /// [`blocking_read`](RwLock::blocking_read).
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_write(&self) -> RwLockWriteGuard<'_, T> {
+        let claim = self.write_free().unwrap_or_else(|| self.blocking_in_turn());
+        RwLockWriteGuard::new(self, claim, Holding::of_a_thread())
+    }
+
+    #[track_caller]
+    fn blocking_in_turn<'a, C: Claims<'a, T>>(&'a self) -> C {
+        let mut place = Place::new(self);
+        blocking::wait(|context| place.poll(context))
     }
 
     /// The value; no locking is needed to take a lock apart.
@@ -250,46 +249,55 @@ impl<T> RwLock<T> {
         self.cell.get_mut()
     }
 
-    /// How many tasks wait.
+    /// How many tasks and threads wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.object.read();
-        self.waiting.load(Ordering::Relaxed)
+        self.lines.lock().len()
     }
 
     #[inline]
     fn read_free(&self) -> Option<ReadClaim<'_, T>> {
         self.object.write();
-        if self.waiting.load(Ordering::Relaxed) != 0 {
-            return None;
-        }
         self.cell.try_read()
     }
 
     #[inline]
     fn write_free(&self) -> Option<WriteClaim<'_, T>> {
         self.object.write();
-        if self.waiting.load(Ordering::Relaxed) != 0 {
-            return None;
-        }
         self.cell.try_write()
+    }
+
+    /// Shared access, after standing in line for it.
+    fn read_in_turn<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+        site: &'static Location<'static>,
+    ) -> Wait<'a, impl FnMut(&mut Context<'_>) -> Poll<ReadClaim<'a, T>>> {
+        let mut place = Place::new(self);
+        cx.wait_at("RwLock::read", site, move |context| place.poll(context))
+    }
+
+    /// Exclusive access, after standing in line for it.
+    fn write_in_turn<'a>(
+        &'a self,
+        cx: &'a TaskCx,
+        site: &'static Location<'static>,
+    ) -> Wait<'a, impl FnMut(&mut Context<'_>) -> Poll<WriteClaim<'a, T>>> {
+        let mut place = Place::new(self);
+        cx.wait_at("RwLock::write", site, move |context| place.poll(context))
     }
 
     /// After a release: looks whether anybody waits.
     #[inline]
     fn released(&self, turn: Turn) {
-        // Orders the release before the load; pairs with the fence in `Place::poll`. Either the
-        // newcomer's claim sees the release, or this load sees the newcomer.
-        if !mutant!(UnlockWithoutFence) {
-            fence(Ordering::SeqCst);
-        }
-        if self.waiting.load(Ordering::Relaxed) != 0 {
+        if self.cell.is_marked() {
             self.pass_on(turn);
         }
     }
 
-    /// Hands what is free to those whose turn it is. Whoever releases a claim, or leaves a line, while
-    /// `waiting` is not zero owes this call.
+    /// Hands what is free to those whose turn it is. Whoever releases a claim of the marked cell, or leaves
+    /// a line, owes this call.
     #[cold]
     fn pass_on(&self, turn: Turn) {
         let mut wakes = WakeList::new();
@@ -298,21 +306,29 @@ impl<T> RwLock<T> {
         if lines.writers.is_empty() || readers_first {
             while let Some(handed) = lines.readers.front_mut() {
                 // Refused: a writer who saw empty lines took the lock in between. It will see the
-                // lines when it unlocks.
-                let Some(claim) = self.cell.try_read() else { break };
+                // mark when it unlocks.
+                let Some(claim) = self.cell.try_read_marked() else { break };
                 *handed = Some(claim.detach());
                 wakes.extend(lines.readers.grant_front());
             }
         } else if let Some(handed) = lines.writers.front_mut() {
-            // Refused: somebody is still, or again, inside, and will see the lines at the end.
-            if let Some(claim) = self.cell.try_write() {
+            // Refused: somebody is still, or again, inside, and will see the mark at the end.
+            if let Some(claim) = self.cell.try_write_marked() {
                 *handed = Some(claim.detach());
                 wakes.extend(lines.writers.grant_front());
             }
         }
-        self.waiting.store(lines.len(), Ordering::Relaxed);
+        self.unmark_if_empty(&lines);
         drop(lines);
         wakes.wake();
+    }
+}
+
+impl<T> RwLock<T> {
+    fn unmark_if_empty(&self, lines: &Lines) {
+        if lines.len() == 0 {
+            self.cell.unmark();
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! A counting semaphore whose permits are obligations.
 
-use crate::slots::{NotTaken, Refused, Slots};
-use asupersync_core::{Cancelled, Error, Obligation, ObligationKind, TaskCx};
+use crate::blocking;
+use crate::promptly::promptly;
+use crate::slots::{NotTaken, Place, Refused, Slots};
+use asupersync_core::{Cancelled, Error, Holding, ObligationKind, TaskCx};
 use std::fmt;
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -150,16 +153,27 @@ impl Semaphore {
         self.acquire_from(cx, n, Location::caller())
     }
 
-    async fn acquire_from<'a>(
+    fn acquire_from<'a>(
         &'a self,
         cx: &'a TaskCx,
         n: usize,
         site: &'static Location<'static>,
-    ) -> Result<Permit<'a>, AcquireError> {
-        if !self.slots.take_now(cx, n)? {
-            self.slots.take_in_turn(cx, n, "Semaphore::acquire", site).await?;
-        }
-        Ok(Permit { semaphore: self, n, obligation: Some(cx.obligation_at(&PERMIT, site)) })
+    ) -> impl Future<Output = Result<Permit<'a>, AcquireError>> {
+        promptly(
+            move || match self.slots.take_now(cx, n) {
+                Ok(true) => Some(Ok(Ok(()))),
+                Ok(false) => None,
+                Err(error) => Some(Ok(Err(error))),
+            },
+            move || {
+                let mut place = Place::new(&self.slots, n);
+                cx.wait_at("Semaphore::acquire", site, move |context| place.poll(context))
+            },
+            move |taken| {
+                taken??;
+                Ok(Permit::new(self, n, cx, site))
+            },
+        )
     }
 
     /// Waits for one permit that keeps the semaphore alive instead of borrowing it.
@@ -195,8 +209,7 @@ impl Semaphore {
             if !self.slots.take_now(cx, n)? {
                 self.slots.take_in_turn(cx, n, "Semaphore::acquire", site).await?;
             }
-            let obligation = Some(cx.obligation_at(&PERMIT, site));
-            Ok(OwnedPermit { semaphore: Arc::clone(self), n, obligation })
+            Ok(OwnedPermit::new(Arc::clone(self), n, cx, site))
         }
     }
 
@@ -216,10 +229,46 @@ impl Semaphore {
     #[track_caller]
     pub fn try_acquire_many(&self, cx: &TaskCx, n: usize) -> Result<Permit<'_>, TryAcquireError> {
         match self.slots.try_take(n) {
-            Ok(()) => Ok(Permit { semaphore: self, n, obligation: Some(cx.obligation(&PERMIT)) }),
+            Ok(()) => Ok(Permit::new(self, n, cx, Location::caller())),
             Err(Refused::Short) => Err(TryAcquireError::NoPermits),
             Err(Refused::Closed) => Err(TryAcquireError::Closed),
         }
+    }
+
+    /// Waits for one permit by parking the thread: for plain threads, and for closures on the blocking
+    /// pool. They stand in the same line as tasks. Nothing cancels it but [`close`](Semaphore::close), and
+    /// no report names the holder.
+    ///
+    /// # Errors
+    /// [`AcquireError::Closed`].
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_acquire(&self) -> Result<Permit<'_>, AcquireError> {
+        self.blocking_acquire_many(1)
+    }
+
+    /// Waits for `n` permits at once by parking the thread; otherwise as
+    /// [`blocking_acquire`](Semaphore::blocking_acquire).
+    ///
+    /// # Errors
+    /// [`AcquireError::Closed`].
+    ///
+    /// # Panics
+    /// When it would have to wait in a task.
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, n: usize) -> Result<Permit<'_>, AcquireError> {
+        match self.slots.try_take(n) {
+            Ok(()) => {}
+            Err(Refused::Closed) => return Err(AcquireError::Closed),
+            Err(Refused::Short) => {
+                let mut place = Place::new(&self.slots, n);
+                blocking::wait(|context| place.poll(context))?;
+            }
+        }
+        let _holding = Holding::of_a_thread();
+        Ok(Permit { _holding, share: Share { semaphore: self, n } })
     }
 
     /// How many permits are free now.
@@ -266,49 +315,46 @@ macro_rules! permit {
         $(#[$doc])*
         #[must_use = "a permit that is dropped at once guards nothing"]
         pub struct $name $(<$a>)? {
-            semaphore: $semaphore,
-            n: usize,
-            // Taken exactly when the permit ends; only `Drop` and `forget` do.
-            obligation: Option<Obligation>,
+            // Fields drop in this order.
+            _holding: Holding,
+            share: Share<$semaphore>,
         }
 
         impl $(<$a>)? $name $(<$a>)? {
+            #[inline]
+            fn new(
+                semaphore: $semaphore,
+                n: usize,
+                cx: &TaskCx,
+                site: &'static Location<'static>,
+            ) -> Self {
+                Self { _holding: cx.holding_at(&PERMIT, site), share: Share { semaphore, n } }
+            }
+
             /// How many permits this guard stands for.
             #[must_use]
             pub fn count(&self) -> usize {
-                self.n
+                self.share.n
             }
 
             /// Splits `n` permits off into a guard of their own, held by the task of `cx`; `None`
             /// when there are not that many.
             #[track_caller]
             pub fn split(&mut self, cx: &TaskCx, n: usize) -> Option<Self> {
-                self.n = self.n.checked_sub(n)?;
-                let semaphore = $share(&self.semaphore);
-                Some(Self { semaphore, n, obligation: Some(cx.obligation(&PERMIT)) })
+                self.share.n = self.share.n.checked_sub(n)?;
+                let semaphore = $share(&self.share.semaphore);
+                Some(Self::new(semaphore, n, cx, Location::caller()))
             }
 
             /// Destroys the permits: the semaphore has that many fewer from now on.
             pub fn forget(mut self) {
-                self.n = 0;
-            }
-        }
-
-        impl $(<$a>)? Drop for $name $(<$a>)? {
-            fn drop(&mut self) {
-                // Letting go of a permit is how its duty is done, not how it is shirked.
-                if let Some(obligation) = self.obligation.take() {
-                    obligation.commit();
-                }
-                if self.n > 0 {
-                    self.semaphore.slots.give(self.n);
-                }
+                self.share.n = 0;
             }
         }
 
         impl $(<$a>)? fmt::Debug for $name $(<$a>)? {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name)).field("n", &self.n).finish_non_exhaustive()
+                f.debug_struct(stringify!($name)).field("n", &self.count()).finish_non_exhaustive()
             }
         }
     };
@@ -323,3 +369,18 @@ permit!(
     /// abort class.
     OwnedPermit, Arc<Semaphore>, Arc::clone
 );
+
+/// So many permits of a semaphore, given back when dropped.
+struct Share<S: Deref<Target = Semaphore>> {
+    semaphore: S,
+    n: usize,
+}
+
+impl<S: Deref<Target = Semaphore>> Drop for Share<S> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.n > 0 {
+            self.semaphore.slots.give(self.n);
+        }
+    }
+}

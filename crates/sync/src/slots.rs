@@ -2,9 +2,13 @@
 //!
 //! One word holds the free count and two bits. While nobody stands in line, taking and giving are
 //! one atomic operation each; the line's lock is touched only when somebody has to wait.
+//!
+//! Where takers and givers run on different processors they would pull that word to and fro with every
+//! operation. So there is a second one, for givers ([`Slots::give_aside`]): takers come for what is in it
+//! when the first has run out, which is once for many slots. A free slot is in one of the two.
 
 use crate::mutant::mutant;
-use asupersync_core::primitive::{AtomicUsize, Mutex, Ordering};
+use asupersync_core::primitive::{AtomicUsize, CachePadded, Mutex, Ordering, back_off};
 use asupersync_core::{Cancelled, Object, Removed, TaskCx, WaitKey, WaitQueue, WakeList};
 use std::fmt;
 use std::panic::Location;
@@ -13,7 +17,7 @@ use std::task::{Context, Poll};
 /// No more slots are handed out.
 const CLOSED: usize = 0b01;
 /// Somebody stands in line. Changed only under the line's lock, where it equals
-/// `!line.is_empty()`; while it is set, nobody takes slots but through the line.
+/// `!line.is_empty()`, in both words; while it is set, nobody takes slots but through the line.
 const LINE: usize = 0b10;
 /// One free slot.
 const ONE: usize = 0b100;
@@ -25,7 +29,9 @@ const ONE: usize = 0b100;
 /// block: it hands out numbers, not guards. [`Semaphore`](crate::Semaphore) and the bounded channel
 /// put their obligations around it.
 pub struct Slots {
-    word: AtomicUsize,
+    word: CachePadded<AtomicUsize>,
+    /// Free slots that takers have not come for yet, and the line's bit.
+    aside: CachePadded<AtomicUsize>,
     line: Mutex<WaitQueue<Turn>>,
     object: Object,
 }
@@ -73,7 +79,8 @@ impl Slots {
     #[must_use]
     pub fn new(label: &'static str, free: usize) -> Slots {
         Slots {
-            word: AtomicUsize::new(free.min(Slots::MAX) * ONE),
+            word: CachePadded(AtomicUsize::new(free.min(Slots::MAX) * ONE)),
+            aside: CachePadded(AtomicUsize::new(0)),
             line: Mutex::new(WaitQueue::new()),
             object: Object::new(label),
         }
@@ -83,7 +90,19 @@ impl Slots {
     #[must_use]
     #[inline]
     pub fn free(&self) -> usize {
-        self.word.load(Ordering::Acquire) / ONE
+        // In this order: slots on their way from the second to the first are counted twice, not missed.
+        let aside = self.aside.load(Ordering::Acquire) / ONE;
+        aside + self.word.load(Ordering::Acquire) / ONE
+    }
+
+    /// Whether [`close`](Slots::close) was called and so many slots are free: all are home.
+    #[must_use]
+    pub fn is_closed_and_home(&self, all: usize) -> bool {
+        self.is_closed() && {
+            // No slot is on its way from one word to the other.
+            let _line = (!mutant!(HomeCountedOnTheWay)).then(|| self.line.lock());
+            self.free() == all
+        }
     }
 
     /// Whether [`close`](Slots::close) was called.
@@ -123,8 +142,12 @@ impl Slots {
             if n == 0 {
                 return Ok(());
             }
-            if word & LINE != 0 || word / ONE < n {
+            if word & LINE != 0 {
                 return Err(Refused::Short);
+            }
+            if word / ONE < n {
+                word = self.more_than(word)?;
+                continue;
             }
             // Acquire: what the giver did before giving happens before what the taker does next.
             match self.word.compare_exchange_weak(
@@ -134,9 +157,27 @@ impl Slots {
                 Ordering::Acquire,
             ) {
                 Ok(_) => return Ok(()),
-                Err(now) => word = now,
+                Err(_) => {
+                    back_off(0);
+                    word = self.word.load(Ordering::Acquire);
+                }
             }
         }
+    }
+
+    /// The first word, too few slots having been seen in it, when what was given aside makes them more.
+    #[cold]
+    fn more_than(&self, seen: usize) -> Result<usize, Refused> {
+        if self.aside.load(Ordering::Acquire) >= ONE {
+            self.serve_line();
+        } else if mutant!(AsideLooksOnce) {
+            return Err(Refused::Short);
+        }
+        // Who finds nothing aside because another taker came for it sees here what that one added. (When
+        // others take all of that in between and more was given aside since, the answer is that of a
+        // moment ago.)
+        let word = self.word.load(Ordering::Acquire);
+        if word / ONE > seen / ONE { Ok(word) } else { Err(Refused::Short) }
     }
 
     /// Takes `n` slots if the scope is not cancelled and they are free. False: wait for them with
@@ -174,8 +215,8 @@ impl Slots {
         label: &'static str,
         site: &'static Location<'static>,
     ) -> Result<(), NotTaken> {
-        let place = &mut Place { slots: self, n, key: None };
-        cx.wait_at(label, site, |context| self.poll_take(place.n, &mut place.key, context)).await?
+        let mut place = Place::new(self, n);
+        cx.wait_at(label, site, |context| place.poll(context)).await?
     }
 
     /// Takes `n` slots, or enters the line for them: for waits that have no context, such as a sink's.
@@ -195,7 +236,7 @@ impl Slots {
         let mut waker = Some(context.waker().clone());
         let mut line = self.line.lock();
         let Some(place) = &*key else {
-            let entry = self.enter(n);
+            let entry = self.enter(line.is_empty(), n);
             if let Entry::InLine = entry {
                 let waker = waker.take().unwrap_or_else(|| context.waker().clone());
                 *key = Some(line.push_back(Turn::Wants(n), waker));
@@ -263,6 +304,20 @@ impl Slots {
         before & CLOSED != 0
     }
 
+    /// Gives `n` slots back, as [`give`](Slots::give), without touching what takers touch as long as they
+    /// have enough. For givers on other processors than the takers', and counts that are not too small:
+    /// who takes the last slots comes for these under the line's lock.
+    #[inline]
+    pub fn give_aside(&self, n: usize) {
+        self.object.write();
+        debug_assert!(n <= Slots::MAX);
+        // Release: pairs with the acquire of who comes for them.
+        let before = self.aside.fetch_add(n * ONE, Ordering::AcqRel);
+        if before & LINE != 0 {
+            self.serve_line();
+        }
+    }
+
     #[cold]
     fn serve_line(&self) {
         let mut wakes = WakeList::new();
@@ -278,9 +333,10 @@ impl Slots {
     /// The free count, when `n` more would exceed [`Slots::MAX`]. Nothing is added then.
     pub fn try_add(&self, n: usize) -> Result<(), usize> {
         self.object.write();
+        let aside = self.aside.load(Ordering::Acquire) / ONE;
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            let free = word / ONE;
+            let free = aside + word / ONE;
             if n > Slots::MAX - free {
                 return Err(free);
             }
@@ -303,6 +359,9 @@ impl Slots {
     /// Takes up to `n` free slots out of circulation, past the line; answers how many.
     pub fn remove_free(&self, n: usize) -> usize {
         self.object.write();
+        if self.aside.load(Ordering::Acquire) >= ONE {
+            self.serve_line();
+        }
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             let removed = n.min(word / ONE);
@@ -330,14 +389,37 @@ impl Slots {
             *turn = Turn::Closed;
             wakes.extend(line.grant_front());
         }
-        self.word.fetch_and(!LINE, Ordering::AcqRel);
+        self.clear_line();
         drop(line);
-        wakes.wake();
+        if !mutant!(CloseWakesNobody) {
+            wakes.wake();
+        }
         before & CLOSED == 0
+    }
+
+    /// Moves what was given aside into the first word. Under the lock.
+    fn collect(&self) {
+        let aside = self.aside.load(Ordering::Acquire) / ONE;
+        if aside > 0 {
+            // In this order: who finds nothing aside any more finds it in the word.
+            self.word.fetch_add(aside * ONE, Ordering::AcqRel);
+            self.aside.fetch_sub(aside * ONE, Ordering::AcqRel);
+        }
+    }
+
+    /// Nobody stands in line. Under the lock.
+    fn clear_line(&self) {
+        for word in [&*self.word, &*self.aside] {
+            // The bit changes under the lock only, so the look is exact.
+            if word.load(Ordering::Relaxed) & LINE != 0 {
+                word.fetch_and(!LINE, Ordering::AcqRel);
+            }
+        }
     }
 
     /// Serves the head of the line for as long as the free slots suffice for it. Under the lock.
     fn serve(&self, line: &mut WaitQueue<Turn>, wakes: &mut WakeList) {
+        self.collect();
         while let Some(turn) = line.front_mut() {
             let Turn::Wants(n) = *turn else { unreachable!("only waiters stand in line") };
             if !self.take_for_head(n) {
@@ -348,7 +430,7 @@ impl Slots {
         }
         // A `put` between the last take and this line saw the bit, waits for the lock, and will find
         // nobody to serve: its slots stay in the count.
-        self.word.fetch_and(!LINE, Ordering::AcqRel);
+        self.clear_line();
     }
 
     /// Takes `n` slots on behalf of the head of the line.
@@ -368,26 +450,40 @@ impl Slots {
         false
     }
 
-    /// Sets the line's bit, or takes the slots after all. Under the lock.
-    fn enter(&self, n: usize) -> Entry {
+    /// Sets the line's bit in both words, or takes the slots after all. Under the lock.
+    fn enter(&self, first: bool, n: usize) -> Entry {
+        let mut marked = !first;
         let mut word = self.word.load(Ordering::Acquire);
-        loop {
+        let entry = loop {
             if word & CLOSED != 0 {
-                return Entry::Closed;
+                break Entry::Closed;
             }
             let free = word & LINE == 0 && word / ONE >= n;
-            let (next, entry) = if free && !mutant!(EntryWithoutSecondLook) {
-                (word - n * ONE, Entry::Taken)
-            } else {
-                (word | LINE, Entry::InLine)
-            };
+            let free = free && !mutant!(EntryWithoutSecondLook);
+            if !free && !marked {
+                // Who gives aside after this sees the bit and waits for the lock; what was given before
+                // is collected.
+                marked = true;
+                self.aside.fetch_or(LINE, Ordering::AcqRel);
+                if !mutant!(EntryWithoutCollecting) {
+                    self.collect();
+                }
+                word = self.word.load(Ordering::Acquire);
+                continue;
+            }
+            let (next, entry) =
+                if free { (word - n * ONE, Entry::Taken) } else { (word | LINE, Entry::InLine) };
             // The exchange decides against a concurrent `put`: either its slots are in `word`, or it
             // comes later and sees the bit.
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return entry,
+                Ok(_) => break entry,
                 Err(now) => word = now,
             }
+        };
+        if first && !matches!(entry, Entry::InLine) {
+            self.clear_line();
         }
+        entry
     }
 }
 
@@ -407,10 +503,21 @@ impl fmt::Debug for Slots {
 }
 
 /// A place in line that is given up when dropped.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     slots: &'a Slots,
     n: usize,
     key: Option<WaitKey>,
+}
+
+impl<'a> Place<'a> {
+    /// Not in line yet: the first poll enters it.
+    pub(crate) fn new(slots: &'a Slots, n: usize) -> Place<'a> {
+        Place { slots, n, key: None }
+    }
+
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NotTaken>> {
+        self.slots.poll_take(self.n, &mut self.key, context)
+    }
 }
 
 impl Drop for Place<'_> {

@@ -8,10 +8,12 @@
 mod host;
 
 use asupersync_core::primitive::{Arc, AtomicUsize, Ordering};
+use asupersync_sync::slots::Slots;
 use asupersync_sync::{Mutex, Notify, RwLock, RwLockWriteGuard, Semaphore};
 use host::{Boxed, in_task, poll};
 use loom::future::block_on;
 use loom::thread;
+use std::panic::Location;
 
 /// Runs `story` in every interleaving with at most five preemptions.
 fn check(story: fn()) {
@@ -94,13 +96,60 @@ fn a_taker_racing_with_close_gets_a_permit_or_is_sent_home() {
     let semaphore = Arc::new(Semaphore::new(0));
     let taker = {
         let semaphore = semaphore.clone();
-        thread::spawn(move || in_task(move |cx, _| drop(block_on(semaphore.acquire(cx)))))
+        thread::spawn(move || {
+            in_task(move |cx, _| {
+                // There is one permit: with it in hand, only the close ends the second wait.
+                let held = block_on(semaphore.acquire(cx));
+                let second = block_on(semaphore.acquire(cx));
+                assert!(second.is_err());
+                drop(held);
+            });
+        })
     };
     let _ = semaphore.add_permits(1);
     semaphore.close();
     taker.join().unwrap();
     assert_eq!(semaphore.available_permits(), 1, "taken and given back, or never taken");
     assert_eq!(semaphore.waiting(), 0);
+}
+
+fn slots_given_aside_reach_a_taker_on_its_way_into_line() {
+    let slots = Arc::new(Slots::new("slots", 0));
+    let giver = {
+        let slots = slots.clone();
+        thread::spawn(move || slots.give_aside(1))
+    };
+    let taking = slots.clone();
+    in_task(move |cx, _| {
+        block_on(taking.take_in_turn(cx, 1, "take", Location::caller())).unwrap();
+    });
+    giver.join().unwrap();
+    assert_eq!(slots.free(), 0);
+    assert_eq!(slots.waiting(), 0);
+}
+
+fn two_takers_share_what_was_given_aside() {
+    let slots = Arc::new(Slots::new("slots", 0));
+    slots.give_aside(2);
+    let other = {
+        let slots = slots.clone();
+        thread::spawn(move || slots.try_take(1))
+    };
+    assert_eq!(slots.try_take(1), Ok(()));
+    assert_eq!(other.join().unwrap(), Ok(()));
+    assert_eq!(slots.free(), 0);
+}
+
+fn the_last_slot_given_aside_is_home_whoever_comes_for_it() {
+    let slots = Arc::new(Slots::new("slots", 0));
+    slots.give_aside(1);
+    let taker = {
+        let slots = slots.clone();
+        thread::spawn(move || slots.try_take(2).is_ok())
+    };
+    slots.close();
+    assert!(slots.is_closed_and_home(1));
+    assert!(!taker.join().unwrap());
 }
 
 fn a_token_outlives_the_waiter_it_was_given_to() {
@@ -171,29 +220,32 @@ fn nobody_writes_while_a_writer_becomes_a_reader() {
 }
 
 macro_rules! stories {
-    ($($story:ident $(, broken by $mutant:ident)?;)*) => {
+    ($($story:ident, broken by $mutant:ident;)*) => {
         mod holds {
             $(#[test] fn $story() { super::check(super::$story); })*
         }
 
         #[cfg(mutants)]
         mod fails_when_broken {
-            $($(#[test] fn $story() {
+            $(#[test] fn $story() {
                 let story = concat!("holds::", stringify!($story));
                 super::host::check_broken(story, asupersync_sync::mutant::Mutant::$mutant);
-            })?)*
+            })*
         }
     };
 }
 
 stories! {
-    two_lockers_exclude_each_other_and_both_get_in, broken by UnlockWithoutFence;
+    two_lockers_exclude_each_other_and_both_get_in, broken by EntryWithoutSecondLook;
     a_waiter_that_leaves_while_it_is_handed_the_lock_passes_it_on, broken by GrantNotPassedOn;
     a_permit_given_back_reaches_a_taker_on_its_way_into_line, broken by EntryWithoutSecondLook;
     permits_handed_to_a_waiter_that_leaves_are_not_lost, broken by GrantNotPassedOn;
-    a_taker_racing_with_close_gets_a_permit_or_is_sent_home;
-    a_reader_and_a_writer_exclude_each_other_and_both_get_in, broken by UnlockWithoutFence;
+    slots_given_aside_reach_a_taker_on_its_way_into_line, broken by EntryWithoutCollecting;
+    two_takers_share_what_was_given_aside, broken by AsideLooksOnce;
+    the_last_slot_given_aside_is_home_whoever_comes_for_it, broken by HomeCountedOnTheWay;
+    a_taker_racing_with_close_gets_a_permit_or_is_sent_home, broken by CloseWakesNobody;
+    a_reader_and_a_writer_exclude_each_other_and_both_get_in, broken by EntryWithoutSecondLook;
     a_waiting_writer_that_leaves_strands_no_reader, broken by WriterLeavesReadersStand;
-    nobody_writes_while_a_writer_becomes_a_reader;
+    nobody_writes_while_a_writer_becomes_a_reader, broken by EntryWithoutSecondLook;
     a_token_outlives_the_waiter_it_was_given_to, broken by NotifyTokenDropped;
 }

@@ -7,6 +7,12 @@ mod host;
 use asupersync_core::Cancelled;
 use asupersync_sync::OnceLock;
 use host::{Boxed, Wakes, in_task, now, poll, poll_with};
+use proptest::prelude::*;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 #[test]
@@ -48,15 +54,17 @@ fn waiters_of_a_running_initialiser_get_its_value() {
     });
 }
 
+#[derive(Debug, PartialEq)]
+struct Failed;
+
+impl From<Cancelled> for Failed {
+    fn from(_: Cancelled) -> Failed {
+        Failed
+    }
+}
+
 #[test]
 fn an_initialiser_that_is_dropped_fails_or_panics_is_retried_by_the_next() {
-    #[derive(Debug, PartialEq)]
-    struct Failed;
-    impl From<Cancelled> for Failed {
-        fn from(_: Cancelled) -> Failed {
-            Failed
-        }
-    }
     in_task(|cx, _| {
         let cell = OnceLock::new();
         let mut dropped: Boxed<'_, Result<&i32, Failed>> =
@@ -73,7 +81,7 @@ fn an_initialiser_that_is_dropped_fails_or_panics_is_retried_by_the_next() {
         assert!(poll(&mut succeeds).is_pending());
         drop(dropped);
         assert_eq!(poll(&mut fails), Poll::Ready(Err(Failed)));
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
             let _ = poll(&mut panics);
         }));
         assert!(panicked.is_err());
@@ -96,4 +104,162 @@ fn a_cancelled_waiter_answers_in_one_poll() {
         drop(first);
         assert_eq!(cell.set(3), Ok(()), "the turn came back");
     });
+}
+
+/// How an initialiser ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Value,
+    Failure,
+    Panic,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Start,
+    Poll(usize),
+    /// Its initialiser ends this way at its next poll, if it comes to run.
+    Decide(usize, End),
+    GoAway(usize),
+    Set,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let end = prop_oneof![Just(End::Value), Just(End::Failure), Just(End::Panic)];
+    prop_oneof![
+        3 => Just(Operation::Start),
+        4 => (0..5_usize).prop_map(Operation::Poll),
+        2 => (0..5_usize, end).prop_map(|(n, end)| Operation::Decide(n, end)),
+        1 => (0..5_usize).prop_map(Operation::GoAway),
+        1 => Just(Operation::Set),
+    ]
+}
+
+/// Whose initialiser runs, who waits, and whose value is there.
+#[derive(Default)]
+struct Model {
+    runs: Option<u32>,
+    line: VecDeque<u32>,
+    value: Option<u32>,
+}
+
+impl Model {
+    fn pass_on(&mut self) {
+        self.runs = self.line.pop_front();
+    }
+
+    /// What a poll of this caller answers; `None` is pending, `Some(None)` a panic.
+    fn poll(&mut self, id: u32, end: Option<End>) -> Option<Option<Result<u32, Failed>>> {
+        if let Some(value) = self.value {
+            return Some(Some(Ok(value)));
+        }
+        if self.runs != Some(id) {
+            return None;
+        }
+        if let End::Value = end? {
+            (self.value, self.runs) = (Some(id), None);
+            self.line.clear();
+            return Some(Some(Ok(id)));
+        }
+        self.pass_on();
+        Some(matches!(end?, End::Failure).then_some(Err(Failed)))
+    }
+}
+
+struct Caller<'a> {
+    id: u32,
+    future: Boxed<'a, Result<&'a u32, Failed>>,
+    wakes: Arc<Wakes>,
+    end: Rc<Cell<Option<End>>>,
+    /// It went into the line, where only a wake brings it out.
+    waited: bool,
+}
+
+fn caller<'a>(cx: &'a asupersync_core::TaskCx, cell: &'a OnceLock<u32>, id: u32) -> Caller<'a> {
+    let end = Rc::new(Cell::new(None));
+    let decided = end.clone();
+    let init = async move || {
+        let end = std::future::poll_fn(|_| decided.get().map_or(Poll::Pending, Poll::Ready)).await;
+        match end {
+            End::Value => Ok(id),
+            End::Failure => Err(Failed),
+            End::Panic => panic!("half way"),
+        }
+    };
+    let future: Boxed<'a, _> = Box::pin(cell.get_or_try_init(cx, init));
+    Caller { id, future, wakes: Wakes::new().0, end, waited: false }
+}
+
+/// Polls, compares the answer with the model's; whether the caller goes on.
+fn agree(model: &mut Model, caller: &mut Caller<'_>) -> bool {
+    let expected = model.poll(caller.id, caller.end.get());
+    let waker = Arc::clone(&caller.wakes).into();
+    let poll = || poll_with(&mut caller.future, &waker);
+    let got = match catch_unwind(AssertUnwindSafe(poll)) {
+        Ok(Poll::Pending) => None,
+        Ok(Poll::Ready(answer)) => Some(Some(answer.copied())),
+        Err(_) => Some(None),
+    };
+    assert_eq!(got, expected);
+    got.is_none()
+}
+
+fn behaves_like_the_model(operations: Vec<Operation>) {
+    in_task(|cx, _| {
+        let cell = OnceLock::new();
+        let mut model = Model::default();
+        let mut callers: Vec<Caller<'_>> = Vec::new();
+        for (id, operation) in (0..).zip(operations) {
+            match operation {
+                Operation::Start => {
+                    let mut new = caller(cx, &cell, id);
+                    if model.value.is_none() {
+                        new.waited = model.runs.is_some();
+                        if new.waited {
+                            model.line.push_back(id);
+                        } else {
+                            model.runs = Some(id);
+                        }
+                    }
+                    if agree(&mut model, &mut new) {
+                        callers.push(new);
+                    }
+                }
+                Operation::Poll(n) if n < callers.len() => {
+                    if !agree(&mut model, &mut callers[n]) {
+                        drop(callers.remove(n));
+                    }
+                }
+                Operation::Decide(n, end) if n < callers.len() => callers[n].end.set(Some(end)),
+                Operation::GoAway(n) if n < callers.len() => {
+                    let gone = callers.remove(n).id;
+                    model.line.retain(|waits| *waits != gone);
+                    if model.runs == Some(gone) {
+                        model.pass_on();
+                    }
+                }
+                Operation::Set => {
+                    let free = model.value.is_none() && model.runs.is_none();
+                    assert_eq!(cell.set(id).is_ok(), free);
+                    model.value = model.value.or(free.then_some(id));
+                }
+                Operation::Poll(_) | Operation::Decide(..) | Operation::GoAway(_) => {}
+            }
+            assert_eq!(cell.get().copied(), model.value);
+            for waits in callers.iter().filter(|caller| caller.waited) {
+                let due = !model.line.contains(&waits.id);
+                assert_eq!(waits.wakes.count() > 0, due, "woken exactly when it is its turn");
+            }
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(host::cases(host::FEW))]
+    #[test]
+    fn behaves_like_a_turn_that_goes_round_until_there_is_a_value(
+        operations in prop::collection::vec(operation(), 0..40),
+    ) {
+        behaves_like_the_model(operations);
+    }
 }

@@ -199,7 +199,7 @@ impl<T> Drop for Receiver<T> {
         // At most the ring's length.
         let place = self.next.saturating_sub(state.first) as usize;
         for slot in state.ring.range_mut(place..) {
-            slot.remaining -= 1;
+            slot.remaining -= usize::from(!mutant!(BroadcastLeaverCountedOn));
         }
         while state.ring.front().is_some_and(|slot| slot.remaining == 0) {
             dropped.extend(state.ring.pop_front());

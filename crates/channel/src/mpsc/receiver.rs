@@ -102,7 +102,7 @@ impl<T> Receiver<T> {
                 n += more;
             }
         }
-        self.shared.slots.give(n);
+        self.shared.received(n);
         n
     }
 
@@ -131,7 +131,7 @@ impl<T> Receiver<T> {
         self.shared.object.write();
         // Cloned before the lock and dropped after it: wakers are foreign code.
         let mut waker = context.map(|context| context.waker().clone());
-        let mut queue = self.shared.queue.lock();
+        let mut queue = self.shared.queue.lock_backing_off();
         if !queue.messages.is_empty() {
             // Both buffers keep their memory, so a steady flow allocates nothing.
             std::mem::swap(&mut queue.messages, &mut self.batch);
@@ -152,7 +152,7 @@ impl<T> Receiver<T> {
 
     fn next_in_batch(&mut self) -> Option<T> {
         let message = self.batch.pop_front()?;
-        self.shared.slots.give(1);
+        self.shared.received(1);
         Some(message)
     }
 
@@ -253,7 +253,11 @@ impl<T> Drop for Receiver<T> {
         let mut queue = self.shared.queue.lock();
         queue.gone = true;
         // Dropped after the lock: messages and wakers run foreign code.
-        let _messages = std::mem::take(&mut queue.messages);
+        let _messages = if mutant!(ReceiverLeavesMessages) {
+            Default::default()
+        } else {
+            std::mem::take(&mut queue.messages)
+        };
         let _waker = queue.receiver.take();
         drop(queue);
     }

@@ -7,18 +7,21 @@
 
 use crate::error::Delivery;
 use crate::mutant::mutant;
-use asupersync_core::primitive::{Arc, AtomicUsize, Mutex, Ordering};
+use asupersync_core::primitive::{Arc, AtomicUsize, CachePadded, Mutex, Ordering};
 use asupersync_core::{Object, WakeList};
 use asupersync_sync::slots::Slots;
 use std::collections::VecDeque;
 use std::task::Waker;
 
+/// From this capacity on the receiver gives slots back aside, out of the senders' way.
+const ASIDE_FROM: usize = 8;
+
 pub(super) struct Shared<T> {
     pub(super) slots: Slots,
     pub(super) capacity: usize,
     pub(super) senders: AtomicUsize,
-    pub(super) queue: Mutex<Queue<T>>,
     pub(super) object: Object,
+    pub(super) queue: CachePadded<Mutex<Queue<T>>>,
 }
 
 pub(super) struct Queue<T> {
@@ -35,15 +38,19 @@ impl<T> Shared<T> {
             slots: Slots::new("mpsc::capacity", capacity),
             capacity,
             senders: AtomicUsize::new(1),
-            queue: Mutex::new(Queue { messages: VecDeque::new(), receiver: None, gone: false }),
             object: Object::new("mpsc::queue"),
+            queue: CachePadded(Mutex::new(Queue {
+                messages: VecDeque::new(),
+                receiver: None,
+                gone: false,
+            })),
         })
     }
 
     /// Puts a message in; its slot has been taken.
     pub(super) fn push(&self, message: T) -> Delivery<T> {
         self.object.write();
-        let mut queue = self.queue.lock();
+        let mut queue = self.queue.lock_backing_off();
         if queue.gone {
             drop(queue);
             self.slots.give(1);
@@ -57,6 +64,15 @@ impl<T> Shared<T> {
         drop(queue);
         wake(receiver);
         Delivery::Queued
+    }
+
+    /// Gives the slots of received messages back.
+    pub(super) fn received(&self, messages: usize) {
+        if self.capacity < ASIDE_FROM {
+            self.slots.give(messages);
+        } else {
+            self.slots.give_aside(messages);
+        }
     }
 
     /// Gives slots back that no message used.
@@ -79,8 +95,7 @@ impl<T> Shared<T> {
     /// Whether nothing can come any more, given that no message is there.
     pub(super) fn is_finished(&self) -> bool {
         // A sender's last act precedes its leaving; acquire makes its messages visible.
-        self.senders.load(Ordering::Acquire) == 0
-            || (self.slots.is_closed() && self.slots.free() == self.capacity)
+        self.senders.load(Ordering::Acquire) == 0 || self.slots.is_closed_and_home(self.capacity)
     }
 }
 

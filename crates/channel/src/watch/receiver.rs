@@ -176,7 +176,8 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.leave();
         self.shared.object.write();
-        if self.shared.receivers.fetch_sub(1, Ordering::AcqRel) != 1 {
+        let last = self.shared.receivers.fetch_sub(1, Ordering::AcqRel) == 1;
+        if !last || mutant!(LastWatcherLeavesSilently) {
             return;
         }
         let mut wakes = WakeList::new();
@@ -243,13 +244,15 @@ impl<T> Stream for Receiver<T> {
 
 impl<T> Receiver<T> {
     fn poll_changed(&mut self, context: &mut Context<'_>) -> Poll<Result<(), RecvError>> {
-        let Receiver { shared, seen, key: place } = self;
-        if place.is_none() {
-            shared.object.read();
-            if let Some(answer) = shared.look(seen) {
-                return Poll::Ready(answer);
+        // Without the lock, and without a clone of the waker that this poll would have no use for.
+        self.shared.object.read();
+        if let Some(answer) = self.shared.look(&mut self.seen) {
+            if let Some(key) = self.key.take() {
+                self.quit(key);
             }
+            return Poll::Ready(answer);
         }
+        let Receiver { shared, seen, key: place } = self;
         // Cloned before the lock and dropped after it: wakers are foreign code.
         let mut waker = Some(context.waker().clone());
         let mut state = shared.state.lock();
@@ -276,6 +279,10 @@ impl<T> Receiver<T> {
     fn leave(&mut self) {
         let Some(key) = self.key.take() else { return };
         self.shared.object.write();
+        self.quit(key);
+    }
+
+    fn quit(&self, key: WaitKey) {
         let mut waker = None;
         let _ = self.shared.state.lock().line.remove(key, &mut waker);
     }

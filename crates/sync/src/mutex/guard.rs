@@ -1,7 +1,7 @@
 //! Access to the value of a locked mutex.
 
 use super::Mutex;
-use asupersync_core::{Claim, Obligation, OwnedMut, PartMut};
+use asupersync_core::{Claim, Holding, OwnedMut, PartMut};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -32,38 +32,32 @@ pub struct OwnedMutexGuard<T: 'static, U: ?Sized + 'static = T> {
     unlock: Unlock<Arc<Mutex<T>>>,
 }
 
-/// Serves the line, after the claim was released.
+/// What is left to do after the claim was released.
 struct Unlock<M: Serves> {
-    mutex: M,
-    obligation: Option<Obligation>,
+    // Fields drop in this order.
+    _holding: Holding,
+    line: Line<M>,
 }
 
+/// Serves the line when dropped.
+struct Line<M: Serves>(M);
+
 trait Serves {
-    fn write(&self);
-    fn released(&self);
+    fn serve(&self);
 }
 
 impl<T, M: Deref<Target = Mutex<T>>> Serves for M {
     #[inline]
-    fn write(&self) {
+    fn serve(&self) {
         self.object.write();
-    }
-
-    #[inline]
-    fn released(&self) {
-        Mutex::released(self);
+        self.released();
     }
 }
 
-impl<M: Serves> Drop for Unlock<M> {
+impl<M: Serves> Drop for Line<M> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.write();
-        // Unlocking is how a guard's duty is done, not how it is shirked.
-        if let Some(obligation) = self.obligation.take() {
-            obligation.commit();
-        }
-        self.mutex.released();
+        self.0.serve();
     }
 }
 
@@ -72,15 +66,15 @@ impl<'a, T> MutexGuard<'a, T> {
     pub(super) fn new(
         mutex: &'a Mutex<T>,
         claim: Claim<'a, T>,
-        obligation: Obligation,
+        holding: Holding,
     ) -> MutexGuard<'a, T> {
-        MutexGuard { claim, unlock: Unlock { mutex, obligation: Some(obligation) } }
+        MutexGuard { claim, unlock: Unlock { _holding: holding, line: Line(mutex) } }
     }
 
     /// The mutex this guard has locked.
     #[must_use]
     pub fn mutex(guard: &MutexGuard<'a, T>) -> &'a Mutex<T> {
-        guard.unlock.mutex
+        guard.unlock.line.0
     }
 
     /// A guard of a part of the value. If `part` panics, the mutex is unlocked.
@@ -123,15 +117,15 @@ impl<T, U: ?Sized> OwnedMutexGuard<T, U> {
     pub(super) fn new(
         mutex: Arc<Mutex<T>>,
         claim: OwnedMut<Mutex<T>, U>,
-        obligation: Obligation,
+        holding: Holding,
     ) -> OwnedMutexGuard<T, U> {
-        OwnedMutexGuard { claim, unlock: Unlock { mutex, obligation: Some(obligation) } }
+        OwnedMutexGuard { claim, unlock: Unlock { _holding: holding, line: Line(mutex) } }
     }
 
     /// The mutex this guard has locked.
     #[must_use]
     pub fn mutex(guard: &OwnedMutexGuard<T, U>) -> &Arc<Mutex<T>> {
-        &guard.unlock.mutex
+        &guard.unlock.line.0
     }
 
     /// A guard of a part of the value. If `part` panics, the mutex is unlocked.

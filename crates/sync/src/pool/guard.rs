@@ -1,7 +1,7 @@
 //! An object that is out.
 
 use super::{Idle, Maker, OBJECT, Place, Pool};
-use asupersync_core::{Cx, Obligation, Time};
+use asupersync_core::{Cx, Holding, Time};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
@@ -14,7 +14,7 @@ pub struct Pooled<'a, M: Maker> {
     made: Time,
     // Taken exactly when the object leaves.
     object: Option<M::Object>,
-    obligation: Option<Obligation>,
+    _holding: Holding,
     // Given back last: whoever gets the place finds the object.
     _place: Place<'a>,
 }
@@ -28,8 +28,8 @@ impl<'a, M: Maker> Pooled<'a, M> {
         made: Time,
         site: &'static Location<'static>,
     ) -> Pooled<'a, M> {
-        let obligation = Some(cx.obligation_at(&OBJECT, site));
-        Pooled { pool, cx, made, object: Some(object), obligation, _place: place }
+        let holding = cx.holding_at(&OBJECT, site);
+        Pooled { pool, cx, made, object: Some(object), _holding: holding, _place: place }
     }
 
     /// When the object was made.
@@ -55,9 +55,6 @@ impl<'a, M: Maker> Pooled<'a, M> {
 
 impl<M: Maker> Drop for Pooled<'_, M> {
     fn drop(&mut self) {
-        if let Some(obligation) = self.obligation.take() {
-            obligation.commit();
-        }
         let Some(object) = self.object.take() else { return };
         if std::thread::panicking() {
             // Its user did not get to the end: see `Pool`, on poisoning.

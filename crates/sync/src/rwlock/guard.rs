@@ -3,10 +3,11 @@
 use super::{READ, RwLock, Turn};
 use crate::mutant::mutant;
 use asupersync_core::{
-    Obligation, OwnedMut, OwnedRef, PartMut, PartRef, ReadClaim, TaskCx, WriteClaim,
+    Holding, OwnedMut, OwnedRef, PartMut, PartRef, ReadClaim, TaskCx, WriteClaim,
 };
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::sync::Arc;
 
 /// Shared access to the value of a [`RwLock`]; unlocks when dropped. An obligation of the abort class.
@@ -56,45 +57,44 @@ pub struct OwnedRwLockWriteGuard<T: 'static, U: ?Sized + 'static = T> {
     unlock: Unlock<Arc<RwLock<T>>>,
 }
 
-/// Serves the lines, after the claim was released.
+/// What is left to do after the claim was released.
 struct Unlock<L: Serves> {
+    // Fields drop in this order.
+    _holding: Holding,
+    lines: Lines<L>,
+}
+
+/// Serves the lines when dropped.
+struct Lines<L: Serves> {
     lock: L,
     turn: Turn,
-    obligation: Option<Obligation>,
 }
 
 trait Serves {
-    fn write(&self);
-    fn released(&self, turn: Turn);
+    fn serve(&self, turn: Turn);
 }
 
 impl<T, L: Deref<Target = RwLock<T>>> Serves for L {
-    fn write(&self) {
+    #[inline]
+    fn serve(&self, turn: Turn) {
         self.object.write();
-    }
-
-    fn released(&self, turn: Turn) {
-        RwLock::released(self, turn);
+        self.released(turn);
     }
 }
 
 impl<L: Serves> Unlock<L> {
-    fn new(lock: L, turn: Turn, obligation: Obligation) -> Unlock<L> {
-        Unlock { lock, turn, obligation: Some(obligation) }
+    fn new(lock: L, turn: Turn, holding: Holding) -> Unlock<L> {
+        Unlock { _holding: holding, lines: Lines { lock, turn } }
     }
 }
 
-impl<L: Serves> Drop for Unlock<L> {
+impl<L: Serves> Drop for Lines<L> {
+    #[inline]
     fn drop(&mut self) {
-        self.lock.write();
-        // Unlocking is how a guard's duty is done, not how it is shirked.
-        if let Some(obligation) = self.obligation.take() {
-            obligation.commit();
-        }
         if self.turn == Turn::Writers && mutant!(ReaderLeavesSilently) {
             return;
         }
-        self.lock.released(self.turn);
+        self.lock.serve(self.turn);
     }
 }
 
@@ -102,15 +102,15 @@ impl<'a, T> RwLockReadGuard<'a, T> {
     pub(super) fn new(
         lock: &'a RwLock<T>,
         claim: ReadClaim<'a, T>,
-        obligation: Obligation,
+        holding: Holding,
     ) -> RwLockReadGuard<'a, T> {
-        RwLockReadGuard { claim, unlock: Unlock::new(lock, Turn::Writers, obligation) }
+        RwLockReadGuard { claim, unlock: Unlock::new(lock, Turn::Writers, holding) }
     }
 
     /// The lock this guard has locked.
     #[must_use]
     pub fn rwlock(guard: &RwLockReadGuard<'a, T>) -> &'a RwLock<T> {
-        guard.unlock.lock
+        guard.unlock.lines.lock
     }
 
     /// A guard of a part of the value. If `part` panics, the lock is unlocked.
@@ -127,15 +127,15 @@ impl<'a, T> RwLockWriteGuard<'a, T> {
     pub(super) fn new(
         lock: &'a RwLock<T>,
         claim: WriteClaim<'a, T>,
-        obligation: Obligation,
+        holding: Holding,
     ) -> RwLockWriteGuard<'a, T> {
-        RwLockWriteGuard { claim, unlock: Unlock::new(lock, Turn::Readers, obligation) }
+        RwLockWriteGuard { claim, unlock: Unlock::new(lock, Turn::Readers, holding) }
     }
 
     /// The lock this guard has locked.
     #[must_use]
     pub fn rwlock(guard: &RwLockWriteGuard<'a, T>) -> &'a RwLock<T> {
-        guard.unlock.lock
+        guard.unlock.lines.lock
     }
 
     /// A guard of a part of the value. If `part` panics, the lock is unlocked.
@@ -152,9 +152,10 @@ impl<'a, T> RwLockWriteGuard<'a, T> {
     #[track_caller]
     pub fn downgrade(guard: RwLockWriteGuard<'a, T>, cx: &TaskCx) -> RwLockReadGuard<'a, T> {
         let RwLockWriteGuard { claim, unlock } = guard;
-        let lock = unlock.lock;
-        let reader = RwLockReadGuard::new(lock, claim.downgrade(), cx.obligation(&READ));
-        // Commits the writer's obligation, and lets the readers in whose turn it is.
+        let lock = unlock.lines.lock;
+        let holding = cx.holding_at(&READ, Location::caller());
+        let reader = RwLockReadGuard::new(lock, claim.downgrade(), holding);
+        // Ends the writer's obligation, and lets the readers in whose turn it is.
         drop(unlock);
         reader
     }
@@ -186,15 +187,15 @@ impl<T, U: ?Sized> OwnedRwLockReadGuard<T, U> {
     pub(super) fn new(
         lock: Arc<RwLock<T>>,
         claim: OwnedRef<RwLock<T>, U>,
-        obligation: Obligation,
+        holding: Holding,
     ) -> OwnedRwLockReadGuard<T, U> {
-        OwnedRwLockReadGuard { claim, unlock: Unlock::new(lock, Turn::Writers, obligation) }
+        OwnedRwLockReadGuard { claim, unlock: Unlock::new(lock, Turn::Writers, holding) }
     }
 
     /// The lock this guard has locked.
     #[must_use]
     pub fn rwlock(guard: &OwnedRwLockReadGuard<T, U>) -> &Arc<RwLock<T>> {
-        &guard.unlock.lock
+        &guard.unlock.lines.lock
     }
 
     /// A guard of a part of the value. If `part` panics, the lock is unlocked.
@@ -211,15 +212,15 @@ impl<T, U: ?Sized> OwnedRwLockWriteGuard<T, U> {
     pub(super) fn new(
         lock: Arc<RwLock<T>>,
         claim: OwnedMut<RwLock<T>, U>,
-        obligation: Obligation,
+        holding: Holding,
     ) -> OwnedRwLockWriteGuard<T, U> {
-        OwnedRwLockWriteGuard { claim, unlock: Unlock::new(lock, Turn::Readers, obligation) }
+        OwnedRwLockWriteGuard { claim, unlock: Unlock::new(lock, Turn::Readers, holding) }
     }
 
     /// The lock this guard has locked.
     #[must_use]
     pub fn rwlock(guard: &OwnedRwLockWriteGuard<T, U>) -> &Arc<RwLock<T>> {
-        &guard.unlock.lock
+        &guard.unlock.lines.lock
     }
 
     /// A guard of a part of the value. If `part` panics, the lock is unlocked.

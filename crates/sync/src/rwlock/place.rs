@@ -2,7 +2,6 @@
 
 use super::{Lines, RwLock, Turn};
 use crate::mutant::mutant;
-use asupersync_core::primitive::{Ordering, fence};
 use asupersync_core::{
     DetachedRead, DetachedWrite, ReadClaim, Removed, SharedCell, WaitKey, WaitQueue, WriteClaim,
 };
@@ -17,6 +16,7 @@ pub(super) trait Claims<'a, T>: Sized {
     fn line(lines: &mut Lines) -> &mut WaitQueue<Option<Self::Token>>;
     /// Whether a newcomer may look at the cell before it enters its line.
     fn may_look(lines: &Lines) -> bool;
+    /// A claim on the marked cell, if it is free for it.
     fn claim(cell: &'a SharedCell<T>) -> Option<Self>;
     fn attach(cell: &'a SharedCell<T>, token: Self::Token) -> Self;
     /// Whose turn it is when a waiter leaves: before it was handed its claim, or after.
@@ -36,7 +36,7 @@ impl<'a, T> Claims<'a, T> for ReadClaim<'a, T> {
     }
 
     fn claim(cell: &'a SharedCell<T>) -> Option<Self> {
-        cell.try_read()
+        cell.try_read_marked()
     }
 
     fn attach(cell: &'a SharedCell<T>, token: DetachedRead) -> Self {
@@ -61,7 +61,7 @@ impl<'a, T> Claims<'a, T> for WriteClaim<'a, T> {
     }
 
     fn claim(cell: &'a SharedCell<T>) -> Option<Self> {
-        cell.try_write()
+        cell.try_write_marked()
     }
 
     fn attach(cell: &'a SharedCell<T>, token: DetachedWrite) -> Self {
@@ -89,6 +89,8 @@ impl<'a, T, C: Claims<'a, T>> Place<'a, T, C> {
         Place { lock, key: None, claims: PhantomData }
     }
 
+    // Out of the way of those who need not wait.
+    #[cold]
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<C> {
         let lock = self.lock;
         // Cloned before the lock and dropped after it: wakers are foreign code.
@@ -96,16 +98,14 @@ impl<'a, T, C: Claims<'a, T>> Place<'a, T, C> {
         let mut lines = lock.lines.lock();
         let Some(key) = &self.key else {
             lock.object.write();
-            // Announced first, so that whoever releases from here on hands the lock over.
-            let ahead = lines.len();
-            lock.waiting.store(ahead + 1, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-            if C::may_look(&lines) {
-                if let Some(claim) = C::claim(&lock.cell) {
-                    lock.waiting.store(ahead, Ordering::Relaxed);
-                    drop(lines);
-                    return Poll::Ready(claim);
-                }
+            let looks = C::may_look(&lines) && !mutant!(EntryWithoutSecondLook);
+            // Announced first: whoever releases from here on sees the mark and hands the lock over, who
+            // released before has left it free.
+            lock.cell.mark();
+            if let Some(claim) = looks.then(|| C::claim(&lock.cell)).flatten() {
+                lock.unmark_if_empty(&lines);
+                drop(lines);
+                return Poll::Ready(claim);
             }
             let waker = waker.take().unwrap_or_else(|| context.waker().clone());
             self.key = Some(C::line(&mut lines).push_back(None, waker));
@@ -130,7 +130,7 @@ impl<'a, T, C: Claims<'a, T>> Drop for Place<'a, T, C> {
         let mut waker = None;
         let mut lines = lock.lines.lock();
         let removed = C::line(&mut lines).remove(key, &mut waker);
-        lock.waiting.store(lines.len(), Ordering::Relaxed);
+        lock.unmark_if_empty(&lines);
         drop(lines);
         let granted = match removed {
             Removed::Granted(Some(_)) if mutant!(GrantNotPassedOn) => return,

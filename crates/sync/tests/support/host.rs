@@ -3,7 +3,7 @@
 
 use asupersync_core::primitive::{Arc as LoomArc, Mutex};
 use asupersync_core::{
-    CancelReason, Host, Lane, RegionOptions, Root, Runnable, TaskCx, Time, TimerKey,
+    CancelReason, Cx, Host, Lane, RegionOptions, Root, Runnable, Time, TimerKey,
 };
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -38,14 +38,12 @@ impl Host for Line {
 
 /// Runs `body` as one step of a task, with its context and a function that cancels its scope. Futures
 /// are polled by hand inside; the task must leave nothing behind.
-pub fn in_task<R: Send + 'static>(
-    body: impl FnOnce(&TaskCx, &dyn Fn()) -> R + Send + 'static,
-) -> R {
+pub fn in_task<R: Send + 'static>(body: impl FnOnce(&Cx, &dyn Fn()) -> R + Send + 'static) -> R {
     let host = Arc::new(Line::default());
     let root = Arc::new(Root::new(host.clone(), RegionOptions::new()));
     let result = LoomArc::new(Mutex::new(None));
     let (place, scope) = (result.clone(), root.clone());
-    drop(root.spawn(async move |cx: &asupersync_core::Cx| {
+    drop(root.spawn(async move |cx: &Cx| {
         let answer = body(cx, &|| scope.cancel(CancelReason::user("the test says so")));
         *place.lock() = Some(answer);
         Ok::<(), asupersync_core::Cancelled>(())

@@ -1,9 +1,9 @@
 //! Waiting without a context: a thread that parks.
 //!
-//! The `blocking_` operations are for plain threads and for closures on the blocking pool, which have no
-//! context to wait with. Parking a thread is the one thing this crate does that is not an effect of a
-//! host; it makes no thread and reads no clock. In a task it would stop the worker, and in the lab the
-//! whole program, so there it is refused.
+//! The machine beneath the `blocking_` operations of locks and channels, for crates of the family. They are
+//! for plain threads and for closures on the blocking pool, which have no context to wait with. Parking a
+//! thread is the one thing this crate does that is not an effect of a host; it makes no thread and reads
+//! no clock. In a task it would stop the worker, and in the lab the whole program, so there it is refused.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -22,8 +22,11 @@ impl Wake for Unpark {
 }
 
 /// Polls until ready, parking the thread in between.
+///
+/// # Panics
+/// When it would have to park a thread that runs a task's step.
 #[track_caller]
-pub(crate) fn wait<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+pub fn wait<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {
@@ -34,7 +37,7 @@ pub(crate) fn wait<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
         // closure that the lab runs within a step.
         assert!(
             !asupersync_core::in_step(),
-            "a blocking channel operation would have to wait on a thread that runs tasks, which could \
+            "a blocking operation would have to wait on a thread that runs tasks, which could \
              then run none: await the operation, or call it in `cx.spawn_blocking` (in the lab, which has \
              one thread, only where it finds what it waits for)"
         );
