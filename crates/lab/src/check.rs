@@ -3,9 +3,10 @@
 use crate::config::LabConfig;
 use crate::explore::{ExploreOptions, explore_at};
 use crate::failure::{Failed, Place};
+use crate::faults::Faults;
 use crate::repeat;
 use crate::report::LabReport;
-use crate::runtime::LabRuntime;
+use crate::runtime::{LEFT_OUT, LabRuntime};
 use crate::strategy::{Pct, Pos, Random, Strategy};
 use crate::trial::{failed, trials};
 use asupersync_core::{Cx, TaskBody, Time, cap};
@@ -78,7 +79,8 @@ pub struct Summary {
 ///
 /// It obeys the environment: `ASUPERSYNC_LAB_SEED=n` runs that seed only,
 /// `ASUPERSYNC_LAB_CANCEL_AT=n` only with a cancellation at that step, `ASUPERSYNC_LAB_REPLAY=FILE`
-/// runs what a trace file or pack records and compares event by event, and with `ASUPERSYNC_TRACE_DIR=DIR`
+/// runs what a trace file or pack records and compares event by event, `ASUPERSYNC_LAB_SHRINK=FILE` beside it
+/// shrinks the failure anew into that pack, and with `ASUPERSYNC_TRACE_DIR=DIR`
 /// each run leaves its trace there as `<package>.<target>.<test>-<seed>.trace`, with `-cancel-<step>`
 /// after the seed where a cancellation was injected.
 #[derive(Clone, Debug)]
@@ -90,6 +92,7 @@ pub struct LabTest {
     config: LabConfig,
     strategy: Strategies,
     explore: Option<ExploreOptions>,
+    faults: Faults,
 }
 
 /// Which orders a test's seeds give.
@@ -131,6 +134,7 @@ impl LabTest {
             inject_cancel: false,
             strategy: Strategies::default(),
             explore: None,
+            faults: Faults::default(),
         }
     }
 
@@ -164,10 +168,17 @@ impl LabTest {
         self
     }
 
-    /// Has the body [explored](crate::explore) in place of run by seeds: the test passes when no run failed
-    /// and nothing was left out.
+    /// Has the body [explored](crate::explore), for each seed, in place of run: the test passes when no run
+    /// failed and nothing was left out. Cancellations, if there are any, are injected into the run that the
+    /// seed gives.
     pub fn explore(mut self, options: ExploreOptions) -> LabTest {
         self.explore = Some(options);
+        self
+    }
+
+    /// Lets things go wrong in each run, as its seed says: see [`LabConfig::faults`].
+    pub fn faults(mut self, faults: Faults) -> LabTest {
+        self.faults = faults;
         self
     }
 
@@ -201,8 +212,8 @@ impl LabTest {
         T: Send + 'static,
         E: fmt::Debug + Send + 'static,
     {
-        if let Some(options) = self.explore.take() {
-            return self.explored(options, body);
+        if self.faults != Faults::default() {
+            self.config.faults = self.faults;
         }
         let mut only_cancel_at = environment.cancel_at;
         if let Some(seed) = environment.seed {
@@ -214,14 +225,24 @@ impl LabTest {
             self.seeds = seed..seed + 1;
             self.config.choices = replay.choices();
             only_cancel_at = option(&replay.trace, "inject-cancel-at");
+            self.config.left_out = left_out(&replay.trace);
             if let Some(steps) = option(&replay.trace, "max-steps") {
                 self.config.max_steps = steps;
+            }
+        }
+        let mut tally = Tally::default();
+        if let (Some(options), None) = (&self.explore, only_cancel_at) {
+            for seed in self.seeds.clone() {
+                self.explored(options.clone(), seed, &mut tally, body.clone())?;
+            }
+            // A recorded run without a cancellation has been replayed.
+            if replay.is_some() || !self.inject_cancel {
+                return Ok(tally.summary());
             }
         }
         let lab = LabRuntime::with_strategy(self.config.clone(), self.strategy.make());
         let capture =
             environment.trace_dir.is_some() || replay.is_some() || self.config.capture_trace;
-        let mut tally = Tally::default();
         let mut one = |seed: u64, cancel_at: Option<u64>| -> Result<u64, String> {
             let report = lab.run_seeded(seed, cancel_at, capture, body.clone());
             tally.add(&report);
@@ -233,7 +254,7 @@ impl LabTest {
                 replay.compare(&self.place.name, trace)?;
             }
             if failed(&report, cancel_at.is_some()) {
-                let file = replay.map(|replay| replay.path.as_path());
+                let file = replay.and_then(Replay::shown_from);
                 return Err(self.failure(&report, cancel_at, file, body.clone()));
             }
             Ok(report.steps)
@@ -283,23 +304,37 @@ impl LabTest {
         ))
     }
 
-    fn explored<F, T, E>(&self, options: ExploreOptions, body: F) -> Result<Summary, String>
+    fn explored<F, T, E>(
+        &self,
+        mut options: ExploreOptions,
+        seed: u64,
+        tally: &mut Tally,
+        body: F,
+    ) -> Result<(), String>
     where
         F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
         F: for<'a> TaskBody<'a, cap::All, T, E> + Clone + Send + 'static,
         T: Send + 'static,
         E: fmt::Debug + Send + 'static,
     {
+        let config = options.config_mut();
+        // Several seeds are said by the test, and one may be said by the options.
+        if self.seeds != (0..1) {
+            config.seed = seed;
+        }
+        if self.config.faults != Faults::default() {
+            config.faults = self.config.faults;
+            config.live_within = self.config.live_within;
+        }
         let found = explore_at(&self.place, options, body);
         if found.failure.is_some() || !found.exhausted {
-            return Err(format!("{}: {found}", self.place.name));
+            return Err(format!("{}: seed {seed}: {found}", self.place.name));
         }
-        Ok(Summary {
-            runs: found.runs,
-            steps: found.steps,
-            classes: found.classes.len(),
-            virtual_time: found.virtual_time,
-        })
+        tally.runs += found.runs;
+        tally.steps += found.steps;
+        tally.classes.extend(found.classes);
+        tally.virtual_time = tally.virtual_time.max(found.virtual_time);
+        Ok(())
     }
 
     /// The report of a failed run. It is run again, which shows whether it can be repeated at all.
@@ -394,6 +429,9 @@ fn number(variable: &str) -> Result<Option<u64>, String> {
     parsed.map(Some).map_err(|_| format!("{variable} must be a number, and is {value:?}"))
 }
 
+/// The variable that has a replayed failure shrunk, into the file that it names.
+pub(crate) const SHRINK: &str = "ASUPERSYNC_LAB_SHRINK";
+
 /// A recording that is to be run again.
 pub(crate) struct Replay {
     pub(crate) path: PathBuf,
@@ -426,6 +464,11 @@ impl Replay {
         }
     }
 
+    /// The file, where the failure is to be shown as it was recorded, and not shrunk.
+    pub(crate) fn shown_from(&self) -> Option<&Path> {
+        std::env::var_os(SHRINK).is_none().then_some(&self.path)
+    }
+
     /// Demands that the run was the recorded one.
     pub(crate) fn compare(&self, name: &str, trace: &[u8]) -> Result<(), String> {
         let again = Trace::parse(trace, &Limits::default()).map_err(|error| error.to_string())?;
@@ -437,6 +480,14 @@ impl Replay {
             )),
         }
     }
+}
+
+/// The faults that did not happen in a recorded run.
+pub(crate) fn left_out(trace: &Trace) -> Vec<usize> {
+    let options = &trace.header().options;
+    let list = options.iter().find(|(known, _)| known == LEFT_OUT);
+    let words = list.map(|(_, value)| value.split(' ')).into_iter().flatten();
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 pub(crate) fn option(trace: &Trace, name: &str) -> Option<u64> {

@@ -1,10 +1,12 @@
 //! What a lab run may be told.
 
+use crate::faults::{FaultPlan, Faults};
 use crate::host::{ServiceContext, Services};
 use crate::oracle::Invariant;
 use asupersync_net::VirtualOptions;
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Options of a [`LabRuntime`](crate::LabRuntime).
 ///
@@ -30,6 +32,10 @@ pub struct LabConfig {
     pub(crate) choices: Vec<u32>,
     pub(crate) required: Vec<Invariant>,
     pub(crate) services: Services,
+    pub(crate) faults: Faults,
+    /// Numbers of faults that do not happen after all.
+    pub(crate) left_out: Vec<usize>,
+    pub(crate) live_within: Duration,
     /// Further options for the trace's header.
     pub(crate) header: Vec<(String, String)>,
 }
@@ -48,6 +54,9 @@ impl Default for LabConfig {
             choices: Vec::new(),
             required: Vec::new(),
             services: Services::default(),
+            faults: Faults::default(),
+            left_out: Vec::new(),
+            live_within: Duration::from_secs(3_600),
             header: Vec::new(),
         }
     }
@@ -153,6 +162,27 @@ impl LabConfig {
     pub fn network(mut self, options: VirtualOptions) -> LabConfig {
         self.services.add_network(options);
         self
+    }
+
+    /// Lets things go wrong in each run as its seed says. The drawn network takes the place of the one that
+    /// [`network`](LabConfig::network) or a driver of your own describes. None by default.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> LabConfig {
+        self.faults = faults;
+        self
+    }
+
+    /// In a run with faults, how much virtual time the program has to come to its end once everything is mended,
+    /// at [`FaultPlan::HEALED`]. An hour by default.
+    #[must_use]
+    pub fn live_within(mut self, bound: Duration) -> LabConfig {
+        self.live_within = bound;
+        self
+    }
+
+    /// What goes wrong in the run of this seed.
+    pub(crate) fn plan(&self, seed: u64) -> FaultPlan {
+        self.faults.expand(seed).without(&self.left_out)
     }
 
     pub(crate) fn requires(&self, invariant: Invariant) -> bool {

@@ -3,11 +3,14 @@
 mod engine;
 mod history;
 mod label;
+mod order;
 mod tree;
+mod units;
 
-use crate::check::{Replay, option};
+use crate::check::{Replay, left_out, option};
 use crate::config::LabConfig;
 use crate::failure::{Failed, Place};
+use crate::progress::Progress;
 use crate::quiet::Quiet;
 use crate::report::{Finding, LabReport};
 use crate::runtime::LabRuntime;
@@ -23,6 +26,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use units::{Ran, Runner, Turn, Units};
 
 /// How orders are enumerated. The first three find the same classes; the bounded two leave some out, say so,
 /// and run some classes several times.
@@ -54,6 +58,7 @@ pub struct ExploreOptions {
     method: Method,
     order: u64,
     max_runs: u64,
+    threads: usize,
     stop_at_first_failure: bool,
     shrink: bool,
 }
@@ -65,6 +70,7 @@ impl Default for ExploreOptions {
             method: Method::Optimal,
             order: 0,
             max_runs: 1_000_000,
+            threads: 1,
             stop_at_first_failure: true,
             shrink: true,
         }
@@ -77,6 +83,11 @@ impl ExploreOptions {
     pub fn config(mut self, config: LabConfig) -> ExploreOptions {
         self.config = config;
         self
+    }
+
+    /// The options of each run, to be changed by a test that has some of its own.
+    pub(crate) fn config_mut(&mut self) -> &mut LabConfig {
+        &mut self.config
     }
 
     /// How orders are enumerated; [`Method::Optimal`] by default.
@@ -98,6 +109,15 @@ impl ExploreOptions {
     #[must_use]
     pub fn max_runs(mut self, runs: u64) -> ExploreOptions {
         self.max_runs = runs;
+        self
+    }
+
+    /// Threads that share the work of [`Method::Preemptions`], [`Method::Delays`] and [`Method::Naive`], at least one; one by
+    /// default. Only how long it takes depends on it, not what is found, nor which failure is the first. The other methods, and the
+    /// first thousand runs, are one thread's.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> ExploreOptions {
+        self.threads = threads.max(1);
         self
     }
 
@@ -161,6 +181,23 @@ pub struct ExploreFailure {
     pub story: String,
     /// The pack that was written.
     pub file: Option<PathBuf>,
+}
+
+impl Exploration {
+    /// Before the first run.
+    fn nothing() -> Exploration {
+        Exploration {
+            exhausted: false,
+            runs: 0,
+            blocked: 0,
+            classes: BTreeSet::new(),
+            stuck: BTreeSet::new(),
+            failures: 0,
+            failure: None,
+            steps: 0,
+            virtual_time: Time::ZERO,
+        }
+    }
 }
 
 impl fmt::Display for Exploration {
@@ -239,7 +276,7 @@ impl fmt::Display for ExploreFailure {
 ///
 /// # Limitations
 /// Timers, the network and injected faults follow the run's order and are not themselves reordered.
-/// The whole run is on one thread and in memory.
+/// Each run is on one thread, and all of it is in memory.
 ///
 /// # Panics
 /// If the environment asks to replay a file that cannot be read, or that records another run.
@@ -262,7 +299,6 @@ where
     T: Send + 'static,
     E: fmt::Debug + Send + 'static,
 {
-    let engine = Arc::new(Mutex::new(Engine::new(options.method, options.order)));
     let config = LabConfig { choices: Vec::new(), header: place.header(), ..options.config };
     let replay = Replay::asked().and_then(|replay| match replay {
         Some(replay) if place.is_of(&replay.trace) => again(place, &config, replay, body.clone()),
@@ -273,81 +309,60 @@ where
         Ok(Some(found)) => return found,
         Err(message) => panic!("{message}"),
     }
-    let lab = LabRuntime::with_strategy(config.clone(), Guide(engine.clone()));
-    let mut found = Exploration {
-        exhausted: false,
-        runs: 0,
-        blocked: 0,
-        classes: BTreeSet::new(),
-        stuck: BTreeSet::new(),
-        failures: 0,
-        failure: None,
-        steps: 0,
-        virtual_time: Time::ZERO,
+    let runner = |engine: Arc<Mutex<Engine>>| -> Runner {
+        let lab = LabRuntime::with_strategy(config.clone(), Guide(engine));
+        let body = body.clone();
+        Box::new(move |told| {
+            let _quiet = Quiet::begin();
+            ran(lab.run(body.clone()), told)
+        })
     };
-    let mut cut = false;
-    while found.runs + found.blocked < options.max_runs {
-        let quiet = Quiet::begin();
-        let report = lab.run(body.clone());
-        drop(quiet);
-        let mut engine = engine.lock();
-        found.steps += report.steps;
-        found.virtual_time = found.virtual_time.max(report.virtual_time);
-        if engine.is_blocked() {
-            found.blocked += 1;
-        } else {
-            found.runs += 1;
-            let fresh = found.failure.is_none();
-            note(&mut found, &report, &engine);
-            if let (true, true, Some(failure)) = (fresh, options.shrink, &mut found.failure) {
-                let failed = Failed {
-                    place,
-                    config: &config,
-                    seed: report.seed,
-                    choices: report.choices.clone(),
-                    cancel_at: None,
-                    fingerprint: report.fingerprint,
-                    replayed: None,
-                    title: format!("exploration failed in run {}", found.runs),
-                    by_seed: None,
-                };
-                failure.tell(failed, &mut trials(&config, report.seed, body.clone()));
-            }
-            if found.failure.is_some() && options.stop_at_first_failure {
-                break;
-            }
+    let ExploreOptions { method, order, threads, stop_at_first_failure: stop, .. } = options;
+    let mut units = Units::new(Engine::new(method, order), threads, stop, &runner);
+    let mut all = Turn::new();
+    let mut progress = Progress::of(&place.name, options.max_runs);
+    while all.runs() < options.max_runs && !units.are_over() {
+        let is_first = all.first.is_none();
+        all.absorb(units.turn(options.max_runs - all.runs()));
+        let Turn { found, first, .. } = &mut all;
+        progress.at(found.runs + found.blocked, found.classes.len(), found.failures);
+        let Some((fingerprint, run)) = *first else { continue };
+        if let (true, true, Some(failure)) = (is_first, options.shrink, &mut found.failure) {
+            let failed = Failed {
+                place,
+                config: &config,
+                seed: config.seed,
+                choices: failure.choices.clone(),
+                cancel_at: None,
+                fingerprint,
+                replayed: None,
+                title: format!("exploration failed in run {run}"),
+                by_seed: None,
+            };
+            failure.tell(failed, &mut trials(&config, config.seed, body.clone()));
         }
-        // Nothing was polled by this strategy, or not observed: there is nothing to go on.
-        if report.findings.iter().any(|finding| matches!(finding, Finding::Nested)) {
-            break;
-        }
-        cut |= report.findings.iter().any(|f| matches!(f, Finding::StepLimit { .. }));
-        if !engine.advance() {
-            // Beyond the step limit there may be more.
-            found.exhausted = report.fingerprint.is_some() && !cut && !engine.is_cut();
+        if stop {
             break;
         }
     }
-    found
+    all.found.exhausted = units.are_over() && !all.is_cut;
+    all.found
 }
 
-fn note<T, E: fmt::Debug>(found: &mut Exploration, report: &LabReport<T, E>, engine: &Engine) {
-    found.classes.extend(report.fingerprint);
-    if report.findings.iter().any(|finding| matches!(finding, Finding::Deadlock { .. })) {
-        found.stuck.extend(report.fingerprint);
+/// What the explorer needs to know of a run.
+fn ran<T, E: fmt::Debug>(report: LabReport<T, E>, told: bool) -> Ran {
+    let has = |which: fn(&Finding) -> bool| report.findings.iter().any(which);
+    let failure = (!report.is_ok()).then(|| if told { with_place(&report) } else { String::new() });
+    Ran {
+        steps: report.steps,
+        virtual_time: report.virtual_time,
+        fingerprint: report.fingerprint,
+        is_stuck: has(|finding| matches!(finding, Finding::Deadlock { .. })),
+        is_cut: has(|finding| matches!(finding, Finding::StepLimit { .. })),
+        is_nested: has(|finding| matches!(finding, Finding::Nested)),
+        failure,
+        choices: report.choices,
     }
-    if report.is_ok() {
-        return;
-    }
-    found.failures += 1;
-    found.failure.get_or_insert_with(|| ExploreFailure {
-        message: with_place(report),
-        choices: report.choices.clone(),
-        schedule: engine.schedule(),
-        reversed: engine.reversed(),
-        story: String::new(),
-        file: None,
-    });
 }
 
 impl ExploreFailure {
@@ -378,9 +393,11 @@ where
     if let Some(steps) = option(&replay.trace, "max-steps") {
         config.max_steps = steps;
     }
+    config.left_out = left_out(&replay.trace);
+    let left_out = config.left_out.clone();
     let mut trials = trials(&config, seed, body);
     let plan = Plan::Exact { choices: choices.clone(), cancel_at: None };
-    let trial = trials(Wanted { plan, capture: true, max_steps: None });
+    let trial = trials(Wanted { plan, capture: true, max_steps: None, left_out });
     replay.compare(&place.name, trial.trace.as_deref().unwrap_or_default())?;
     let mut found = Exploration {
         exhausted: false,
@@ -411,7 +428,7 @@ where
         choices,
         cancel_at: None,
         fingerprint: trial.fingerprint,
-        replayed: Some(&replay.path),
+        replayed: replay.shown_from(),
         title: "the replay failed as recorded".to_owned(),
         by_seed: None,
     };

@@ -1,5 +1,6 @@
 //! What a failing test prints, and the file it leaves.
 
+use crate::check::SHRINK;
 use crate::config::LabConfig;
 use crate::script::Plan;
 use crate::shrink::{Shrunk, Size, shrink};
@@ -95,7 +96,7 @@ pub(crate) struct Failed<'a> {
     pub(crate) choices: Vec<u32>,
     pub(crate) cancel_at: Option<u64>,
     pub(crate) fingerprint: Option<asupersync_trace::Fingerprint>,
-    /// It was replayed from this file, so it is not to be shrunk again.
+    /// It was replayed from this file, and is not to be shrunk again.
     pub(crate) replayed: Option<&'a Path>,
     /// How it is called, after the test's name.
     pub(crate) title: String,
@@ -115,21 +116,24 @@ impl Failed<'_> {
     /// Shrinks the failure, looks for its passing twin, writes the pack, and tells.
     pub(crate) fn tell(self, trials: &mut Trials<'_>) -> Told {
         let mut text = format!("{}: {}", self.place.name, self.title);
-        let exact = |choices: &[u32], cancel_at, capture| Wanted {
+        let exact = |choices: &[u32], cancel_at, capture, left_out: &[usize]| Wanted {
             plan: Plan::Exact { choices: choices.to_vec(), cancel_at },
             capture,
             max_steps: None,
+            left_out: left_out.to_vec(),
         };
-        let again = trials(exact(&self.choices, self.cancel_at, false));
+        let mut left_out = self.config.left_out.clone();
+        let again = trials(exact(&self.choices, self.cancel_at, false, &left_out));
         let repeats = again.choices == self.choices && again.fingerprint == self.fingerprint;
         let mut sizes = String::new();
         let mut small = match (self.replayed, repeats && again.failure.is_some()) {
             (None, true) => {
-                let shrunk = shrink(trials, again);
+                let shrunk = shrink(trials, again, self.config.plan(self.seed).numbers(), left_out);
                 sizes = describe(&shrunk);
-                trials(exact(&shrunk.trial.choices, shrunk.trial.cancel_at, true))
+                left_out = shrunk.left_out;
+                trials(exact(&shrunk.trial.choices, shrunk.trial.cancel_at, true, &left_out))
             }
-            _ => trials(exact(&self.choices, self.cancel_at, true)),
+            _ => trials(exact(&self.choices, self.cancel_at, true, &left_out)),
         };
         line(&mut text, format_args!("{}", small.text));
         if !repeats {
@@ -140,10 +144,14 @@ impl Failed<'_> {
             );
         }
         let twin = match repeats {
-            true => twin::find(trials, &mut small),
+            true => twin::find(trials, &mut small, &left_out),
             false => Err(0),
         };
         let trace = small.trace.take().unwrap_or_default();
+        if self.config.faults.is_any() {
+            let plan = self.config.faults.expand(self.seed).without(&left_out);
+            line(&mut text, format_args!("what went wrong around it:\n{plan}"));
+        }
         let marks = match &twin {
             Ok(twin) => Marks { first: Some(twin.first), second: twin.second },
             Err(_) => Marks::default(),
@@ -197,7 +205,14 @@ impl Failed<'_> {
         let line_of = self.place.site.map(|site| format!("-line-{}", site.line()));
         let suffix = format!("{}{cancel}{}.pack", self.seed, line_of.unwrap_or_default());
         let bytes = pack.to_bytes();
+        let wanted = std::env::var_os(SHRINK).map(PathBuf::from);
         let file = match std::env::var_os("ASUPERSYNC_TRACE_DIR") {
+            _ if wanted.is_some() => {
+                let path = wanted.unwrap_or_default();
+                let written = std::fs::write(&path, &bytes);
+                let told = |error| format!("cannot write {}: {error}", path.display());
+                written.map(|()| path.clone()).map_err(told)
+            }
             Some(dir) => self.place.write(&PathBuf::from(dir), &suffix, &bytes),
             None => {
                 let shared = std::env::temp_dir().join("asupersync-lab");
@@ -230,6 +245,13 @@ impl Failed<'_> {
         let options: Vec<String> =
             options.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         line(text, format_args!("options: seed = {}, {}", self.seed, options.join(", ")));
+        if self.config.faults.is_any() {
+            let (faults, plan) = (self.config.faults, self.config.faults.expand(self.seed));
+            line(
+                text,
+                format_args!("faults = {faults}, which seed {} expands to:\n{plan}", self.seed),
+            );
+        }
         file.ok()
     }
 }

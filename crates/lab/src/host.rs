@@ -1,25 +1,31 @@
 //! The machine beneath the kernel: a list of runnables, a clock that is a number, a timer
 //! wheel.
 
-use crate::oracle::{Fact, Oracles};
-use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind};
-use asupersync_core::event::Resolution;
-use asupersync_core::{
-    BlockingJob, BlockingPool, Event, Host, Lane, ObjectId, Runnable, Severity, TaskId, Time,
-    TimerKey,
-};
-use asupersync_net::{VirtualNetwork, VirtualOptions};
-use asupersync_os::VirtualSignals;
-use asupersync_os::fs::VirtualFiles;
+mod record;
+mod services;
+
+use crate::faults::FaultPlan;
+use crate::oracle::Fact;
+use crate::rare::Mark;
+use crate::replay::{Drivers, Followed, Next, Playback, Recorded};
+use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind, Random};
+use asupersync_core::{Event, Host, Lane, ObjectId, Runnable, TaskId, Time, TimerKey, WakeList};
+use asupersync_net::VirtualNetwork;
 use asupersync_time::{Key, Wheel};
-use asupersync_trace::{self as trace, Fingerprinter, Writer};
+use asupersync_trace as trace;
 use parking_lot::Mutex;
+pub(crate) use record::{Judged, Record, Watch};
+pub use services::ServiceContext;
+pub(crate) use services::Services;
+use services::Slot;
 use std::any::{Any, TypeId};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::Duration;
+use twox_hash::XxHash3_64;
 
 /// The lab's [`Host`]. Used by one thread; the locks are there because a host must be `Sync`, and
 /// are never contended.
@@ -31,18 +37,23 @@ pub(crate) struct LabHost {
     pub(crate) queue: Mutex<Queue>,
     pub(crate) record: Mutex<Record>,
     services: Mutex<Services>,
+    marks: Mutex<Marks>,
+    /// By how many thousandths of its span a timer is late.
+    late: AtomicU32,
+    /// How far the clock is about to jump, in nanoseconds.
+    jump: AtomicU64,
+    /// The run replays a recording, which says what the clock says.
+    plays: AtomicBool,
     itself: Weak<LabHost>,
 }
 
-/// What a driver is made from.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServiceContext {
-    /// The seed of the run.
-    pub seed: u64,
-    /// The host, for a driver that reads the clock or arms timers. Weak, because the host keeps the
-    /// driver.
-    pub host: Weak<dyn Host>,
+#[derive(Default)]
+struct Marks {
+    all: Vec<Mark>,
+    /// How often each task came by each.
+    meetings: BTreeMap<(&'static str, TaskId), u64>,
+    /// Whether rare paths are taken at all.
+    taken: bool,
 }
 
 #[derive(Default)]
@@ -79,53 +90,41 @@ impl Queue {
         }
         self.choices.iter().filter(|choice| self.is_open(choice.task)).count()
     }
-}
 
-/// Which poll touched what, for a strategy that wants to know.
-pub(crate) struct Watch {
-    footprint: Footprint,
-    /// Polls whose footprint is known. Of the last of them it is told again, with what follows it.
-    skips: u64,
-}
-
-impl Watch {
-    pub(crate) fn after(skips: u64) -> Watch {
-        Watch { skips, footprint: Footprint::default() }
+    /// Takes a timer that is due at `now` (of several the one for the earliest time, of those the
+    /// one armed first), or else counts the runnables.
+    pub(crate) fn next(&mut self, now: Time) -> Ready {
+        let Queue { timers, due, .. } = self;
+        if due.is_empty() && timers.next_deadline().is_some_and(|at| at <= now) {
+            timers.advance(now, |at, waker| due.push_back((at, waker)));
+        }
+        if let Some((at, waker)) = due.pop_front() {
+            return Ready::Timer(at, waker);
+        }
+        match self.enabled() {
+            0 => Ready::Nothing { until: self.timers.earliest() },
+            enabled => Ready::Tasks(enabled),
+        }
     }
-}
 
-/// Objects whose operations say all there is to know about them.
-const EXACT: [&str; 5] =
-    ["Shared", "outcome", crate::atomic::LABEL, crate::mutex::LABEL, crate::queue::LABEL];
-
-/// What happens on the run's way past the observers.
-#[derive(Default)]
-pub(crate) struct Record {
-    pub(crate) oracles: Oracles,
-    pub(crate) fingerprint: Fingerprinter,
-    pub(crate) trace: Option<Writer>,
-    pub(crate) watch: Option<Watch>,
-    last_object: Option<ObjectId>,
-    /// Polls begun.
-    pub(crate) polls: u64,
-    /// How many had begun when the first task failed.
-    pub(crate) failed_at: Option<u64>,
-}
-
-impl Record {
-    /// Notes one of the host's own events.
-    pub(crate) fn host(&mut self, event: &trace::Event) {
-        let Record { fingerprint, watch, polls, .. } = self;
-        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
-            Some(watch) => {
-                fingerprint.host_with(event, |step| watch.footprint.steps.push(step.to_step()));
-            }
-            None => fingerprint.host(event),
+    /// Takes one of the runnables, at least one of which there must be: the one at the position that
+    /// `choose` answers, which must not come back to the host.
+    pub(crate) fn take(&mut self, choose: impl FnOnce(&[Choice]) -> usize) -> (usize, Runnable) {
+        if self.gates.is_empty() {
+            let index = choose(&self.choices);
+            self.choices.swap_remove(index);
+            return (index, self.runnables.swap_remove(index));
         }
-        self.oracles.host(event);
-        if let Some(trace) = &mut self.trace {
-            trace.host(event);
-        }
+        let (mut positions, mut open) = std::mem::take(&mut self.open);
+        positions.clear();
+        positions.extend((0..self.choices.len()).filter(|at| self.is_open(self.choices[*at].task)));
+        open.clear();
+        open.extend(positions.iter().map(|at| self.choices[*at]));
+        let chosen = choose(&open);
+        let index = positions[chosen];
+        self.open = (positions, open);
+        self.choices.swap_remove(index);
+        (chosen, self.runnables.swap_remove(index))
     }
 }
 
@@ -138,12 +137,74 @@ impl LabHost {
             queue: Mutex::default(),
             record: Mutex::default(),
             services: Mutex::new(services),
+            marks: Mutex::default(),
+            late: AtomicU32::new(0),
+            jump: AtomicU64::new(0),
+            plays: AtomicBool::new(false),
             itself: itself.clone(),
         })
     }
 
+    /// Lets this go wrong in the run that has begun.
+    pub(crate) fn inject(self: &Arc<Self>, plan: &FaultPlan) {
+        self.marks.lock().taken = plan.takes_rare();
+        if let Some(options) = plan.network() {
+            let of = TypeId::of::<VirtualNetwork>();
+            let network =
+                VirtualNetwork::for_host(options.clone(), self.seed(), self.itself.clone());
+            self.services.lock().keep(of, Arc::new(network));
+        }
+        plan.arm(self);
+    }
+
+    /// Notes that a fault strikes or is mended, in a step of its own.
+    pub(crate) fn note_fault(&self, number: u32) {
+        if self.observing {
+            self.record.lock().host(&trace::Event::FaultInjected { number });
+        }
+    }
+
+    /// A driver, if the run has one of this type.
+    pub(crate) fn driver<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.service(TypeId::of::<T>())?.downcast().ok()
+    }
+
+    /// The task comes by a mark; whether it takes the rare path.
+    pub(crate) fn mark(&self, name: &'static str, task: TaskId) -> bool {
+        let mut marks = self.marks.lock();
+        let Marks { all, meetings, taken } = &mut *marks;
+        let met = meetings.entry((name, task)).or_insert(0);
+        *met += 1;
+        // A task's own count, so that the order of tasks does not decide.
+        let named = XxHash3_64::oneshot_with_seed(self.seed(), name.as_bytes());
+        let is_on = named & 1 == 0;
+        let mut draw = Random::seeded(named ^ task.to_bits().rotate_left(17) ^ *met);
+        let take = *taken && is_on && draw.below(4) == 0;
+        let mark = match all.iter_mut().find(|mark| mark.name == name) {
+            Some(mark) => mark,
+            None => {
+                all.push(Mark { name, met: 0, taken: 0 });
+                all.last_mut().expect("it was just put there")
+            }
+        };
+        mark.met += 1;
+        mark.taken += u64::from(take);
+        take
+    }
+
+    /// The marks that the run met, by their names.
+    pub(crate) fn take_marks(&self) -> Vec<Mark> {
+        let mut marks = std::mem::take(&mut *self.marks.lock()).all;
+        marks.sort_by_key(|mark| mark.name);
+        marks
+    }
+
     /// Makes ready for a run.
     pub(crate) fn begin(&self, seed: u64) {
+        *self.marks.lock() = Marks::default();
+        self.plays.store(false, Ordering::Relaxed);
+        self.late.store(0, Ordering::Relaxed);
+        self.jump.store(0, Ordering::Relaxed);
         self.seed.store(seed, Ordering::Relaxed);
         // Dropping a waker or a runnable runs foreign code, which may come back here.
         let (runnables, timers, due) = {
@@ -154,7 +215,8 @@ impl LabHost {
             let mut timers = Vec::new();
             queue.timers.advance(Time::MAX, |_, waker| timers.push(waker));
             queue.timers.clear();
-            (std::mem::take(&mut queue.runnables), timers, std::mem::take(&mut queue.due))
+            let runnables = queue.runnables.drain(..).collect::<Vec<_>>();
+            (runnables, timers, queue.due.drain(..).collect::<Vec<_>>())
         };
         drop((runnables, timers, due));
         self.now.store(0, Ordering::Relaxed);
@@ -162,49 +224,84 @@ impl LabHost {
         drop(made);
     }
 
+    /// From now on the run follows this recording.
+    pub(crate) fn play(&self, recorded: &Recorded) -> Drivers {
+        let drivers = Drivers::new(&self.itself);
+        let services = Services::of_playback(&drivers);
+        let before = std::mem::replace(&mut *self.services.lock(), services);
+        drop(before);
+        let mut record = self.record.lock();
+        let (playback, writer) = Playback::begin(recorded);
+        record.playback = Some(playback);
+        record.trace = Some(writer);
+        drop(record);
+        self.plays.store(true, Ordering::Relaxed);
+        drivers
+    }
+
+    /// The recording is left; what was written of it.
+    pub(crate) fn stop_playing(&self) -> Option<Vec<u8>> {
+        self.plays.store(false, Ordering::Relaxed);
+        let mut record = self.record.lock();
+        record.playback = None;
+        record.trace.take().map(|mut writer| writer.finish())
+    }
+
+    /// What comes next by the recording.
+    pub(crate) fn recorded_next(&self) -> Next {
+        let record = self.record.lock();
+        match (&record.playback, &record.trace) {
+            (Some(playback), Some(writer)) => playback.next(writer),
+            _ => Next::Over(Followed::Lost),
+        }
+    }
+
+    /// The run cannot do what comes next by the recording.
+    pub(crate) fn lose_recording(&self) {
+        if let Some(playback) = &mut self.record.lock().playback {
+            playback.lose();
+        }
+    }
+
+    /// Takes the runnable of this task, if it has one.
+    pub(crate) fn take_task(&self, task: TaskId) -> Option<Runnable> {
+        let mut queue = self.queue.lock();
+        let index = queue.choices.iter().position(|choice| choice.task == task)?;
+        queue.choices.swap_remove(index);
+        Some(queue.runnables.swap_remove(index))
+    }
+
+    /// Fires the timers due by then, as a production scheduler does.
+    pub(crate) fn fire_until(&self, at: Time) {
+        self.record.lock().played(&trace::Event::TimersDue { at });
+        let mut wakers = WakeList::new();
+        self.queue.lock().timers.advance(at, |_, waker| wakers.push(waker));
+        wakers.wake();
+    }
+
+    /// From now on timers are late by this part of the time for which they are set.
+    pub(crate) fn delay_timers(&self, permille: u32) {
+        self.late.store(permille, Ordering::Relaxed);
+    }
+
+    /// The clock jumps ahead before anything else happens.
+    pub(crate) fn jump(&self, by: Duration) {
+        self.jump.store(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How far the clock is to jump.
+    pub(crate) fn take_jump(&self) -> Option<Duration> {
+        match self.jump.load(Ordering::Relaxed) {
+            0 => None,
+            by => {
+                self.jump.store(0, Ordering::Relaxed);
+                Some(Duration::from_nanos(by))
+            }
+        }
+    }
+
     pub(crate) fn set_now(&self, now: Time) {
         self.now.store(now.as_nanos(), Ordering::Relaxed);
-    }
-
-    /// Takes a timer that is due at `now` (of several the one for the earliest time, of those the
-    /// one armed first), or else counts the runnables.
-    pub(crate) fn poll(&self, now: Time) -> Ready {
-        let mut queue = self.queue.lock();
-        let Queue { timers, due, .. } = &mut *queue;
-        if due.is_empty() && timers.next_deadline().is_some_and(|at| at <= now) {
-            timers.advance(now, |at, waker| due.push_back((at, waker)));
-        }
-        if let Some((at, waker)) = due.pop_front() {
-            return Ready::Timer(at, waker);
-        }
-        match queue.enabled() {
-            0 => Ready::Nothing { until: queue.timers.earliest() },
-            enabled => Ready::Tasks(enabled),
-        }
-    }
-
-    /// Takes one of the runnables, at least one of which there must be: the one at the position that
-    /// `choose` answers. It is called under the queue's lock and must not come back to the host.
-    pub(crate) fn take(&self, choose: impl FnOnce(&[Choice]) -> usize) -> (usize, Runnable) {
-        let mut queue = self.queue.lock();
-        let index = if queue.gates.is_empty() {
-            choose(&queue.choices)
-        } else {
-            let (mut positions, mut open) = std::mem::take(&mut queue.open);
-            positions.clear();
-            positions.extend(
-                (0..queue.choices.len()).filter(|at| queue.is_open(queue.choices[*at].task)),
-            );
-            open.clear();
-            open.extend(positions.iter().map(|at| queue.choices[*at]));
-            let chosen = choose(&open);
-            let index = positions[chosen];
-            queue.open = (positions, open);
-            queue.choices.swap_remove(index);
-            return (chosen, queue.runnables.swap_remove(index));
-        };
-        queue.choices.swap_remove(index);
-        (index, queue.runnables.swap_remove(index))
     }
 
     /// Keeps the task from being chosen while the latch is held.
@@ -249,7 +346,10 @@ impl LabHost {
     /// Tells the oracles what a program says.
     pub(crate) fn fact(&self, fact: Fact<'_>) {
         if self.observing {
-            self.record.lock().oracles.fact(fact);
+            let mut record = self.record.lock();
+            if !record.is_known() {
+                record.judged.oracles.fact(fact);
+            }
         }
     }
 
@@ -280,10 +380,20 @@ impl Host for LabHost {
     }
 
     fn now(&self) -> Time {
+        if self.plays.load(Ordering::Relaxed) {
+            let mut record = self.record.lock();
+            if let Record { playback: Some(playback), trace: Some(writer), .. } = &mut *record {
+                let now = playback.clock(writer);
+                self.set_now(now);
+                return now;
+            }
+        }
         Time::from_nanos(self.now.load(Ordering::Relaxed))
     }
 
     fn arm_timer(&self, at: Time, waker: Waker) -> TimerKey {
+        let late = self.late.load(Ordering::Relaxed);
+        let at = if late == 0 { at } else { at + at.saturating_since(self.now()) * late / 1_000 };
         TimerKey(self.queue.lock().timers.insert(at, waker).to_bits())
     }
 
@@ -301,39 +411,11 @@ impl Host for LabHost {
     }
 
     fn observe(&self, event: &Event<'_>) {
-        let mut record = self.record.lock();
-        let record = &mut *record;
-        record.oracles.observe(event);
-        match *event {
-            Event::Access { object, .. } => record.last_object = Some(object),
-            Event::PollBegin { .. } => record.polls += 1,
-            Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
-            | Event::ObligationResolved { how: Resolution::Leaked, .. } => {
-                let polls = record.polls;
-                record.failed_at.get_or_insert(polls);
-            }
-            _ => {}
-        }
-        let Record { fingerprint, watch, polls, .. } = record;
-        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
-            Some(watch) => {
-                let footprint = &mut watch.footprint;
-                match *event {
-                    Event::Access { label, .. } => footprint.foreign |= !EXACT.contains(&label),
-                    Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
-                    _ => {}
-                }
-                fingerprint.kernel_with(event, |step| footprint.steps.push(step.to_step()));
-            }
-            None => fingerprint.kernel(event),
-        }
         if let Event::TaskCancelRequested { task, .. } = event {
             // A cancelled task does not wait for the mutex any more.
             self.queue.lock().gates.retain(|(of, _)| of != task);
         }
-        if let Some(trace) = &mut record.trace {
-            trace.kernel(event);
-        }
+        self.record.lock().kernel(event);
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
@@ -352,95 +434,8 @@ impl Host for LabHost {
     }
 }
 
-/// Runs blocking closures where they are submitted: one step, no thread.
-pub(crate) struct InlinePool;
-
-impl BlockingPool for InlinePool {
-    fn submit(&self, job: BlockingJob) {
-        job.run();
-    }
-}
-
-type Erased = Arc<dyn Any + Send + Sync>;
-type Make = Arc<dyn Fn(&ServiceContext) -> Erased + Send + Sync>;
-
-/// The drivers that programs find, by type, each made when first asked for in a run.
-#[derive(Clone)]
-pub(crate) struct Services(Vec<Service>);
-
-#[derive(Clone)]
-struct Service {
-    of: TypeId,
-    make: Make,
-    made: Option<Erased>,
-}
-
-enum Slot {
-    Made(Erased),
-    Make(Make),
-}
-
 impl fmt::Debug for LabHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LabHost").field("now", &self.now()).finish_non_exhaustive()
-    }
-}
-
-impl Default for Services {
-    fn default() -> Services {
-        let mut services = Services(Vec::new());
-        services.add::<Arc<dyn BlockingPool>>(|_| Arc::new(Arc::new(InlinePool)));
-        services.add_network(VirtualOptions::default());
-        services.add::<VirtualFiles>(|_| Arc::new(VirtualFiles::new()));
-        services.add::<VirtualSignals>(|_| Arc::new(VirtualSignals::new()));
-        services
-    }
-}
-
-impl Services {
-    /// Registers a driver, in place of one of the same type.
-    pub(crate) fn add<T: Any + Send + Sync>(
-        &mut self,
-        make: impl Fn(&ServiceContext) -> Arc<T> + Send + Sync + 'static,
-    ) {
-        let of = TypeId::of::<T>();
-        self.0.retain(|service| service.of != of);
-        self.0.push(Service {
-            of,
-            make: Arc::new(move |context| make(context) as Erased),
-            made: None,
-        });
-    }
-
-    /// Registers a virtual network with these options, anew for each run.
-    pub(crate) fn add_network(&mut self, options: VirtualOptions) {
-        self.add::<VirtualNetwork>(move |context| {
-            let host = context.host.clone();
-            Arc::new(VirtualNetwork::for_host(options.clone(), context.seed, host))
-        });
-    }
-
-    fn find(&self, of: TypeId) -> Option<Slot> {
-        let service = self.0.iter().find(|service| service.of == of)?;
-        Some(match &service.made {
-            Some(made) => Slot::Made(made.clone()),
-            None => Slot::Make(service.make.clone()),
-        })
-    }
-
-    fn keep(&mut self, of: TypeId, made: Erased) {
-        if let Some(service) = self.0.iter_mut().find(|service| service.of == of) {
-            service.made = Some(made);
-        }
-    }
-
-    fn take_made(&mut self) -> Vec<Erased> {
-        self.0.iter_mut().filter_map(|service| service.made.take()).collect()
-    }
-}
-
-impl fmt::Debug for Services {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} services", self.0.len())
     }
 }

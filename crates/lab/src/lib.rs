@@ -48,13 +48,17 @@ mod check;
 mod config;
 mod explore;
 mod failure;
+mod faults;
 mod host;
 mod monitor;
 mod mutex;
 mod oracle;
+mod progress;
 mod queue;
 mod quiet;
+mod rare;
 mod repeat;
+mod replay;
 mod report;
 mod runtime;
 mod script;
@@ -69,15 +73,19 @@ pub use atomic::Atomic;
 pub use check::{LabTest, Strategies, Summary, cancel_everywhere, check, run};
 pub use config::LabConfig;
 pub use explore::{Exploration, ExploreFailure, ExploreOptions, Method, explore};
+pub use faults::{Fault, FaultPlan, Faults};
 pub use host::ServiceContext;
 pub use monitor::{Frame, Parcel, Stream, effect};
 pub use mutex::{Mutex, MutexGuard};
 pub use oracle::{Invariant, Verdict, Violation};
 pub use queue::Queue;
+pub use rare::{Mark, rare};
 pub use repeat::repeatable;
+pub use replay::{Recorded, ReplayError};
 pub use report::{Finding, LabReport};
 pub use runtime::LabRuntime;
 pub use shared::Shared;
 pub use strategy::{
     Blocked, Choice, Fifo, Footprint, Op, OpKind, Pct, Pos, Prefix, Random, Strategy,
+    TopologyGuided,
 };

@@ -227,7 +227,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What an oracle writes its findings into.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Findings {
     /// Number of the event being judged.
     event: u64,
@@ -302,6 +302,7 @@ mod kinds {
     pub(super) const RESERVED: u32 = 1 << 11;
     pub(super) const RESOLVED: u32 = 1 << 12;
     pub(super) const USER: u32 = 1 << 13;
+    pub(super) const SOFT: u32 = 1 << 14;
 
     pub(super) fn of(event: &Event<'_>) -> u32 {
         match event {
@@ -323,6 +324,7 @@ mod kinds {
             Event::ObligationReserved { .. } => RESERVED,
             Event::ObligationResolved { .. } => RESOLVED,
             Event::User { .. } => USER,
+            Event::TaskSoftCancelled { .. } | Event::RegionSoftCancelled { .. } => SOFT,
             _ => 0,
         }
     }
@@ -331,7 +333,7 @@ mod kinds {
 macro_rules! oracles {
     ($($field:ident: $oracle:ty),* $(,)?) => {
         /// All oracles, fed together.
-        #[derive(Debug, Default)]
+        #[derive(Clone, Debug, Default)]
         pub(crate) struct Oracles {
             tree: Tree,
             events: u64,
@@ -342,6 +344,11 @@ macro_rules! oracles {
             /// Judges a kernel event.
             pub(crate) fn observe(&mut self, event: &Event<'_>) {
                 let kind = kinds::of(event);
+                if kind == 0 {
+                    self.tree.apply(event);
+                    self.events += 1;
+                    return;
+                }
                 $( if wants(&self.$field.0) & kind != 0 {
                     let (oracle, findings) = &mut self.$field;
                     findings.event = self.events;

@@ -1,12 +1,15 @@
 //! What a run came to.
 
+use crate::faults::FaultPlan;
 use crate::oracle::{Invariant, Verdict};
+use crate::rare::Mark;
 use asupersync_core::{
     CancelReason, Error, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
 };
 use asupersync_trace::Fingerprint;
 use std::fmt;
 use std::panic::Location;
+use std::time::Duration;
 
 /// Something about a run that no correct program does.
 #[derive(Debug)]
@@ -27,6 +30,16 @@ pub enum Finding {
         at: Time,
         /// The limit.
         steps: u64,
+        /// Who was doing what.
+        tree: Box<RegionSnapshot>,
+    },
+    /// Everything that had gone wrong was mended, and the run had not ended
+    /// [`LabConfig::live_within`](crate::LabConfig::live_within) later.
+    NotLive {
+        /// Virtual time reached.
+        at: Time,
+        /// How long it had.
+        within: Duration,
         /// Who was doing what.
         tree: Box<RegionSnapshot>,
     },
@@ -63,7 +76,7 @@ impl Finding {
     pub const fn code(&self) -> &'static str {
         match self {
             Finding::Deadlock { .. } => ErrorKind::Deadlock.code(),
-            Finding::StepLimit { .. } => ErrorKind::StepLimit.code(),
+            Finding::StepLimit { .. } | Finding::NotLive { .. } => ErrorKind::StepLimit.code(),
             Finding::TeardownStuck { .. } => ErrorKind::RegionCloseTimeout.code(),
             Finding::Panicked { .. } => ErrorKind::Panicked.code(),
             Finding::Nested => ErrorKind::NestedBlockOn.code(),
@@ -85,6 +98,13 @@ impl fmt::Display for Finding {
                 f,
                 "the run did not end within {steps} steps ({at} of virtual time): a task yields for \
                  ever, or the limit is too low (`LabConfig::max_steps`). The tree:\n{tree}"
+            ),
+            Finding::NotLive { at, within, tree } => write!(
+                f,
+                "every fault was mended at {}, and the run did not end within {within:?} after that ({at} \
+                 of virtual time): the program does not recover, or the bound is too short \
+                 (`LabConfig::live_within`). The tree:\n{tree}",
+                FaultPlan::HEALED
             ),
             Finding::Panicked { task, spawned_at, message } => write!(
                 f,
@@ -140,6 +160,8 @@ pub struct LabReport<T, E> {
     pub trace: Option<Vec<u8>>,
     /// What the kernel reports about the root region; none if it never closed.
     pub region: Option<RegionReport>,
+    /// The marks of [`rare`](crate::rare) that the run met, by their names.
+    pub marks: Vec<Mark>,
     /// Polls until the first task failed, if one did.
     pub(crate) failed_at: Option<u64>,
     /// Polls until the root was cancelled by the lab, if it was.
@@ -161,6 +183,7 @@ impl<T, E> LabReport<T, E> {
             fingerprint: None,
             trace: None,
             region: None,
+            marks: Vec::new(),
             failed_at: None,
             cancelled_at: None,
         }
@@ -191,7 +214,7 @@ impl<T, E> LabReport<T, E> {
         if let Some(finding) = self.findings.first() {
             let kind = match finding {
                 Finding::Deadlock { .. } => ErrorKind::Deadlock,
-                Finding::StepLimit { .. } => ErrorKind::StepLimit,
+                Finding::StepLimit { .. } | Finding::NotLive { .. } => ErrorKind::StepLimit,
                 Finding::TeardownStuck { .. } => ErrorKind::RegionCloseTimeout,
                 Finding::Panicked { .. } => ErrorKind::Panicked,
                 Finding::Nested => ErrorKind::NestedBlockOn,

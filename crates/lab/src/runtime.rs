@@ -1,15 +1,18 @@
 //! The run loop.
 
 use crate::config::LabConfig;
-use crate::host::{LabHost, Ready, Watch};
+use crate::faults::FaultPlan;
+use crate::host::{Judged, LabHost, Queue, Ready, Record, Watch};
 use crate::oracle::{Ending, Invariant, Verdict};
+use crate::replay::{Drivers, Followed, Next, Recorded};
 use crate::report::{Finding, LabReport};
-use crate::strategy::{Choice, Prefix, Random, Strategy};
+use crate::strategy::{Footprint, Prefix, Random, Strategy};
 use asupersync_core::{
-    CancelReason, Cx, Host, Outcome, RegionOptions, RegionReport, Root, Runnable, Severity,
+    CancelReason, Cx, Host, Outcome, Policy, RegionOptions, RegionReport, Root, Runnable, Severity,
     TaskBody, TaskHandle, TaskOptions, Time, cap,
 };
 use asupersync_trace::{Event, Header, Writer};
+use parking_lot::MutexGuard;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -46,6 +49,8 @@ struct State {
     host: Arc<LabHost>,
     strategy: Box<dyn Strategy>,
     verdicts: Vec<Verdict>,
+    /// Of any run so far.
+    most_choices: usize,
 }
 
 impl LabRuntime {
@@ -64,7 +69,7 @@ impl LabRuntime {
             Box::new(Prefix::new(config.choices.clone(), strategy))
         };
         let host = LabHost::new(config.observe, config.services.clone());
-        let state = RefCell::new(State { host, strategy, verdicts: Vec::new() });
+        let state = RefCell::new(State { host, strategy, verdicts: Vec::new(), most_choices: 0 });
         LabRuntime { config, state }
     }
 
@@ -87,8 +92,17 @@ impl LabRuntime {
         )
     }
 
+    /// The seed of the runs from now on; the strategy stays, and may remember.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.config.seed = seed;
+    }
+
     pub(crate) fn set_max_steps(&mut self, steps: u64) {
         self.config.max_steps = steps;
+    }
+
+    pub(crate) fn set_left_out(&mut self, faults: &[usize]) {
+        self.config.left_out = faults.to_vec();
     }
 
     /// As [`run_seeded`](LabRuntime::run_seeded), where the strategy cancels: before `announced`, says the
@@ -143,11 +157,19 @@ impl LabRuntime {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.host.begin(seed);
+        let live_until = self.config.faults.is_any().then(|| {
+            state.host.inject(&self.config.plan(seed));
+            FaultPlan::HEALED + self.config.live_within
+        });
         state.strategy.begin(seed);
         let watches = state.strategy.watches();
         self.begin_record(&state.host, seed, announced, capture);
-        let skips = state.strategy.knows();
-        state.host.record.lock().watch = watches.then(|| Watch::after(skips));
+        let knows = state.strategy.knows();
+        {
+            let mut record = state.host.record.lock();
+            record.watch = watches.then(|| Watch::after(knows));
+            record.begin(if watches { knows } else { 0 });
+        }
         let host: Arc<dyn Host> = state.host.clone();
         let root = Root::new(host, RegionOptions::new().name("root"));
         let handle = root.spawn_with(TaskOptions::new().name("main"), body);
@@ -155,9 +177,60 @@ impl LabRuntime {
         let mut run = Run {
             config: &self.config,
             inject_cancel_at,
+            live_until,
             host: &state.host,
             strategy: &mut *state.strategy,
             watches,
+            knows,
+            captures: capture,
+            cancelled_at: None,
+            root,
+            steps: 0,
+            now: Time::ZERO,
+            choices: Vec::with_capacity(state.most_choices),
+            findings: Vec::new(),
+        };
+        let (ending, region) = run.drive();
+        let run = run.end();
+        self.report(state, run, handle, seed, ending, region)
+    }
+
+    /// Runs a program after a recording, in the tree that the production runtime gave it. Answers how far
+    /// that went, too.
+    pub(crate) fn run_recorded<F, T, E>(
+        &self,
+        recorded: &Recorded,
+        body: F,
+    ) -> (LabReport<T, E>, Followed)
+    where
+        F: for<'a> AsyncFnOnce(&'a Cx) -> Result<T, E>,
+        F: for<'a> TaskBody<'a, cap::All, T, E> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let seed = self.config.seed;
+        let Some(_running) = Running::enter() else {
+            return (LabReport::nested(seed), Followed::Lost);
+        };
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        state.host.begin(seed);
+        state.strategy.begin(seed);
+        self.begin_record(&state.host, seed, None, false);
+        let host: Arc<dyn Host> = state.host.clone();
+        let options = RegionOptions::new().name("runtime").policy(Policy::CollectAll);
+        let root = Root::new(host, options);
+        let drivers = state.host.play(recorded);
+        let (region, handle) = root.program(RegionOptions::new().name("main"), body);
+        let mut run = Run {
+            config: &self.config,
+            inject_cancel_at: None,
+            live_until: None,
+            host: &state.host,
+            strategy: &mut *state.strategy,
+            watches: false,
+            knows: 0,
+            captures: false,
             cancelled_at: None,
             root,
             steps: 0,
@@ -165,9 +238,37 @@ impl LabRuntime {
             choices: Vec::new(),
             findings: Vec::new(),
         };
-        let (ending, region) = run.drive();
+        let followed = match run.follow(&drivers) {
+            Followed::Whole if !region.is_closed() => Followed::Lost,
+            followed => followed,
+        };
+        let trace = state.host.stop_playing();
+        run.now = state.host.now();
+        run.root.begin_close();
+        let (ending, region) = match followed {
+            Followed::Whole => run.drive(),
+            Followed::Stopped { .. } | Followed::Lost => (Ending::Abandoned, run.tear_down()),
+        };
+        let run = run.end();
+        let mut report = self.report(state, run, handle, seed, ending, region);
+        report.trace = trace;
+        // Its drivers are the recording's.
+        state.host = LabHost::new(self.config.observe, self.config.services.clone());
+        (report, followed)
+    }
+
+    /// What a run that is over came to.
+    fn report<T: Send + 'static, E: Send + 'static>(
+        &self,
+        state: &mut State,
+        run: RunEnd,
+        handle: TaskHandle<T, E>,
+        seed: u64,
+        ending: Ending,
+        region: Option<RegionReport>,
+    ) -> LabReport<T, E> {
         let outcome = take_outcome(handle);
-        let Run { root, steps, now, choices, mut findings, cancelled_at, .. } = run;
+        let RunEnd { root, steps, now, choices, mut findings, cancelled_at } = run;
         let unclaimed = root.unclaimed_failures().into_iter();
         let panicked = unclaimed.filter(|failure| failure.severity == Severity::Panicked);
         findings.extend(panicked.map(|failure| Finding::Panicked {
@@ -177,17 +278,20 @@ impl LabRuntime {
         }));
 
         let mut record = state.host.record.lock();
-        record.oracles.end(ending);
+        let Record { judged, trace, .. } = &mut *record;
+        judged.oracles.end(ending);
         let injected = cancelled_at.is_some();
-        let verdicts = record.oracles.verdicts(|invariant| {
+        let verdicts = judged.oracles.verdicts(|invariant| {
             self.config.requires(invariant) || (injected && invariant == Invariant::Severity)
         });
-        let fingerprint = record.fingerprint.finish();
-        let trace = record.trace.as_mut().map(Writer::finish);
-        let failed_at = record.failed_at;
-        let warnings = record.oracles.warnings();
+        let fingerprint = judged.fingerprint.finish();
+        let trace = trace.as_mut().map(Writer::finish);
+        let failed_at = judged.failed_at;
+        let marks = state.host.take_marks();
+        let warnings = judged.oracles.warnings();
         drop(record);
 
+        state.most_choices = state.most_choices.max(choices.len());
         state.verdicts.clone_from(&verdicts);
         if region.is_none() {
             // What is left of the tree keeps the old host; it must not meet the next run.
@@ -205,6 +309,7 @@ impl LabRuntime {
             fingerprint: self.config.observe.then_some(fingerprint),
             trace,
             region,
+            marks,
             failed_at,
             cancelled_at,
         }
@@ -212,13 +317,13 @@ impl LabRuntime {
 
     fn begin_record(&self, host: &LabHost, seed: u64, inject: Option<u64>, capture: bool) {
         let mut record = host.record.lock();
-        record.oracles.clear();
-        record.oracles.set_max_idle_steps(self.config.futurelock_max_idle_steps);
-        record.oracles.set_max_overtakes(self.config.max_overtakes);
-        record.oracles.set_dropped_permits_leak(self.config.dropped_permits_leak);
-        record.fingerprint.clear();
-        record.polls = 0;
-        record.failed_at = None;
+        let Judged { oracles, fingerprint, failed_at } = &mut record.judged;
+        oracles.clear();
+        oracles.set_max_idle_steps(self.config.futurelock_max_idle_steps);
+        oracles.set_max_overtakes(self.config.max_overtakes);
+        oracles.set_dropped_permits_leak(self.config.dropped_permits_leak);
+        fingerprint.clear();
+        *failed_at = None;
         if !capture {
             record.trace = None;
             return;
@@ -226,6 +331,14 @@ impl LabRuntime {
         let mut header = Header::new(seed).with_option("max-steps", self.config.max_steps);
         for (name, value) in &self.config.header {
             header = header.with_option(name.as_str(), value);
+        }
+        if self.config.faults.is_any() {
+            header = header.with_option("faults", self.config.faults);
+            let left_out: Vec<String> =
+                self.config.left_out.iter().map(ToString::to_string).collect();
+            if !left_out.is_empty() {
+                header = header.with_option(LEFT_OUT, left_out.join(" "));
+            }
         }
         if let Some(step) = inject {
             header = header.with_option("inject-cancel-at", step);
@@ -256,6 +369,9 @@ impl LabRuntime {
         self.oracle(Invariant::Quiescence)
     }
 }
+
+/// The header's option that lists the faults that do not happen after all.
+pub(crate) const LEFT_OUT: &str = "faults-left-out";
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
@@ -293,9 +409,14 @@ fn take_outcome<T: Send + 'static, E: Send + 'static>(
 struct Run<'a> {
     config: &'a LabConfig,
     inject_cancel_at: Option<u64>,
+    /// Where there are faults, the time at which the run must be over.
+    live_until: Option<Time>,
     host: &'a Arc<LabHost>,
     strategy: &'a mut dyn Strategy,
     watches: bool,
+    /// Of so many polls the strategy knows what they touch.
+    knows: u64,
+    captures: bool,
     /// The root was cancelled before this poll.
     cancelled_at: Option<u64>,
     root: Root,
@@ -305,14 +426,54 @@ struct Run<'a> {
     findings: Vec<Finding>,
 }
 
+/// What is left of a run that is over.
+struct RunEnd {
+    root: Root,
+    steps: u64,
+    now: Time,
+    choices: Vec<u32>,
+    findings: Vec<Finding>,
+    cancelled_at: Option<u64>,
+}
+
 /// Why the loop stopped.
 enum Stop {
     Closed(RegionReport),
     NothingToDo,
     Limit,
+    /// Faults are mended, and the program does not come to its end.
+    Late,
 }
 
 impl Run<'_> {
+    fn end(self) -> RunEnd {
+        let Run { root, steps, now, choices, findings, cancelled_at, .. } = self;
+        RunEnd { root, steps, now, choices, findings, cancelled_at }
+    }
+
+    /// Does what the recording says, as long as it can be done and comes to the same.
+    fn follow(&mut self, drivers: &Drivers) -> Followed {
+        loop {
+            let done = match self.host.recorded_next() {
+                Next::Poll(task) => {
+                    let runnable = self.host.take_task(task);
+                    self.steps += 1;
+                    runnable.map(Runnable::run).is_some()
+                }
+                Next::Timers(at) => {
+                    self.host.fire_until(at);
+                    true
+                }
+                Next::Ready(source, direction) => drivers.taped.wake(source, direction),
+                Next::Blocking(job) => drivers.pool.end(job, self.host),
+                Next::Over(followed) => return followed,
+            };
+            if !done {
+                self.host.lose_recording();
+            }
+        }
+    }
+
     fn drive(&mut self) -> (Ending, Option<RegionReport>) {
         let stop = self.run_until(self.config.max_steps);
         let blocked = self.host.open_gates();
@@ -321,13 +482,18 @@ impl Run<'_> {
             Stop::Closed(report) => return (Ending::Quiescent, Some(report)),
             Stop::NothingToDo => {
                 let tree = Box::new(self.root.snapshot());
-                self.host.record.lock().oracles.stuck(&tree, &blocked);
+                self.host.record.lock().judged.oracles.stuck(&tree, &blocked);
                 (Ending::Deadlock, Finding::Deadlock { at: self.now, step: self.steps, tree })
             }
             Stop::Limit => {
                 let tree = Box::new(self.root.snapshot());
                 let steps = self.config.max_steps;
                 (Ending::Abandoned, Finding::StepLimit { at: self.now, steps, tree })
+            }
+            Stop::Late => {
+                let tree = Box::new(self.root.snapshot());
+                let within = self.config.live_within;
+                (Ending::Abandoned, Finding::NotLive { at: self.now, within, tree })
             }
         };
         self.findings.push(finding);
@@ -342,10 +508,11 @@ impl Run<'_> {
         self.root.cancel(reason);
         self.root.escalate();
         self.inject_cancel_at = None;
+        self.live_until = None;
         let limit = self.steps.saturating_add(self.config.max_steps.max(1_000));
         match self.run_until(limit) {
             Stop::Closed(report) => Some(report),
-            Stop::NothingToDo | Stop::Limit => {
+            Stop::NothingToDo | Stop::Limit | Stop::Late => {
                 let tree = Box::new(self.root.snapshot());
                 self.findings.push(Finding::TeardownStuck { tree });
                 None
@@ -355,25 +522,32 @@ impl Run<'_> {
 
     fn run_until(&mut self, limit: u64) -> Stop {
         loop {
-            let enabled = match self.host.poll(self.now) {
+            let mut queue = self.host.queue.lock();
+            let enabled = match queue.next(self.now) {
                 Ready::Tasks(enabled) => enabled,
                 Ready::Timer(at, waker) => {
+                    drop(queue);
                     self.record(&Event::TimerFired { at });
                     waker.wake();
+                    if let Some(by) = self.host.take_jump() {
+                        self.advance(self.now + by);
+                    }
                     continue;
                 }
                 Ready::Nothing { until } => {
+                    drop(queue);
                     if let Some(report) = self.closed() {
                         return Stop::Closed(report);
                     }
                     // Asking may have made something runnable.
-                    if let Ready::Tasks(_) = self.host.poll(self.now) {
+                    if let Ready::Tasks(_) = self.host.queue.lock().next(self.now) {
                         continue;
                     }
                     let Some(next) = until else { return Stop::NothingToDo };
-                    self.now = next;
-                    self.host.set_now(next);
-                    self.record(&Event::ClockAdvanced { to: next });
+                    if self.live_until.is_some_and(|end| next > end) {
+                        return Stop::Late;
+                    }
+                    self.advance(next);
                     continue;
                 }
             };
@@ -381,6 +555,7 @@ impl Run<'_> {
                 return Stop::Limit;
             }
             if self.inject_cancel_at == Some(self.steps) || self.strategy.cancels() {
+                drop(queue);
                 self.inject_cancel_at = None;
                 self.cancelled_at = Some(self.steps);
                 self.record(&Event::CancelInjected { step: self.steps });
@@ -388,35 +563,56 @@ impl Run<'_> {
                 self.root.cancel(CancelReason::user(format!("injected by the lab at step {step}")));
                 continue;
             }
-            let runnable = self.take(enabled);
+            let runnable = if enabled == 1 {
+                let strategy = &mut *self.strategy;
+                let (_, runnable) = queue.take(|only| {
+                    strategy.alone(&only[0]);
+                    0
+                });
+                drop(queue);
+                runnable
+            } else {
+                self.choose(queue, enabled)
+            };
             self.steps += 1;
             runnable.run();
             if self.watches {
-                self.strategy.stepped(self.host.footprint());
+                // Of the polls that the strategy knows nothing was noted.
+                let footprint = if self.steps >= self.knows {
+                    self.host.footprint()
+                } else {
+                    Footprint::default()
+                };
+                self.strategy.stepped(footprint);
             }
         }
     }
 
-    fn take(&mut self, enabled: usize) -> Runnable {
-        if enabled == 1 {
-            let only = |choices: &[Choice]| {
-                self.strategy.alone(&choices[0]);
-                0
-            };
-            return self.host.take(only).1;
-        }
+    /// Takes one of several.
+    fn choose(&mut self, mut queue: MutexGuard<'_, Queue>, enabled: usize) -> Runnable {
         let mut diverged = false;
-        let (index, runnable) = self.host.take(|choices| {
-            let index = self.strategy.choose(choices);
+        let strategy = &mut *self.strategy;
+        let (index, runnable) = queue.take(|choices| {
+            let index = strategy.choose(choices);
             diverged = index >= choices.len();
             if diverged { 0 } else { index }
         });
+        drop(queue);
         if diverged && !self.findings.iter().any(|f| matches!(f, Finding::Diverged { .. })) {
             self.findings.push(Finding::Diverged { choice: self.choices.len(), enabled });
         }
         self.choices.push(index as u32);
-        self.record(&Event::Chosen { index: index as u32, of: enabled as u32 });
+        if self.captures {
+            // Nothing else wants to know.
+            self.record(&Event::Chosen { index: index as u32, of: enabled as u32 });
+        }
         runnable
+    }
+
+    fn advance(&mut self, to: Time) {
+        self.now = to;
+        self.host.set_now(to);
+        self.record(&Event::ClockAdvanced { to });
     }
 
     fn closed(&mut self) -> Option<RegionReport> {

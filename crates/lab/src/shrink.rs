@@ -1,16 +1,20 @@
 //! From a failing run to a small one that fails in the same way.
 //!
-//! First the whole order is left to the default; then what came after the failure is; then what cannot
+//! First faults are left out, one by one; then the whole order is left to the default; then what came after the failure is; then what cannot
 //! have led to it (its causal past stays). Then instructions are left out by delta debugging (Zeller and
 //! Hildebrandt, "Simplifying and isolating failure-inducing input", TSE 2002), down to single ones, and at last
-//! neighbouring stretches of different tasks are exchanged where that makes fewer of them. A candidate is
+//! the equivalent order with the fewest switches of task is taken, and neighbouring stretches of different tasks
+//! are exchanged where that makes fewer of them still. A candidate is
 //! taken only if it fails in the same way in no more polls, and is not longer.
 
 use crate::script::{Act, Plan};
 use crate::trial::{Trial, Trials, Wanted};
+use asupersync_trace::{Actor, Effort, Limits, Step, Trace, geodesic};
 
 /// Runs that shrinking may take.
 const MOST_RUNS: u64 = 2_000;
+/// Polls of a run beyond which its equivalent orders are not looked at.
+const LONGEST_STRAIGHTENED: usize = 2_000;
 /// Polls that the runs of shrinking may take together.
 const MOST_STEPS: u64 = 10_000_000;
 
@@ -30,9 +34,11 @@ pub(crate) struct Shrunk {
     pub(crate) trial: Trial,
     /// What the stages came to, the first of them the run that was given.
     pub(crate) stages: Vec<(&'static str, Size)>,
+    /// Faults that were left out, besides those that were from the beginning.
+    pub(crate) left_out: Vec<usize>,
     /// Runs that it took.
     pub(crate) runs: u64,
-    /// No instruction can be left out without the failure going away or coming later.
+    /// No instruction and no fault can be left out without the failure going away or coming later.
     pub(crate) is_minimal: bool,
 }
 
@@ -41,6 +47,8 @@ struct Search<'a> {
     failure: String,
     best: Trial,
     acts: Vec<Act>,
+    faults: Vec<usize>,
+    left_out: Vec<usize>,
     runs: u64,
     steps: u64,
     limit: u64,
@@ -64,14 +72,24 @@ fn size(trial: &Trial, forced: usize) -> Size {
     Size { steps: trial.failed_at, switches: switches(trial), forced }
 }
 
-/// Shrinks a run that failed.
-pub(crate) fn shrink<'a>(trials: &'a mut Trials<'a>, first: Trial) -> Shrunk {
+/// Shrinks a run that failed, in which `faults` could strike and `left_out` did not.
+pub(crate) fn shrink<'a>(
+    trials: &'a mut Trials<'a>,
+    first: Trial,
+    faults: Vec<usize>,
+    left_out: Vec<usize>,
+) -> Shrunk {
     let failure = first.failure.clone().unwrap_or_default();
     let acts = acts_of(&first);
     let limit = 2 * first.seen.schedule.len() as u64 + 100;
     let mut stages = vec![("found", size(&first, acts.len()))];
-    let mut search = Search { trials, failure, best: first, acts, runs: 0, steps: 0, limit };
+    let (runs, steps) = (0, 0);
+    let mut search =
+        Search { trials, failure, best: first, acts, faults, left_out, runs, steps, limit };
 
+    if search.drop_faults() {
+        stages.push(("faults left out", search.size()));
+    }
     search.attempt(Vec::new(), false);
     let kept = polls_until(&search.acts, search.best.failed_at);
     search.attempt(kept, false);
@@ -88,7 +106,9 @@ pub(crate) fn shrink<'a>(trials: &'a mut Trials<'a>, first: Trial) -> Shrunk {
     let mut is_minimal = false;
     for _ in 0..4 {
         is_minimal = search.leave_out();
-        if !search.exchange() {
+        // What is left of the schedule may do without faults that the whole could not do without.
+        let changed = [search.straighten(), search.exchange(), search.drop_faults()];
+        if changed == [false; 3] {
             break;
         }
         is_minimal = false;
@@ -97,7 +117,8 @@ pub(crate) fn shrink<'a>(trials: &'a mut Trials<'a>, first: Trial) -> Shrunk {
         is_minimal = search.leave_out();
     }
     stages.push(("smallest", search.size()));
-    Shrunk { trial: search.best, stages, runs: search.runs, is_minimal }
+    let Search { best: trial, left_out, runs, .. } = search;
+    Shrunk { trial, stages, left_out, runs, is_minimal }
 }
 
 /// The instructions up to the poll with this number.
@@ -123,17 +144,41 @@ impl Search<'_> {
         self.runs >= MOST_RUNS || self.steps >= MOST_STEPS
     }
 
+    fn run(&mut self, acts: Vec<Act>, left_out: Vec<usize>) -> Trial {
+        let (plan, max_steps) = (Plan::Acts(acts), Some(self.limit));
+        let trial = (self.trials)(Wanted { plan, capture: false, max_steps, left_out });
+        self.runs += 1;
+        self.steps += trial.seen.schedule.len() as u64;
+        trial
+    }
+
+    /// Leaves out the faults that the failure does not need, each alone; true if there was one.
+    fn drop_faults(&mut self) -> bool {
+        let before = self.left_out.len();
+        for fault in self.faults.clone() {
+            if self.left_out.contains(&fault) || self.is_spent() {
+                continue;
+            }
+            let mut left_out = self.left_out.clone();
+            left_out.push(fault);
+            let trial = self.run(self.acts.clone(), left_out.clone());
+            if trial.failure.as_ref() == Some(&self.failure) {
+                self.left_out = left_out;
+                // Other instructions may be in vain now.
+                self.acts.clone_from(&trial.seen.used);
+                self.best = trial;
+            }
+        }
+        self.left_out.len() > before
+    }
+
     /// Runs the instructions; keeps them if they fail in the same way and no later. `fewer_switches`
     /// asks for that in place of fewer instructions.
     fn attempt(&mut self, acts: Vec<Act>, fewer_switches: bool) -> bool {
         if self.is_spent() {
             return false;
         }
-        let plan = Plan::Acts(acts);
-        let wanted = Wanted { plan, capture: false, max_steps: Some(self.limit) };
-        let trial = (self.trials)(wanted);
-        self.runs += 1;
-        self.steps += trial.seen.schedule.len() as u64;
+        let trial = self.run(acts, self.left_out.clone());
         if trial.failure.as_ref() != Some(&self.failure) || trial.failed_at > self.best.failed_at {
             return false;
         }
@@ -179,6 +224,39 @@ impl Search<'_> {
         true
     }
 
+    /// Takes the equivalent order with the fewest switches of task; true if it has fewer.
+    fn straighten(&mut self) -> bool {
+        if self.best.failed_at > LONGEST_STRAIGHTENED || switches(&self.best) == 0 {
+            return false;
+        }
+        let (plan, left_out) = (Plan::Acts(self.acts.clone()), self.left_out.clone());
+        let max_steps = Some(self.limit);
+        let trial = (self.trials)(Wanted { plan, capture: true, max_steps, left_out });
+        self.runs += 1;
+        let trace = trial.trace.as_deref().unwrap_or_default();
+        let Ok(trace) = Trace::parse(trace, &Limits::default()) else { return false };
+        let mut steps = trace.steps();
+        let polls = |steps: &[Step]| {
+            let tasks = steps.iter().enumerate().filter_map(|(at, step)| match step.actor {
+                Actor::Task(task) => Some((at, task)),
+                _ => None,
+            });
+            tasks.collect::<Vec<_>>()
+        };
+        let before = polls(&steps);
+        if let Some((end, _)) = before.get(self.best.failed_at) {
+            steps.truncate(*end);
+        }
+        let found = geodesic(&steps, Effort::default());
+        let order: Vec<Step> = found.order.into_iter().map(|at| steps[at].clone()).collect();
+        let mut acts: Vec<Act> = polls(&order).into_iter().map(|(_, t)| Act::Poll(t)).collect();
+        // Everything is ordered with the cancellation, so as many polls are before it as were.
+        if let Some(step) = self.best.cancel_at {
+            acts.insert((step as usize).min(acts.len()), Act::Cancel);
+        }
+        self.attempt(acts, true)
+    }
+
     /// Exchanges neighbouring stretches so that a task's polls come together. True if one was.
     fn exchange(&mut self) -> bool {
         let mut any = false;
@@ -206,3 +284,6 @@ impl Search<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

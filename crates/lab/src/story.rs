@@ -138,6 +138,10 @@ impl Names {
                     .map(|site| format!(" at {}:{}", tables.text(site.file), site.line));
                 Some(format!("waits in {}{}", tables.text(label), place.unwrap_or_default()))
             }
+            Event::TaskSoftCancelled { task, .. } => {
+                Some(format!("asks {} to finish", self.task(task)))
+            }
+            Event::RegionAbandoned { region } => Some(format!("drops region {region}'s future")),
             Event::TaskCancelTold { .. } => Some("is told that it is cancelled".to_owned()),
             Event::TaskCompleted { severity, .. } => Some(format!("ends as {severity:?}")),
             Event::ObligationReserved { kind, .. } => Some(format!("takes {}", tables.text(kind))),

@@ -2,11 +2,13 @@
 
 mod pct;
 mod pos;
+mod topology;
 
 use asupersync_core::{Lane, ObjectId, TaskId};
 use asupersync_trace::Step;
 pub use pct::Pct;
 pub use pos::Pos;
+pub use topology::TopologyGuided;
 
 /// A task that can be polled next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +43,9 @@ pub trait Strategy: Send {
         false
     }
 
-    /// Of how many of the run's first polls the strategy knows what they touch: of these
-    /// [`stepped`](Strategy::stepped) need not tell the truth. Asked once for each run.
+    /// How many of the run's first polls are those of this runtime's run before, so that the strategy knows
+    /// what they touch: of these [`stepped`](Strategy::stepped) need not tell the truth, and the oracles
+    /// do not look at all of them again. Asked once for each run.
     fn knows(&self) -> u64 {
         0
     }
@@ -136,18 +139,26 @@ pub struct Random {
 }
 
 impl Random {
+    pub(crate) fn seeded(seed: u64) -> Random {
+        Random { state: seed }
+    }
+
     /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mix(self.state)
     }
+}
+
+/// The finaliser of SplitMix64.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 impl Strategy for Random {

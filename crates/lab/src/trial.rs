@@ -32,6 +32,8 @@ pub(crate) struct Wanted {
     pub(crate) capture: bool,
     /// Polls after which it is given up, if fewer than the configuration's.
     pub(crate) max_steps: Option<u64>,
+    /// Faults that do not happen, by their numbers.
+    pub(crate) left_out: Vec<usize>,
 }
 
 /// Runs trials.
@@ -54,6 +56,7 @@ where
     let script = Script::new();
     let mut lab = LabRuntime::with_strategy(config, script.clone());
     move |wanted: Wanted| {
+        lab.set_left_out(&wanted.left_out);
         lab.set_max_steps(wanted.max_steps.unwrap_or(max_steps).min(max_steps));
         let cancel_at = match wanted.plan {
             Plan::Exact { cancel_at, .. } => cancel_at,

@@ -22,7 +22,11 @@ pub(crate) struct Twin {
 
 /// Looks for a run that passes and differs from the failing one in the order of one race: the last that
 /// does.
-pub(crate) fn find(trials: &mut Trials<'_>, failing: &mut Trial) -> Result<Twin, usize> {
+pub(crate) fn find(
+    trials: &mut Trials<'_>,
+    failing: &mut Trial,
+    left_out: &[usize],
+) -> Result<Twin, usize> {
     let count = failing.seen.schedule.len();
     if count > LONGEST {
         return Err(0);
@@ -39,7 +43,8 @@ pub(crate) fn find(trials: &mut Trials<'_>, failing: &mut Trial) -> Result<Twin,
             acts.insert((step as usize).min(acts.len()), Act::Cancel);
         }
         let max_steps = Some(2 * count as u64 + 100);
-        let trial = trials(Wanted { plan: Plan::Acts(acts), capture: true, max_steps });
+        let (plan, left_out) = (Plan::Acts(acts), left_out.to_vec());
+        let trial = trials(Wanted { plan, capture: true, max_steps, left_out });
         if trial.failure.is_none() {
             return Ok(Twin { first: race.first, second: race.second, trial, tried: tried + 1 });
         }

@@ -1,7 +1,9 @@
 //! The front door: what a failing test prints, and that what it prints replays it.
 
 use asupersync_core::{Cx, Error};
-use asupersync_lab::{LabConfig, LabRuntime, LabTest, Shared, check};
+use asupersync_lab::{
+    Atomic, ExploreOptions, LabConfig, LabRuntime, LabTest, Shared, check, explore,
+};
 use std::panic::catch_unwind;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -178,4 +180,37 @@ fn a_replay_that_is_not_the_recorded_run_names_the_first_difference() {
     let text = replayed_with("ASUPERSYNC_LAB_REPLAY", file.to_str().unwrap());
     assert!(text.contains("the replay is not the recorded run"), "{text}");
     assert!(text.contains("the traces differ first at event "), "{text}");
+}
+
+#[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn long_exploration() {
+    let options = ExploreOptions::default().max_runs(5_001);
+    let found = explore(options, async |cx: &Cx| {
+        let count = Atomic::new(0);
+        cx.region(async |scope| {
+            for _ in 0..8 {
+                let count = count.clone();
+                let _ = scope.spawn(async move |cx: &Cx| {
+                    count.fetch_add(cx, 1).await?;
+                    Ok::<_, Error>(())
+                });
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+        .into_result()?;
+        Ok::<_, Error>(())
+    });
+    assert!(!found.exhausted, "eight factorial are 40,320");
+}
+
+#[test]
+fn a_long_exploration_says_how_far_it_has_come_when_it_is_asked_to() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["long_exploration", "--exact", "--ignored"]);
+    let output = command.env("ASUPERSYNC_LAB_PROGRESS", "1").output().unwrap();
+    assert!(output.status.success());
+    let line = "long_exploration: 5000 runs of at most 5001, 5000 classes\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), line);
 }

@@ -6,9 +6,10 @@
 use asupersync_core::{Cx, Error, TaskBody, cap};
 use asupersync_lab::{
     Atomic, Exploration, ExploreOptions, LabConfig, LabRuntime, Method, Mutex, Queue, Shared,
-    explore,
+    effect, explore,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn options(method: Method, order: u64) -> ExploreOptions {
     ExploreOptions::default().method(method).order(order).stop_at_first_failure(false).shrink(false)
@@ -90,27 +91,41 @@ fn readers() {
     }
 }
 
+/// One task looks for the last zero from the right, the others count up from their left neighbours.
+macro_rules! lastzero {
+    ($n:expr) => {
+        program!(|scope| {
+            let n = $n;
+            let a = cells(n + 1);
+            spawn!(scope, a; |cx| {
+                let mut i = n;
+                while a[i].get(cx).await? != 0 { i -= 1; }
+            });
+            for j in 1..=n {
+                spawn!(scope, a; |cx| {
+                    let v = a[j - 1].get(cx).await?;
+                    a[j].set(cx, v + 1).await?;
+                });
+            }
+        })
+    };
+}
+
 #[test]
 fn lastzero() {
     for (n, classes) in [(1, 2), (2, 5), (3, 12)] {
-        counts(
-            classes,
-            0,
-            n < 3,
-            program!(|scope| {
-                let a = cells(n + 1);
-                spawn!(scope, a; |cx| {
-                    let mut i = n;
-                    while a[i].get(cx).await? != 0 { i -= 1; }
-                });
-                for j in 1..=n {
-                    spawn!(scope, a; |cx| {
-                        let v = a[j - 1].get(cx).await?;
-                        a[j].set(cx, v + 1).await?;
-                    });
-                }
-            }),
-        );
+        counts(classes, 0, n < 3, lastzero!(n));
+    }
+}
+
+#[test]
+#[ignore = "six seconds in a release build, a minute in a debug build"]
+fn lastzero_of_many() {
+    for n in 4..=13 {
+        let found = explore(options(Method::Optimal, 0).max_runs(1_000_000), lastzero!(n));
+        let expected = (n as u64 + 3) << (n - 2);
+        let got = (found.exhausted, found.runs, found.classes.len() as u64, found.blocked);
+        assert_eq!(got, (true, expected, expected, 0), "n = {n}: {found}");
     }
 }
 
@@ -303,13 +318,13 @@ fn ssbexp() {
                 spawn!(scope, mi, i; |cx| {
                     for x in 1..k {
                         let held = mi.lock(cx).await?;
-                        i.store(x, std::sync::atomic::Ordering::SeqCst);
+                        i.store(x, Ordering::SeqCst);
                         held.unlock(cx).await?;
                     }
                 });
                 spawn!(scope, mi, i, a; |cx| {
                     let held = mi.lock(cx).await?;
-                    let j = i.load(std::sync::atomic::Ordering::SeqCst);
+                    let j = i.load(Ordering::SeqCst);
                     held.unlock(cx).await?;
                     a[j].lock(cx).await?.unlock(cx).await?;
                 });
@@ -571,4 +586,95 @@ fn bounded_methods_say_what_they_leave_out() {
         assert!(unbound.exhausted, "{method:?}: {unbound}");
         assert_eq!(unbound.classes, all.classes, "{method:?}");
     }
+}
+
+/// Three tasks that read and then write, five polls after the start.
+async fn late_increments(cx: &Cx) -> Result<(), Error> {
+    for _ in 0..5 {
+        cx.yield_now().await?;
+        effect(cx, "an effect");
+    }
+    let outcome = cx.region(async |scope| {
+        let x = Shared::new(0);
+        for i in 0..3 {
+            spawn!(scope, x; |cx| { let r = x.get(cx).await?; x.set(cx, r + (1 << i)).await?; });
+        }
+        Ok::<_, Error>(())
+    });
+    outcome.await.into_result()?;
+    Ok(())
+}
+
+#[test]
+fn what_the_oracles_saw_in_the_beginning_counts_in_every_run_that_shares_it() {
+    let found = explore(options(Method::Optimal, 0), late_increments);
+    assert_eq!((found.runs, found.failures), (36, 36), "{found}");
+}
+
+#[test]
+fn runs_that_share_no_beginning_fall_into_the_same_classes() {
+    let found = explore(options(Method::Optimal, 0), late_increments);
+    for seed in 0..100 {
+        let report = LabRuntime::new(LabConfig::default().seed(seed)).run(late_increments);
+        assert!(report.fingerprint.is_some_and(|class| found.classes.contains(&class)), "{seed}");
+    }
+}
+
+/// Four tasks of two polls each: 8! / 2^4 orders, more than are run before the work is divided. Fails where task
+/// `first` is over before another begins.
+macro_rules! four {
+    ($first:expr) => {
+        program!(|scope| {
+            let (x, begun) = (Shared::new(0_u64), Arc::new(AtomicU64::new(0)));
+            for i in 1..=4 {
+                spawn!(scope, x, begun; |cx| {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    x.update(cx, |x| *x = *x * 10 + i).await?;
+                    let alone = begun.load(Ordering::Relaxed) == 1;
+                    assert!(i != $first || !alone, "nobody else had begun");
+                });
+            }
+        })
+    };
+}
+
+/// The counts are those of words of two As, two Bs, two Cs and two Ds: all of them; those that leave at most three letters
+/// before their second; those whose letters are, in sum, at most nine places from the default.
+#[test]
+fn what_is_found_does_not_depend_on_the_threads() {
+    let body = four!(0);
+    for (method, exhausted, runs) in [
+        (Method::Naive, true, 2_520),
+        (Method::Preemptions(3), false, 1_656),
+        (Method::Delays(9), false, 1_593),
+    ] {
+        let one = explore(options(method, 0), body);
+        assert_eq!((one.exhausted, one.runs), (exhausted, runs), "{method:?}: {one}");
+        let more = explore(options(method, 0).threads(3), body);
+        let counts = |found: &Exploration| (found.exhausted, found.runs, found.steps);
+        assert_eq!(counts(&more), counts(&one), "{method:?}");
+        assert_eq!(more.classes, one.classes, "{method:?}");
+        assert_eq!(more.classes.len(), 24, "{method:?}");
+    }
+}
+
+#[test]
+fn the_first_failure_does_not_depend_on_the_threads() {
+    let run = |first: u64, threads, most| {
+        let naive = ExploreOptions::default().method(Method::Naive).shrink(false);
+        explore(naive.threads(threads).max_runs(most), four!(first))
+    };
+    let mut late = 0;
+    for first in 1..=4 {
+        let (one, more) = (run(first, 1, 10_000), run(first, 3, 10_000));
+        let choices = |found: &Exploration| found.failure.as_ref().map(|f| f.choices.clone());
+        assert!(choices(&one).is_some(), "task {first}: {one}");
+        assert_eq!(choices(&more), choices(&one), "task {first}");
+        assert_eq!((more.runs, more.classes), (one.runs, one.classes), "task {first}");
+        if one.runs > 1_000 {
+            late += 1;
+            assert_eq!(run(first, 3, 1_000).failures, 0, "a limit of runs is kept");
+        }
+    }
+    assert!(late > 0, "the work was never divided");
 }

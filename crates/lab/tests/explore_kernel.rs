@@ -96,6 +96,46 @@ fn channel() {
     println!("{found:?}");
 }
 
+/// A channel is two objects, its queue and its capacity, whatever the number of the message: so sends and
+/// receives that could trade places count as dependent, and there are more classes than there need be.
+#[test]
+fn bounded_channels() {
+    let classes = |producers: u32, capacity: usize, items: u32| {
+        let found = same_classes(program!(|cx, scope| {
+            let (sender, mut receiver) = mpsc::channel::<u32>(capacity);
+            for _ in 0..producers {
+                let sender = sender.clone();
+                let _ = scope.spawn(async move |cx: &Cx| {
+                    for item in 0..items {
+                        cx.yield_now().await?;
+                        if let Ok(permit) = sender.reserve(cx).await {
+                            let _ = permit.send(item);
+                        }
+                    }
+                    // Leaving is no part of what is counted.
+                    std::mem::forget(sender);
+                    Ok::<_, Error>(())
+                });
+            }
+            std::mem::forget(sender);
+            let _ = scope.spawn(async move |cx: &Cx| {
+                for _ in 0..producers * items {
+                    cx.yield_now().await?;
+                    let _ = receiver.recv(cx).await;
+                }
+                std::mem::forget(receiver);
+                Ok::<_, Error>(())
+            });
+        }));
+        assert_eq!(found.1, 0, "no run is given up");
+        found.0
+    };
+    assert_eq!(classes(1, 1, 2), 8);
+    assert_eq!(classes(1, 2, 2), 6);
+    assert_eq!(classes(2, 4, 1), 12);
+    assert_eq!(classes(2, 1, 1), 16);
+}
+
 #[test]
 fn notify() {
     let found = same_classes(program!(|cx, scope| {

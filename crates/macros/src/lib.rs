@@ -75,8 +75,18 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes an async function a test that runs in the lab: virtual time, a seeded schedule, and the
 /// oracles watching.
 ///
-/// Options: `seeds = 100` runs it under as many seeds, from 0 upwards; otherwise it runs once.
-/// `inject_cancel` runs it again for each point at which its main task waits, and cancels it there.
+/// Options, in any order and combination:
+///
+/// - `seeds = 100` runs it under as many seeds, from 0 upwards; otherwise under seed 0 alone.
+/// - `explore` runs it, for each seed, in every order of its tasks that can make a difference, in place of one
+///   order. The test fails too when something was left out; `explore = 10_000` sets after how many runs of a
+///   seed to give up, a million otherwise.
+/// - `inject_cancel` runs it again for each step of each seed's run, with the root region cancelled just
+///   before that step.
+/// - `faults` lets happen in each run what its seed says: `faults = "network"` a bad network, partitions, stalls
+///   and resets, `"files"` a disk that is full for a while, `"rare"` the marks that the program passes with
+///   `asupersync::lab::rare`, `"clock"` a clock that jumps ahead and timers that are late; several as `faults = "network, files"`, all without a value. After a while all is
+///   well again, and then the program must come to its end. A failure prints what the seed expanded to.
 ///
 /// The test fails when the function returns an error, when anything in it panics, when it deadlocks,
 /// or when an oracle finds an invariant broken. The failure names the seed and prints the line that

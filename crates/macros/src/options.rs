@@ -111,20 +111,67 @@ impl MainOptions {
 #[derive(Default)]
 pub(crate) struct TestOptions {
     pub(crate) seeds: Option<LitInt>,
+    pub(crate) explore: bool,
+    /// At most so many runs of an exploration.
+    pub(crate) runs: Option<LitInt>,
     pub(crate) inject_cancel: bool,
+    /// Names of faults, each a method of `asupersync::lab::Faults`.
+    pub(crate) faults: Vec<Ident>,
 }
+
+/// What `faults` can name.
+const FAULTS: [&str; 4] = ["network", "files", "rare", "clock"];
 
 impl TestOptions {
     pub(crate) fn parse(tokens: TokenStream) -> Result<TestOptions> {
         let mut options = TestOptions::default();
-        for word in words(tokens, "test", &["seeds", "inject_cancel"])? {
-            if word.name == "seeds" {
-                options.seeds = Some(word.count("seeds = 100")?);
-            } else {
-                word.flag()?;
-                options.inject_cancel = true;
+        for word in words(tokens, "test", &["seeds", "explore", "inject_cancel", "faults"])? {
+            match word.name.to_string().as_str() {
+                "seeds" => options.seeds = Some(word.count("seeds = 100")?),
+                "explore" => {
+                    options.explore = true;
+                    if word.value.is_some() {
+                        options.runs =
+                            Some(word.count("explore = 10_000` (runs at most) or `explore")?);
+                    }
+                }
+                "faults" => options.faults = faults(&word)?,
+                _ => {
+                    word.flag()?;
+                    options.inject_cancel = true;
+                }
             }
         }
         Ok(options)
     }
+}
+
+/// The names in `faults = "network, files"`; all of them where there is no value.
+fn faults(word: &Word) -> Result<Vec<Ident>> {
+    let span = word.span();
+    let known = || FAULTS.map(|name| format!("\"{name}\"")).join(", ");
+    let text = match &word.value {
+        None => FAULTS.join(","),
+        Some(Lit::Str(text)) => text.value(),
+        Some(_) => {
+            let message = format!(
+                "`faults` wants names in quotes, as in `faults = \"network, files\"`, or nothing for \
+                 all; there are {}",
+                known()
+            );
+            return Err(Error::new(span, message));
+        }
+    };
+    let mut names: Vec<Ident> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        if !FAULTS.contains(&name) {
+            let message = format!("`{name}` is no sort of faults; there are {}", known());
+            return Err(Error::new(span, message));
+        }
+        if names.iter().any(|earlier| earlier == name) {
+            return Err(Error::new(span, format!("`{name}` is given twice")));
+        }
+        names.push(Ident::new(name, span));
+    }
+    Ok(names)
 }

@@ -23,6 +23,17 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let attributes = std::mem::take(&mut inner.attrs);
     let seeds = options.seeds.iter();
     let inject_cancel = options.inject_cancel.then(|| quote!(.inject_cancel(true))).into_iter();
+    let explore = options.explore.then(|| {
+        let runs = options.runs.iter();
+        quote! {
+            .explore(::asupersync::lab::ExploreOptions::default()#(.max_runs(#runs))*)
+        }
+    });
+    let explore = explore.into_iter();
+    let faults = &options.faults;
+    let faults = (!faults.is_empty())
+        .then(|| quote!(.faults(::asupersync::lab::Faults::default()#(.#faults())*)));
+    let faults = faults.into_iter();
     Ok(quote! {
         #[::core::prelude::v1::test]
         #(#attributes)*
@@ -37,6 +48,8 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
             ))
             #(.seeds(0..#seeds))*
             #(#inject_cancel)*
+            #(#explore)*
+            #(#faults)*
             .run(#body);
         }
     })

@@ -61,6 +61,59 @@ async fn an_hour_passes_at_once(cx: &Cx) -> Result<(), Error> {
     Ok(())
 }
 
+#[asupersync::test(explore)]
+async fn every_order_of_two_tasks_is_run(cx: &Cx) -> Result<(), Error> {
+    let mut task = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+    cx.yield_now().await?;
+    task.join(cx).await?.into_result()?;
+    Ok(())
+}
+
+/// Adds by reading and then writing, which some orders of two tasks do not survive.
+async fn adds(cx: &Cx, count: &asupersync::lab::Shared<u32>) -> Result<(), Error> {
+    let seen = count.get(cx).await?;
+    count.set(cx, seen + 1).await?;
+    Ok(())
+}
+
+#[asupersync::test(explore = 1_000)]
+#[should_panic(expected = "an update was lost")]
+async fn an_exploration_finds_what_a_seed_may_miss(cx: &Cx) -> Result<(), Error> {
+    let count = asupersync::lab::Shared::new(0);
+    let other = count.clone();
+    let mut task = cx.spawn(async move |cx: &Cx| adds(cx, &other).await);
+    adds(cx, &count).await?;
+    task.join(cx).await?.into_result()?;
+    assert_eq!(count.get(cx).await?, 2, "an update was lost");
+    Ok(())
+}
+
+#[asupersync::test(explore = 1)]
+#[should_panic(expected = "bounded(1)")]
+async fn an_exploration_that_leaves_something_out_is_no_proof(cx: &Cx) -> Result<(), Error> {
+    let count = asupersync::lab::Shared::new(0);
+    let other = count.clone();
+    let mut task = cx.spawn(async move |cx: &Cx| Ok::<_, Error>(other.set(cx, 1).await?));
+    count.set(cx, 2).await?;
+    task.join(cx).await?.into_result()?;
+    Ok(())
+}
+
+#[asupersync::test(seeds = 5, faults = "files, rare", inject_cancel, explore)]
+async fn all_options_go_together(cx: &Cx) -> Result<(), Error> {
+    let _ = asupersync::lab::rare(cx, "a mark");
+    cx.yield_now().await?;
+    Ok(())
+}
+
+#[asupersync::test(seeds = 20, faults)]
+async fn all_faults_are_on_where_none_is_named(cx: &Cx) -> Result<(), Error> {
+    // By then everything has struck and is mended.
+    cx.sleep(Duration::from_secs(11)).await?;
+    assert!(cx.now() >= asupersync::lab::FaultPlan::HEALED);
+    Ok(())
+}
+
 #[asupersync::test(seeds = 3)]
 async fn a_test_may_return_nothing(cx: &Cx) {
     assert!(cx.checkpoint().is_ok());

@@ -45,7 +45,7 @@ impl Causality {
             if step.actor == Actor::Host {
                 join(&mut clock, &everything);
             }
-            for touch in &step.touches {
+            for touch in &*step.touches {
                 let known = if touch.write { &touched } else { &written };
                 if let Some(other) = known.get(&touch.target) {
                     join(&mut clock, other);
@@ -55,7 +55,7 @@ impl Causality {
                 clock.resize(index + 1, 0);
             }
             clock[index] += 1;
-            for touch in &step.touches {
+            for touch in &*step.touches {
                 join(touched.entry(touch.target).or_default(), &clock);
                 if touch.write {
                     join(written.entry(touch.target).or_default(), &clock);

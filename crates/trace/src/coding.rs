@@ -5,9 +5,9 @@
 //! of its records and can be written in one pass.
 
 use crate::error::TraceError;
+use crate::ids::IdMap;
 use crate::reader::Limits;
-use crate::tables::{Interner, Site, SiteId, StrId, Tables};
-use asupersync_core::DetHashMap;
+use crate::tables::{BlobId, Interner, Site, SiteId, StrId, Tables};
 use asupersync_core::event::{Access, Resolution};
 use asupersync_core::{CancelKind, ObjectId, ObligationId, RegionId, Severity, TaskId, Time};
 use std::fmt;
@@ -16,11 +16,13 @@ use std::fmt;
 pub(crate) struct Encoder {
     pub(crate) bytes: Vec<u8>,
     pub(crate) interner: Interner,
-    ids: DetHashMap<u64, u32>,
+    ids: IdMap<u64, u32>,
     /// How many texts and sites the bytes already define.
     strings: u32,
     sites: u32,
     time: u64,
+    /// The bytes of the next [`BlobId`]; they are written once and not kept.
+    pub(crate) blob: Vec<u8>,
 }
 
 impl Encoder {
@@ -302,7 +304,7 @@ impl Field for StrId {
         out.number(self.0.into());
         if self.0 == out.strings {
             out.strings += 1;
-            let text = &out.interner.tables.strings[self.0 as usize];
+            let text = &out.interner.strings[self.0 as usize];
             put_text(&mut out.bytes, text);
         }
     }
@@ -324,7 +326,7 @@ impl Field for SiteId {
         out.number(self.0.into());
         if self.0 == out.sites {
             out.sites += 1;
-            let site = out.interner.tables.sites[self.0 as usize];
+            let site = out.interner.sites[self.0 as usize];
             site.file.put(out);
             site.line.put(out);
             site.column.put(out);
@@ -342,5 +344,30 @@ impl Field for SiteId {
     }
     fn show(&self, tables: &Tables, out: &mut dyn fmt::Write) -> fmt::Result {
         tables.write_site(*self, out)
+    }
+}
+
+/// Bytes in place: no two are looked up to be the same.
+impl Field for BlobId {
+    fn put(&self, out: &mut Encoder) {
+        put_number(&mut out.bytes, out.blob.len() as u64);
+        out.bytes.append(&mut out.blob);
+    }
+    fn take(input: &mut Decoder<'_>) -> Result<Self, TraceError> {
+        let index = input.tables.blobs.len();
+        if index >= input.limits.names {
+            return Err(TraceError::Limit { what: "answers", limit: input.limits.names });
+        }
+        let limit = input.limits.blob_bytes;
+        let len = usize::try_from(input.number()?).ok().filter(|len| *len <= limit);
+        let len = len.ok_or(TraceError::Limit { what: "bytes in one answer", limit })?;
+        let bytes = input.slice(len)?;
+        input.tables.blobs.push(bytes.into());
+        Ok(BlobId(index as u32))
+    }
+    fn show(&self, tables: &Tables, out: &mut dyn fmt::Write) -> fmt::Result {
+        let blob = tables.blob(*self);
+        write!(out, "\"{}\"", blob[..blob.len().min(32)].escape_ascii())?;
+        if blob.len() > 32 { write!(out, " and {} bytes", blob.len() - 32) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::coding::{Decoder, Encoder, Field};
 use crate::error::TraceError;
-use crate::tables::{Interner, SiteId, StrId, Tables};
+use crate::tables::{BlobId, Interner, SiteId, StrId, Tables};
 use asupersync_core as kernel;
 use asupersync_core::event::{Access, Resolution};
 use asupersync_core::{CancelKind, ObjectId, ObligationId, RegionId, Severity, TaskId, Time};
@@ -152,6 +152,9 @@ events! {
         24 Access { task: Option<TaskId>, object: ObjectId, access: Access, label: StrId }
         25 TimerArmed { at: Time }
         26 User { task: TaskId, message: StrId }
+        27 TaskSoftCancelled { task: TaskId, until: Option<Time> }
+        28 RegionSoftCancelled { region: RegionId, until: Option<Time> }
+        29 RegionAbandoned { region: RegionId }
     }
     host {
         /// More than one transition was possible: the `index`-th of `of` was taken.
@@ -164,6 +167,20 @@ events! {
         67 CancelInjected { step: u64 }
         /// The host gave the run up after this many steps and tore its tree down.
         68 Abandoned { step: u64 }
+        /// The fault of this number in the run's plan struck, or was mended.
+        69 FaultInjected { number: u32 }
+        /// In a recording of a production run: the clock was read, and said this.
+        70 ClockRead { at: Time }
+        /// In a recording: timers due by then fired; the wakes that follow are their doing.
+        71 TimersDue { at: Time }
+        /// In a recording: a source of bytes became ready, to be written to or else to be read from.
+        72 SourceReady { source: u32, write: bool }
+        /// In a recording: the machine was called, with an input of this hash, and answered.
+        73 Called { label: StrId, source: u32, input: u32, answer: BlobId }
+        /// In a recording: a closure on the blocking pool had ended, the one submitted as the `job`-th.
+        74 BlockingEnded { job: u32 }
+        /// The recording ends here, before the run: what came next cannot be replayed.
+        75 RecordingStopped { why: StrId }
     }
 }
 

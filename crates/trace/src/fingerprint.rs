@@ -9,10 +9,10 @@
 //! classes, equal ones mean equal classes up to a chance of about n^2 / 2^129 among n classes. It
 //! does not resist an adversary.
 
+use crate::ids::IdMap;
 use crate::reader::Trace;
 use crate::step::{Actor, Effect, Step, StepBuilder, StepView, Target};
 use asupersync_core as kernel;
-use asupersync_core::DetHashMap;
 use std::fmt;
 use twox_hash::XxHash3_128;
 
@@ -49,7 +49,7 @@ impl fmt::Display for Fingerprint {
 }
 
 /// Computes a fingerprint event by event.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fingerprinter {
     builder: StepBuilder,
     levels: Levels,
@@ -63,9 +63,7 @@ impl Fingerprinter {
 
     /// Takes a kernel event; `each` is shown the steps that it ends.
     pub fn kernel_with(&mut self, event: &kernel::Event<'_>, mut each: impl FnMut(StepView<'_>)) {
-        for effect in Effect::of_kernel(event) {
-            self.feed(effect, &mut each);
-        }
+        Effect::each_of_kernel(event, |effect| self.feed(effect, &mut each));
     }
 
     /// Takes a recorded event or one of the host's own.
@@ -75,9 +73,7 @@ impl Fingerprinter {
 
     /// Takes a recorded event or one of the host's own; `each` is shown the steps that it ends.
     pub fn host_with(&mut self, event: &crate::Event, mut each: impl FnMut(StepView<'_>)) {
-        for effect in Effect::of_event(event) {
-            self.feed(effect, &mut each);
-        }
+        Effect::each_of_event(event, |effect| self.feed(effect, &mut each));
     }
 
     /// The fingerprint of everything taken, after which it can be used for the next run.
@@ -96,6 +92,7 @@ impl Fingerprinter {
         self.levels.clear();
     }
 
+    #[inline]
     fn feed(&mut self, effect: Effect, each: &mut impl FnMut(StepView<'_>)) {
         if let Some(step) = self.builder.feed(effect) {
             each(step);
@@ -105,11 +102,14 @@ impl Fingerprinter {
 }
 
 /// The levels of the Foata normal form so far. Level 0 is below every step.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Levels {
-    actors: DetHashMap<Actor, u32>,
-    /// Per target the highest level that wrote it, and that touched it at all.
-    targets: DetHashMap<Target, (u32, u32)>,
+    actors: IdMap<Actor, u32>,
+    /// Where in `places` a target's levels are.
+    targets: IdMap<Target, u32>,
+    places: Vec<Place>,
+    /// The places of the step being added.
+    touched: Vec<u32>,
     /// The last step of the host, on which everything after it depends.
     floor: u32,
     highest: u32,
@@ -117,31 +117,60 @@ pub(crate) struct Levels {
     bytes: Vec<u8>,
 }
 
+/// The highest level that wrote a target, and that touched it at all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    written: u32,
+    touched: u32,
+}
+
+/// Bytes that a step's head and each of its touches are hashed as.
+const HEAD: usize = 13;
+const TOUCH: usize = 9;
+/// Touches of a step that is hashed without a detour.
+const SHORT: usize = 8;
+
 impl Levels {
     /// Adds the run's next step and answers its level.
     pub(crate) fn push(&mut self, step: StepView<'_>) -> u32 {
-        let below = if step.actor == Actor::Host {
-            self.highest
-        } else {
-            let own = self.actors.get(&step.actor).copied().unwrap_or(0);
-            let conflicts = step.touches.iter().map(|touch| {
-                let (written, touched) = self.targets.get(&touch.target).copied().unwrap_or((0, 0));
-                if touch.write { touched } else { written }
-            });
-            conflicts.fold(own.max(self.floor), u32::max)
-        };
+        let Levels { actors, targets, places, touched, .. } = self;
+        let mut below = self.floor;
+        let keeps = step.actor.is_sequential() && step.actor != Actor::Host;
+        let own = if keeps { actors.get_mut(&step.actor) } else { None };
+        if let Some(level) = &own {
+            below = below.max(**level);
+        }
+        touched.clear();
+        for touch in step.touches {
+            if let Some(at) = targets.get(&touch.target) {
+                touched.push(*at);
+                let place = places[*at as usize];
+                below = below.max(if touch.write { place.touched } else { place.written });
+            } else {
+                let next = places.len() as u32;
+                targets.insert(touch.target, next);
+                places.push(Place::default());
+                touched.push(next);
+            }
+        }
+        if step.actor == Actor::Host {
+            below = self.highest;
+        }
         let level = below + 1;
         self.highest = self.highest.max(level);
         if step.actor == Actor::Host {
             self.floor = level;
-        } else if step.actor.is_sequential() {
-            self.actors.insert(step.actor, level);
         }
-        for touch in step.touches {
-            let (written, touched) = self.targets.entry(touch.target).or_default();
-            *touched = level.max(*touched);
+        match own {
+            Some(own) => *own = level,
+            None if keeps => drop(actors.insert(step.actor, level)),
+            None => {}
+        }
+        for (touch, at) in step.touches.iter().zip(touched) {
+            let place = &mut places[*at as usize];
+            place.touched = level.max(place.touched);
             if touch.write {
-                *written = level.max(*written);
+                place.written = level.max(place.written);
             }
         }
         self.sum = self.sum.wrapping_add(self.hash(level, step));
@@ -151,36 +180,48 @@ impl Levels {
     fn clear(&mut self) {
         self.actors.clear();
         self.targets.clear();
+        self.places.clear();
         self.floor = 0;
         self.highest = 0;
         self.sum = 0;
     }
 
     fn hash(&mut self, level: u32, step: StepView<'_>) -> u128 {
-        let bytes = &mut self.bytes;
-        bytes.clear();
-        bytes.extend_from_slice(&level.to_le_bytes());
-        let (tag, bits) = match step.actor {
-            Actor::Task(id) => (0, id.to_bits()),
-            Actor::Region(id) => (1, id.to_bits()),
-            Actor::Timer(at) => (2, at.as_nanos()),
-            Actor::Host => (3, 0),
-            Actor::Outside => (4, 0),
-        };
-        bytes.push(tag);
-        bytes.extend_from_slice(&bits.to_le_bytes());
-        for touch in step.touches {
-            let (tag, bits) = match touch.target {
-                Target::Object(id) => (0, id.to_bits()),
-                Target::Readiness(id) => (2, id.to_bits()),
-                Target::Door(id) => (4, id.to_bits()),
-                Target::Children(id) => (6, id.to_bits()),
-                Target::Turn(id) => (8, id.to_bits()),
-            };
-            bytes.push(tag | u8::from(touch.write));
-            bytes.extend_from_slice(&bits.to_le_bytes());
+        let length = HEAD + TOUCH * step.touches.len();
+        let mut short = [0; HEAD + TOUCH * SHORT];
+        if let Some(bytes) = short.get_mut(..length) {
+            write(bytes, level, step);
+            return XxHash3_128::oneshot(bytes);
         }
-        XxHash3_128::oneshot(bytes)
+        self.bytes.resize(length, 0);
+        write(&mut self.bytes, level, step);
+        XxHash3_128::oneshot(&self.bytes)
+    }
+}
+
+/// Fills `bytes` with the level and the step.
+fn write(bytes: &mut [u8], level: u32, step: StepView<'_>) {
+    let (head, touches) = bytes.split_at_mut(HEAD);
+    let (tag, bits) = match step.actor {
+        Actor::Task(id) => (0, id.to_bits()),
+        Actor::Region(id) => (1, id.to_bits()),
+        Actor::Timer(at) => (2, at.as_nanos()),
+        Actor::Host => (3, 0),
+        Actor::Outside => (4, 0),
+    };
+    head[..4].copy_from_slice(&level.to_le_bytes());
+    head[4] = tag;
+    head[5..].copy_from_slice(&bits.to_le_bytes());
+    for (bytes, touch) in touches.chunks_exact_mut(TOUCH).zip(step.touches) {
+        let (tag, bits) = match touch.target {
+            Target::Object(id) => (0, id.to_bits()),
+            Target::Readiness(id) => (2, id.to_bits()),
+            Target::Door(id) => (4, id.to_bits()),
+            Target::Children(id) => (6, id.to_bits()),
+            Target::Turn(id) => (8, id.to_bits()),
+        };
+        bytes[0] = tag | u8::from(touch.write);
+        bytes[1..].copy_from_slice(&bits.to_le_bytes());
     }
 }
 

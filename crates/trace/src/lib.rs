@@ -3,12 +3,14 @@
 //! A [`Writer`] turns kernel events into a compact, versioned, checksummed file; [`Trace::parse`]
 //! reads it back within [`Limits`], whatever the bytes are. [`Trace::to_text`] renders it and
 //! [`first_difference`] names the first event in which two traces differ. A [`Pack`] holds a failure: its
-//! choices, its trace, its passing twin and the command that replays it.
+//! choices, its trace, its passing twin and the command that replays it. A trace may also hold what a production
+//! run learned from its machine ([`Writer::called`]), and is then a recording that the lab can replay.
 //!
 //! Two runs that differ only in the order of independent steps are the same behaviour
 //! (Mazurkiewicz equivalence). A [`Step`] is one poll of a task with the set of things it read or
 //! wrote; [`Fingerprint`] is a 128-bit hash of the run's Foata normal form, equal for equivalent
-//! runs; [`Causality`] answers which step happens before which.
+//! runs; [`Causality`] answers which step happens before which. [`geodesic`] finds the equivalent run with the
+//! fewest switches of task, and [`SquareComplex`] says where in a state space order matters.
 //!
 //! What this crate does not know: how a schedule is run or chosen, clocks, files.
 //!
@@ -38,10 +40,13 @@
 
 mod causality;
 mod coding;
+mod complex;
 mod difference;
 mod error;
 mod event;
 mod fingerprint;
+mod geodesic;
+mod ids;
 mod pack;
 mod reader;
 mod step;
@@ -50,12 +55,15 @@ mod text;
 mod writer;
 
 pub use causality::Causality;
+pub use complex::{Interval, SquareComplex, StateSpace};
 pub use difference::{Difference, first_difference};
 pub use error::TraceError;
 pub use event::Event;
 pub use fingerprint::{Fingerprint, Fingerprinter};
+pub use geodesic::{Effort, Geodesic, geodesic, switches};
+pub use ids::{IdHasher, IdMap, IdSet};
 pub use pack::{Pack, Recording};
 pub use reader::{Limits, Reader, Trace};
 pub use step::{Actor, Effect, Step, StepBuilder, StepView, Target, Touch, dependent};
-pub use tables::{Site, SiteId, StrId, Tables};
-pub use writer::{Header, VERSION, Writer};
+pub use tables::{BlobId, Site, SiteId, StrId, Tables};
+pub use writer::{Header, RECORDED, VERSION, Writer};

@@ -21,6 +21,8 @@ pub struct Limits {
     pub names: usize,
     /// Length of one text; 64 KiB by default.
     pub text_bytes: usize,
+    /// Length of one answer of the machine's; 16 MiB by default.
+    pub blob_bytes: usize,
     /// Number of options in the header; 64 by default.
     pub options: usize,
 }
@@ -32,6 +34,7 @@ impl Default for Limits {
             events: 1 << 24,
             names: 1 << 22,
             text_bytes: 1 << 16,
+            blob_bytes: 1 << 24,
             options: 64,
         }
     }

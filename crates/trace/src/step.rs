@@ -11,9 +11,11 @@
 //! task's step, which goes on after it.
 
 use crate::event::Event;
+use crate::ids::IdMap;
 use asupersync_core as kernel;
 use asupersync_core::event::Access;
-use asupersync_core::{DetHashMap, ObjectId, RegionId, TaskId, Time};
+use asupersync_core::{ObjectId, RegionId, TaskId, Time};
+use std::sync::Arc;
 
 /// Who takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +74,31 @@ impl Touch {
     const fn write(target: Target) -> Touch {
         Touch { target, write: true }
     }
+
+    /// All of it in a number, by which targets are in their order, and a write before a read.
+    const fn key(self) -> u128 {
+        let (rank, bits) = match self.target {
+            Target::Object(id) => (0, id.to_bits()),
+            Target::Readiness(id) => (1, id.to_bits()),
+            Target::Door(id) => (2, id.to_bits()),
+            Target::Children(id) => (3, id.to_bits()),
+            Target::Turn(id) => (4, id.to_bits()),
+        };
+        let bits: u64 = bits;
+        ((rank as u128) << 65) | ((bits as u128) << 1) | !self.write as u128
+    }
+
+    fn of_key(key: u128) -> Touch {
+        let bits = (key >> 1) as u64;
+        let target = match (key >> 65) as u8 {
+            0 => Target::Object(ObjectId::from_bits(bits)),
+            1 => Target::Readiness(TaskId::from_bits(bits)),
+            2 => Target::Door(RegionId::from_bits(bits)),
+            3 => Target::Children(RegionId::from_bits(bits)),
+            _ => Target::Turn(RegionId::from_bits(bits)),
+        };
+        Touch { target, write: key & 1 == 0 }
+    }
 }
 
 /// One step of a run.
@@ -80,15 +107,16 @@ pub struct Step {
     /// Who took it.
     pub actor: Actor,
     /// What it touched: sorted, each target once, a write covering a read.
-    pub touches: Box<[Touch]>,
+    pub touches: Arc<[Touch]>,
 }
 
 impl Step {
     /// A step with this footprint, in any order and with repetitions.
     #[must_use]
-    pub fn new(actor: Actor, mut touches: Vec<Touch>) -> Step {
-        normalise(&mut touches);
-        Step { actor, touches: touches.into() }
+    pub fn new(actor: Actor, touches: Vec<Touch>) -> Step {
+        let mut keys: Vec<u128> = touches.into_iter().map(Touch::key).collect();
+        normalise(&mut keys);
+        Step { actor, touches: keys.into_iter().map(Touch::of_key).collect() }
     }
 
     /// The step, borrowed.
@@ -152,127 +180,172 @@ pub enum Effect {
     Close(RegionId),
 }
 
-const NONE: [Option<Effect>; 4] = [None; 4];
-
 /// The same rows for the kernel's events and the owned ones: their variants have the same names.
 macro_rules! effects {
-    ($event:expr, $E:ident, { $($host:tt)* }) => {
+    ($event:expr, $E:ident, $sink:ident, { $($host:tt)* }) => {
         match *$event {
-            $E::PollBegin { task, .. } => [
-                Some(Effect::Begin(Actor::Task(task))),
-                Some(Effect::Touch(Touch::read(Target::Readiness(task)))),
-                None,
-                None,
-            ],
-            $E::PollEnd { .. } => [Some(Effect::End), None, None, None],
-            $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
-                [Some(Effect::Touch(Touch::write(Target::Readiness(task)))), None, None, None]
+            $E::PollBegin { task, .. } => {
+                $sink(Effect::Begin(Actor::Task(task)));
+                $sink(Effect::Touch(Touch::read(Target::Readiness(task))));
             }
-            $E::TaskSpawned { task, region, .. } => [
-                Some(Effect::Touch(Touch::write(Target::Readiness(task)))),
-                Some(Effect::Touch(Touch::read(Target::Door(region)))),
-                Some(Effect::Touch(Touch::read(Target::Children(region)))),
-                None,
-            ],
+            $E::PollEnd { .. } => $sink(Effect::End),
+            $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
+                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
+            }
+            $E::TaskSpawned { task, region, .. } => {
+                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
+                $sink(Effect::Touch(Touch::read(Target::Door(region))));
+                $sink(Effect::Touch(Touch::read(Target::Children(region))));
+            }
             $E::SpawnRefused { region, .. } => {
-                [Some(Effect::Touch(Touch::read(Target::Door(region)))), None, None, None]
+                $sink(Effect::Touch(Touch::read(Target::Door(region))));
+            }
+            // Who is spawned or opened beneath later sees it from the start.
+            $E::RegionSoftCancelled { region, .. } => {
+                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+            }
+            $E::TaskSoftCancelled { task, .. } => {
+                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
             // A child that has ended is not told of a cancellation that comes later.
-            $E::TaskCompleted { region, .. } => [
-                Some(Effect::Touch(Touch::read(Target::Children(region)))),
-                Some(Effect::Touch(Touch::read(Target::Turn(region)))),
-                None,
-                None,
-            ],
+            $E::TaskCompleted { region, .. } => {
+                $sink(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink(Effect::Touch(Touch::read(Target::Turn(region))));
+            }
             // It is this one that closes the region, or the last child: which, their order decides.
-            $E::RegionClosing { region } => [
-                Some(Effect::Touch(Touch::read(Target::Children(region)))),
-                Some(Effect::Touch(Touch::write(Target::Turn(region)))),
-                None,
-                None,
-            ],
-            $E::RegionOpened { region, parent, by, .. } => [
-                Some(Effect::Touch(Touch::write(Target::Door(region)))),
-                parent.map(|parent| Effect::Touch(Touch::read(Target::Door(parent)))),
-                parent.map(|parent| Effect::Touch(Touch::read(Target::Children(parent)))),
-                by.map(|by| Effect::Open(region, by)),
-            ],
-            $E::RegionCancelRequested { region, .. } => [
-                Some(Effect::Touch(Touch::write(Target::Door(region)))),
-                Some(Effect::Touch(Touch::write(Target::Turn(region)))),
-                None,
-                None,
-            ],
-            $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => [
-                Some(Effect::Close(region)),
-                Some(Effect::Touch(Touch::write(Target::Children(region)))),
-                Some(Effect::Touch(Touch::write(Target::Door(region)))),
-                None,
-            ],
+            $E::RegionClosing { region } => {
+                $sink(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink(Effect::Touch(Touch::write(Target::Turn(region))));
+            }
+            $E::RegionOpened { region, parent, by, .. } => {
+                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                if let Some(parent) = parent {
+                    $sink(Effect::Touch(Touch::read(Target::Door(parent))));
+                    $sink(Effect::Touch(Touch::read(Target::Children(parent))));
+                }
+                if let Some(by) = by {
+                    $sink(Effect::Open(region, by));
+                }
+            }
+            $E::RegionCancelRequested { region, .. } => {
+                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink(Effect::Touch(Touch::write(Target::Turn(region))));
+            }
+            $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => {
+                $sink(Effect::Close(region));
+                $sink(Effect::Touch(Touch::write(Target::Children(region))));
+                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+            }
             $E::Access { object, access, .. } => {
                 let write = access == Access::Write;
-                let target = Target::Object(object);
-                [Some(Effect::Touch(Touch { target, write })), None, None, None]
+                $sink(Effect::Touch(Touch { target: Target::Object(object), write }));
             }
             $($host)*
-            _ => NONE,
+            _ => {}
         }
     };
 }
 
 impl Effect {
+    /// Calls `sink` with the effects of a kernel event, in order.
+    #[inline]
+    pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, mut sink: impl FnMut(Effect)) {
+        use kernel::Event as E;
+        effects!(event, E, sink, {});
+    }
+
+    /// Calls `sink` with the effects of a recorded event, in order.
+    #[inline]
+    pub(crate) fn each_of_event(event: &Event, mut sink: impl FnMut(Effect)) {
+        use Event as E;
+        effects!(event, E, sink, {
+            E::TimerFired { at } => sink(Effect::Begin(Actor::Timer(at))),
+            E::ClockAdvanced { .. }
+            | E::CancelInjected { .. }
+            | E::Abandoned { .. }
+            | E::FaultInjected { .. } => {
+                sink(Effect::Begin(Actor::Host));
+            }
+        });
+    }
+
     /// The effects of a kernel event, in order.
     pub fn of_kernel(event: &kernel::Event<'_>) -> impl Iterator<Item = Effect> + use<> {
-        use kernel::Event as E;
-        effects!(event, E, {}).into_iter().flatten()
+        collect(|sink| Effect::each_of_kernel(event, sink))
     }
 
     /// The effects of a recorded event, in order.
     pub fn of_event(event: &Event) -> impl Iterator<Item = Effect> + use<> {
-        use Event as E;
-        effects!(event, E, {
-            E::TimerFired { at } => [Some(Effect::Begin(Actor::Timer(at))), None, None, None],
-            E::ClockAdvanced { .. } | E::CancelInjected { .. } | E::Abandoned { .. } => {
-                [Some(Effect::Begin(Actor::Host)), None, None, None]
-            }
-        })
-        .into_iter()
-        .flatten()
+        collect(|sink| Effect::each_of_event(event, sink))
     }
 }
 
+type Effects = std::iter::Flatten<std::array::IntoIter<Option<Effect>, 4>>;
+
+fn collect(each: impl FnOnce(&mut dyn FnMut(Effect))) -> Effects {
+    let mut effects = [None; 4];
+    let mut count = 0;
+    each(&mut |effect| {
+        effects[count] = Some(effect);
+        count += 1;
+    });
+    effects.into_iter().flatten()
+}
+
 /// Collects effects into steps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StepBuilder {
     actor: Option<Actor>,
-    touches: Vec<Touch>,
+    /// The keys of what the step in progress touched.
+    touches: Vec<u128>,
     done: Vec<Touch>,
-    openers: DetHashMap<RegionId, TaskId>,
+    openers: IdMap<RegionId, TaskId>,
 }
 
 impl StepBuilder {
     /// Takes the next effect; yields the step that it ended.
+    #[inline]
     pub fn feed(&mut self, effect: Effect) -> Option<StepView<'_>> {
         match effect {
             Effect::Touch(touch) => {
-                self.actor.get_or_insert(Actor::Outside);
-                self.touches.push(touch);
+                self.touch(touch);
                 None
-            }
-            Effect::End => self.finish(),
-            Effect::Begin(actor) => {
-                let before = self.actor.replace(actor);
-                self.take(before)
             }
             Effect::Open(region, task) => {
                 self.openers.insert(region, task);
                 None
             }
-            Effect::Close(region) => match (self.actor, self.openers.get(&region)) {
-                (Some(Actor::Task(task)), Some(opener)) if task == *opener => None,
-                _ => self.feed(Effect::Begin(Actor::Region(region))),
-            },
+            Effect::End | Effect::Begin(_) | Effect::Close(_) => self.turn(effect),
         }
+    }
+
+    /// The step in progress touches something.
+    #[inline]
+    fn touch(&mut self, touch: Touch) {
+        self.actor.get_or_insert(Actor::Outside);
+        let key = touch.key();
+        // Who spawns many touches the same region for each.
+        let last = self.touches.len().saturating_sub(3);
+        if !self.touches[last..].contains(&key) {
+            self.touches.push(key);
+        }
+    }
+
+    /// Another step begins, or none.
+    fn turn(&mut self, effect: Effect) -> Option<StepView<'_>> {
+        let next = match effect {
+            Effect::Begin(actor) => Some(actor),
+            Effect::Close(region) => {
+                let opener = self.openers.get(&region).map(|opener| Actor::Task(*opener));
+                if opener.is_some() && opener == self.actor {
+                    return None;
+                }
+                Some(Actor::Region(region))
+            }
+            _ => None,
+        };
+        let before = std::mem::replace(&mut self.actor, next);
+        self.take(before)
     }
 
     /// Ends the step in progress, if there is one, and yields it.
@@ -290,17 +363,31 @@ impl StepBuilder {
 
     fn take(&mut self, actor: Option<Actor>) -> Option<StepView<'_>> {
         let actor = actor?;
+        normalise(&mut self.touches);
         self.done.clear();
-        std::mem::swap(&mut self.touches, &mut self.done);
-        normalise(&mut self.done);
+        self.done.extend(self.touches.drain(..).map(Touch::of_key));
         Some(StepView { actor, touches: &self.done })
     }
 }
 
-fn normalise(touches: &mut Vec<Touch>) {
-    // Writes sort after reads of the same target, so reversed they come first and are kept.
-    touches.sort_unstable_by(|a, b| a.target.cmp(&b.target).then(b.write.cmp(&a.write)));
-    touches.dedup_by_key(|touch| touch.target);
+/// Footprints up to this long are sorted by insertion, which is most of them.
+const SHORT: usize = 16;
+
+fn normalise(touches: &mut Vec<u128>) {
+    if touches.len() > SHORT {
+        touches.sort_unstable();
+    } else {
+        for end in 1..touches.len() {
+            let (touch, mut at) = (touches[end], end);
+            while at > 0 && touches[at - 1] > touch {
+                touches[at] = touches[at - 1];
+                at -= 1;
+            }
+            touches[at] = touch;
+        }
+    }
+    // Of two touches of the same target the write comes first and is kept.
+    touches.dedup_by_key(|touch| *touch >> 1);
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Text and source locations, each kept once and named by a small number in order of first use.
 
+use crate::ids::IdMap;
 use asupersync_core::DetHashMap;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
 /// Names a text of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +13,10 @@ pub struct StrId(pub(crate) u32);
 /// Names a source location of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteId(pub(crate) u32);
+
+/// Names a string of bytes of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobId(pub(crate) u32);
 
 /// A place in a source file; the path is as the compiler gave it, relative for the workspace's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,11 +29,12 @@ pub struct Site {
     pub column: u32,
 }
 
-/// The texts and sites that a trace's events name.
+/// The texts, sites and bytes that a trace's events name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     pub(crate) strings: Vec<Box<str>>,
     pub(crate) sites: Vec<Site>,
+    pub(crate) blobs: Vec<Box<[u8]>>,
 }
 
 impl Tables {
@@ -43,6 +50,12 @@ impl Tables {
         self.sites.get(id.0 as usize).copied()
     }
 
+    /// The bytes of this name; none for a name from another trace that has no bytes here.
+    #[must_use]
+    pub fn blob(&self, id: BlobId) -> &[u8] {
+        self.blobs.get(id.0 as usize).map_or(&[], |blob| blob)
+    }
+
     pub(crate) fn write_site(&self, id: SiteId, out: &mut dyn fmt::Write) -> fmt::Result {
         match self.site(id) {
             Some(site) => write!(out, "{}:{}:{}", self.text(site.file), site.line, site.column),
@@ -51,42 +64,75 @@ impl Tables {
     }
 }
 
-/// Tables under construction. Looked up by content, never by address: two copies of one literal
-/// must get one name, or debug and release builds would differ.
+/// Tables under construction. Looked up by content: two copies of one literal must get one name, or
+/// debug and release builds would differ. An address only shortens the way to what was found so before.
+///
+/// What one run looked up the next will too, so it is kept; names are given anew in each run.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
-    pub(crate) tables: Tables,
-    strings: DetHashMap<Box<str>, StrId>,
-    sites: DetHashMap<&'static Location<'static>, SiteId>,
+    run: u32,
+    texts: DetHashMap<Arc<str>, Named<StrId>>,
+    locations: DetHashMap<&'static Location<'static>, Named<SiteId>>,
+    by_address: IdMap<usize, Named<SiteId>>,
+    /// The run's texts and sites by their names.
+    pub(crate) strings: Vec<Arc<str>>,
+    pub(crate) sites: Vec<Site>,
 }
+
+/// A name, and the run in which it was given.
+#[derive(Clone, Copy, Debug)]
+struct Named<I> {
+    run: u32,
+    id: I,
+}
+
+/// Texts kept from run to run; with more the tables start again empty.
+const KEPT: usize = 10_000;
 
 impl Interner {
     pub(crate) fn text(&mut self, text: &str) -> StrId {
-        if let Some(id) = self.strings.get(text) {
-            return *id;
+        let (run, id) = (self.run, StrId(next(self.strings.len())));
+        match self.texts.get_key_value(text) {
+            Some((_, named)) if named.run == run => return named.id,
+            Some((text, _)) => self.strings.push(text.clone()),
+            None => self.strings.push(text.into()),
         }
-        let id = StrId(next(self.tables.strings.len()));
-        self.tables.strings.push(text.into());
-        self.strings.insert(text.into(), id);
+        let text = self.strings[id.0 as usize].clone();
+        self.texts.insert(text, Named { run, id });
         id
     }
 
     pub(crate) fn site(&mut self, site: &'static Location<'static>) -> SiteId {
-        if let Some(id) = self.sites.get(site) {
-            return *id;
+        let (run, address) = (self.run, std::ptr::from_ref(site).addr());
+        if let Some(named) = self.by_address.get(&address).filter(|named| named.run == run) {
+            return named.id;
         }
-        let file = self.text(site.file());
-        let id = SiteId(next(self.tables.sites.len()));
-        self.tables.sites.push(Site { file, line: site.line(), column: site.column() });
-        self.sites.insert(site, id);
+        let known = self.locations.get(site).filter(|named| named.run == run);
+        let id = known.map(|named| named.id).unwrap_or_else(|| {
+            let file = self.text(site.file());
+            let id = SiteId(next(self.sites.len()));
+            self.sites.push(Site { file, line: site.line(), column: site.column() });
+            self.locations.insert(site, Named { run, id });
+            id
+        });
+        self.by_address.insert(address, Named { run, id });
         id
     }
 
+    #[cfg(test)]
+    pub(crate) fn tables(&self) -> Tables {
+        let strings = self.strings.iter().map(|text| (**text).into()).collect();
+        Tables { strings, sites: self.sites.clone(), blobs: Vec::new() }
+    }
+
+    /// Starts the next run's names.
     pub(crate) fn clear(&mut self) {
-        self.tables.strings.clear();
-        self.tables.sites.clear();
         self.strings.clear();
         self.sites.clear();
+        match self.run.checked_add(1) {
+            Some(run) if self.texts.len() < KEPT => self.run = run,
+            _ => *self = Interner::default(),
+        }
     }
 }
 

@@ -6,11 +6,17 @@
 
 use crate::coding::Encoder;
 use crate::event::{END, Event};
+use crate::tables::BlobId;
 use asupersync_core as kernel;
+use std::fmt;
+use std::hash::Hasher as _;
 use twox_hash::XxHash3_64;
 
 /// The version of the format that this crate writes, and the only one it reads.
 pub const VERSION: u16 = 1;
+
+/// The header's option that makes a trace a recording of a production run; its value is the runtime's flavour.
+pub const RECORDED: &str = "recorded";
 
 pub(crate) const MAGIC: [u8; 8] = *b"ASYTRACE";
 
@@ -41,17 +47,18 @@ impl Header {
 
 /// Builds the bytes of a trace file, event by event. [`begin`](Writer::begin) reuses its memory for
 /// the next run.
-#[derive(Debug)]
 pub struct Writer {
     encoder: Encoder,
     records: u64,
+    /// The sum of what was handed out before the end, if anything was.
+    handed_out: Option<Box<XxHash3_64>>,
 }
 
 impl Writer {
     /// A writer that has written the header.
     #[must_use]
     pub fn new(header: Header) -> Writer {
-        let mut writer = Writer { encoder: Encoder::default(), records: 0 };
+        let mut writer = Writer { encoder: Encoder::default(), records: 0, handed_out: None };
         writer.begin(&header);
         writer
     }
@@ -70,6 +77,7 @@ impl Writer {
             encoder.text(value);
         }
         self.records = 0;
+        self.handed_out = None;
     }
 
     /// Appends a kernel event.
@@ -93,6 +101,11 @@ impl Writer {
                     | Event::TimerFired { .. }
                     | Event::CancelInjected { .. }
                     | Event::Abandoned { .. }
+                    | Event::FaultInjected { .. }
+                    | Event::ClockRead { .. }
+                    | Event::TimersDue { .. }
+                    | Event::SourceReady { .. }
+                    | Event::BlockingEnded { .. }
             ),
             "not an event of the host's own: {event:?}"
         );
@@ -100,12 +113,60 @@ impl Writer {
         self.records += 1;
     }
 
+    /// Appends a call of the machine and its answer.
+    pub fn called(&mut self, label: &str, source: u32, input: u32, answer: &[u8]) {
+        let label = self.encoder.interner.text(label);
+        self.encoder.blob.extend_from_slice(answer);
+        // The number is the reader's: the bytes follow in place.
+        Event::Called { label, source, input, answer: BlobId(0) }.put(&mut self.encoder);
+        self.records += 1;
+    }
+
+    /// Appends that the recording ends before its run, and why.
+    pub fn stopped(&mut self, why: &str) {
+        let why = self.encoder.interner.text(why);
+        Event::RecordingStopped { why }.put(&mut self.encoder);
+        self.records += 1;
+    }
+
+    /// The number of events so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.records
+    }
+
+    /// The bytes so far, but for those already handed out.
+    #[must_use]
+    pub fn written(&self) -> &[u8] {
+        &self.encoder.bytes
+    }
+
+    /// Hands out the bytes so far, which must come before those of [`finish`](Writer::finish): a long
+    /// recording need not be kept in memory.
+    pub fn hand_out(&mut self) -> Vec<u8> {
+        let bytes = std::mem::take(&mut self.encoder.bytes);
+        self.handed_out.get_or_insert_default().write(&bytes);
+        bytes
+    }
+
     /// Ends the file and hands out its bytes; the writer needs a [`begin`](Writer::begin) to go on.
     pub fn finish(&mut self) -> Vec<u8> {
         self.encoder.byte(END);
         self.encoder.number(self.records);
-        let sum = XxHash3_64::oneshot(&self.encoder.bytes);
+        let sum = match self.handed_out.take() {
+            Some(mut sum) => {
+                sum.write(&self.encoder.bytes);
+                sum.finish()
+            }
+            None => XxHash3_64::oneshot(&self.encoder.bytes),
+        };
         self.encoder.bytes.extend_from_slice(&sum.to_le_bytes());
         self.encoder.bytes.clone()
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("events", &self.records).finish_non_exhaustive()
     }
 }

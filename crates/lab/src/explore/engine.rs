@@ -1,16 +1,19 @@
 //! The tree of runs, walked depth first.
 
 use super::Method;
-use super::history::History;
+use super::history::{History, Plan, Race};
 use super::label::{Label, Shared};
 use super::tree::{self, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
 use asupersync_core::TaskId;
 
 /// The state before a poll.
+#[derive(Clone)]
 struct Node {
-    /// The branch being run.
-    label: Shared,
+    /// Whose poll the branch being run is.
+    task: TaskId,
+    /// That poll, once it has been run.
+    label: Option<Shared>,
     /// Set where the branch reverses a race: the task that came first before.
     reversed: Option<TaskId>,
     /// What could be chosen. Kept by the methods that try everything.
@@ -27,6 +30,8 @@ pub(super) struct Engine {
     method: Method,
     order: u64,
     nodes: Vec<Node>,
+    /// Of so many of the nodes only the branch being run is this engine's.
+    shared: usize,
     /// The branches below the last node's branch.
     carried: Vec<Branch>,
     history: History,
@@ -46,6 +51,7 @@ impl Engine {
             method,
             order,
             nodes: Vec::new(),
+            shared: 0,
             carried: Vec::new(),
             history: History::default(),
             blocked_tasks: Vec::new(),
@@ -55,6 +61,24 @@ impl Engine {
             is_blocked: false,
             is_cut: false,
         }
+    }
+
+    /// Leaves the other branches of the first node that has any to another engine. None if there is none, or if the method
+    /// learns from one branch what is to be run of the next.
+    pub(super) fn split(&mut self) -> Option<Engine> {
+        if let Method::Optimal | Method::SleepSets = self.method {
+            return None;
+        }
+        // The last node's branch is still to be run.
+        let last = self.nodes.len().saturating_sub(1);
+        (self.shared..last).find_map(|at| {
+            let (nodes, shared) = (self.nodes[..=at].to_vec(), at);
+            let mut other = Engine { nodes, shared, ..Engine::new(self.method, self.order) };
+            let is_some = other.next();
+            self.is_cut |= other.is_cut;
+            self.shared = at + 1;
+            is_some.then_some(other)
+        })
     }
 
     /// Whether orders were left out for their cost.
@@ -104,7 +128,7 @@ impl Engine {
             return index;
         }
         if let Some(node) = self.nodes.get(self.depth) {
-            let task = node.label.task;
+            let task = node.task;
             return match enabled.iter().position(|choice| choice.task == task) {
                 Some(index) => {
                     self.chosen = Some(task);
@@ -121,8 +145,8 @@ impl Engine {
             return self.choose_cheapest(enabled);
         }
         let mut sleep = match self.nodes.last() {
-            Some(last) => awake(&last.sleep, &last.label),
-            None => Vec::new(),
+            Some(Node { sleep, label: Some(label), .. }) => awake(sleep, label),
+            _ => Vec::new(),
         };
         if self.method == Method::Naive {
             sleep.clear();
@@ -150,8 +174,16 @@ impl Engine {
             Method::Optimal => Vec::new(),
             _ => enabled.iter().map(|c| c.task).collect(),
         };
-        let label = Label::unknown(task);
-        self.nodes.push(Node { label, reversed, enabled: enabled_tasks, sleep, wakeup, spent: 0 });
+        let (label, enabled_here, spent) = (None, enabled_tasks, 0);
+        self.nodes.push(Node {
+            task,
+            label,
+            reversed,
+            enabled: enabled_here,
+            sleep,
+            wakeup,
+            spent,
+        });
         self.chosen = Some(task);
         enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
     }
@@ -159,24 +191,24 @@ impl Engine {
     /// The order that costs nothing: stay with a task while it can run. The tasks that could be chosen stand
     /// in the node in the order of their cost, the chosen one first.
     fn choose_cheapest(&mut self, enabled: &[Choice]) -> usize {
-        let last = self.nodes.last().map(|node| node.label.task);
+        let last = self.nodes.last().map(|node| node.task);
         let mut tasks: Vec<TaskId> = enabled.iter().map(|choice| choice.task).collect();
         tasks.sort_by_key(|task| (Some(*task) != last, scramble(task.to_bits() ^ self.order)));
         let task = tasks[0];
         let spent = self.nodes.last().map_or(0, |node| node.spent);
-        let label = Label::unknown(task);
-        let (reversed, sleep, wakeup) = (None, Vec::new(), Vec::new());
-        self.nodes.push(Node { label, reversed, enabled: tasks, sleep, wakeup, spent });
+        let (label, reversed, sleep, wakeup) = (None, None, Vec::new(), Vec::new());
+        self.nodes.push(Node { task, label, reversed, enabled: tasks, sleep, wakeup, spent });
         self.chosen = Some(task);
         enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
     }
 
     /// Moves the last node on to its next choice that is not too dear.
     fn next_affordable(&mut self) -> bool {
-        while let Some((node, before)) = self.nodes.split_last_mut() {
-            let last = before.last().map(|node| node.label.task);
+        while self.nodes.len() > self.shared {
+            let Some((node, before)) = self.nodes.split_last_mut() else { break };
+            let last = before.last().map(|node| node.task);
             let spent = before.last().map_or(0, |node| node.spent);
-            let at = node.enabled.iter().position(|task| *task == node.label.task);
+            let at = node.enabled.iter().position(|task| *task == node.task);
             let next = at.map_or(0, |at| at + 1);
             if let Some(task) = node.enabled.get(next) {
                 let (cost, most) = match self.method {
@@ -189,7 +221,8 @@ impl Engine {
                 };
                 if spent.saturating_add(cost) <= most {
                     node.spent = spent + cost;
-                    node.label = Label::unknown(*task);
+                    node.task = *task;
+                    node.label = None;
                     return true;
                 }
                 self.is_cut = true;
@@ -208,7 +241,7 @@ impl Engine {
             self.depth += 1;
             return;
         }
-        self.nodes[self.depth].label = self.history.push(task, footprint);
+        self.nodes[self.depth].label = Some(self.history.push(task, footprint));
         self.depth += 1;
     }
 
@@ -222,15 +255,23 @@ impl Engine {
         if self.method == Method::Optimal && !self.is_blocked {
             self.plan();
         }
+        self.next()
+    }
+
+    /// Moves on to the next branch; false when there is none.
+    fn next(&mut self) -> bool {
         self.carried.clear();
         if let Method::Preemptions(_) | Method::Delays(_) = self.method {
             return self.next_affordable();
         }
-        while let Some(node) = self.nodes.last_mut() {
-            let done = node.label.clone();
+        while self.nodes.len() > self.shared {
+            let Some(node) = self.nodes.last_mut() else { break };
             match self.method {
-                Method::Optimal | Method::SleepSets => node.sleep.push(done),
-                _ => node.enabled.retain(|task| *task != done.task),
+                Method::Optimal | Method::SleepSets => {
+                    let done = node.label.take().unwrap_or_else(|| Label::unknown(node.task));
+                    node.sleep.push(done);
+                }
+                _ => node.enabled.retain(|task| *task != node.task),
             }
             let asleep = |sleep: &[Shared], task| sleep.iter().any(|label| label.task == task);
             match self.method {
@@ -239,7 +280,8 @@ impl Engine {
                     wakeup.retain(|branch| !asleep(sleep, branch.label.task));
                     if !wakeup.is_empty() {
                         let branch = wakeup.remove(0);
-                        node.label = branch.label;
+                        node.task = branch.label.task;
+                        node.label = Some(branch.label);
                         node.reversed = branch.reversed;
                         self.carried = branch.children;
                         return true;
@@ -248,7 +290,8 @@ impl Engine {
                 _ => {
                     let next = node.enabled.iter().find(|task| !asleep(&node.sleep, **task));
                     if let Some(task) = next {
-                        node.label = Label::unknown(*task);
+                        node.task = *task;
+                        node.label = None;
                         return true;
                     }
                 }
@@ -261,15 +304,24 @@ impl Engine {
     /// Plans the reversal of every race that is not covered yet.
     fn plan(&mut self) {
         let Engine { history, nodes, blocked_tasks, .. } = self;
-        history.races(blocked_tasks, |race| {
-            let node = &mut nodes[race.first];
-            let covered = |label: &Shared| tree::after(label, &race.sequence).is_some();
-            if node.sleep.iter().any(covered) || covered(&node.label) {
-                return;
-            }
-            let first = node.label.task;
-            tree::insert(&mut node.wakeup, race.sequence, first);
-        });
+        history.races(blocked_tasks, &mut Nodes(nodes));
+    }
+}
+
+/// The states on a run's way, as what is planned.
+struct Nodes<'a>(&'a mut [Node]);
+
+impl Plan for Nodes<'_> {
+    fn sleeping(&self, poll: usize) -> &[Shared] {
+        &self.0[poll].sleep
+    }
+
+    fn add(&mut self, race: Race) {
+        let node = &mut self.0[race.first];
+        let covered = |label: &Shared| tree::covers(label, &race.sequence);
+        if !node.label.iter().chain(&node.sleep).any(covered) {
+            tree::insert(&mut node.wakeup, race.sequence, node.task);
+        }
     }
 }
 

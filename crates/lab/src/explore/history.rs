@@ -1,8 +1,9 @@
 //! A run's steps, which happens before which, and which of them race.
 
-use super::label::{Label, Shared};
+use super::label::{Label, Masks, Shared};
+use super::order::{Order, Place};
 use crate::strategy::{Blocked, Footprint, Op, OpKind};
-use asupersync_core::{DetHashMap, ObjectId, TaskId};
+use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{Actor, Step, Target};
 use std::sync::Arc;
 
@@ -14,33 +15,39 @@ pub(crate) struct History {
     /// For each poll its event.
     events_of_polls: Vec<usize>,
     events: Vec<Event>,
-    /// Polls of which races were looked for in a run before.
-    known: usize,
-    /// Events whose clocks are known.
-    ordered: usize,
+    order: Order,
+    /// For each poll: no race of it asks for anything while so many polls stay as they are.
+    settled: Vec<Option<usize>>,
+}
+
+/// What is planned so far.
+pub(super) trait Plan {
+    /// What has been run, to its end, instead of this poll.
+    fn sleeping(&self, poll: usize) -> &[Shared];
+
+    /// Adds the reversal of a race.
+    fn add(&mut self, race: Race);
+}
+
+/// Where every race is new.
+impl<F: FnMut(Race)> Plan for F {
+    fn sleeping(&self, _poll: usize) -> &[Shared] {
+        &[]
+    }
+
+    fn add(&mut self, race: Race) {
+        self(race);
+    }
 }
 
 /// A step: a poll, or something that happened by itself.
 #[derive(Debug)]
-struct Event {
-    step: Step,
+pub(super) struct Event {
+    pub(super) step: Step,
     /// The poll it is, or in which, or after which, it happened.
     poll: usize,
-    is_poll: bool,
-    /// Filled in by `order`.
-    actor: usize,
-    count: u32,
-    clock: Vec<u32>,
-    /// The events that it directly depends on.
-    direct: Vec<usize>,
-    /// For a poll, the events that made its task runnable.
-    wakes: Vec<usize>,
-}
-
-#[derive(Default)]
-struct Users {
-    write: Option<usize>,
-    reads: Vec<usize>,
+    pub(super) is_poll: bool,
+    pub(super) place: Place,
 }
 
 /// Two polls that could come in the other order, and what to run for that.
@@ -66,7 +73,7 @@ pub(crate) struct RacePair {
 impl History {
     /// The polls that the last of the first `count` depends on, and itself.
     pub(crate) fn past(&mut self, count: usize) -> Vec<usize> {
-        self.order();
+        self.order.extend(&mut self.events);
         let Some(last) = count.min(self.polls.len()).checked_sub(1) else { return Vec::new() };
         let last_event = self.events_of_polls[last];
         (0..=last).filter(|poll| self.before(self.events_of_polls[*poll], last_event)).collect()
@@ -74,14 +81,14 @@ impl History {
 
     pub(crate) fn race_pairs(&mut self, blocked: &[Blocked]) -> Vec<RacePair> {
         let mut pairs = Vec::new();
-        self.races(blocked, |Race { first, second, sequence }| {
+        self.races(blocked, &mut |Race { first, second, sequence }: Race| {
             let instead = sequence.iter().map(|label| label.task).collect();
             pairs.push(RacePair { first, second, instead });
         });
         pairs
     }
 
-    /// Forgets all but the first `polls`; races among those are not looked for again.
+    /// Forgets all but the first `polls`.
     pub(super) fn truncate(&mut self, polls: usize) {
         let polls = polls.min(self.polls.len());
         let end = self.events_of_polls.get(polls).copied();
@@ -92,11 +99,14 @@ impl History {
                 .rposition(|e| e.is_poll)
                 .map_or(0, |last| last + 1 + self.polls[polls - 1].closes.len())
         });
-        self.events.truncate(end.unwrap_or(self.events.len()));
+        let end = end.unwrap_or(self.events.len());
+        self.order.forget(&mut self.events, end);
         self.polls.truncate(polls);
         self.events_of_polls.truncate(polls);
-        self.known = self.known.min(polls);
-        self.ordered = self.ordered.min(self.events.len());
+        self.settled.truncate(polls);
+        for settled in &mut self.settled {
+            *settled = settled.filter(|needs| *needs <= polls);
+        }
     }
 
     /// Adds the poll of `task`; answers its label.
@@ -119,127 +129,47 @@ impl History {
                 step,
                 poll: if before { poll.saturating_sub(1) } else { poll },
                 is_poll,
-                actor: 0,
-                count: 0,
-                clock: Vec::new(),
-                direct: Vec::new(),
-                wakes: Vec::new(),
+                place: Place::default(),
             });
         }
         let step = own.expect("a poll is a step of its task");
-        let opaque = false;
-        let label = Arc::new(Label { task, step, closes, ops, foreign, cancels, opaque });
+        let (opaque, masks) = (false, Masks::of(closes.iter().chain([&step])));
+        let label = Arc::new(Label { task, step, closes, ops, foreign, cancels, opaque, masks });
         self.polls.push(label.clone());
         label
     }
 
-    /// Vector clocks and direct dependences.
-    fn order(&mut self) {
-        let mut actors: DetHashMap<Actor, usize> = DetHashMap::default();
-        let mut last_of: Vec<usize> = Vec::new();
-        let mut users: DetHashMap<Target, Users> = DetHashMap::default();
-        let mut wakes: DetHashMap<TaskId, Vec<usize>> = DetHashMap::default();
-        let mut floor: Option<usize> = None;
-        for at in 0..self.events.len() {
-            let (done, rest) = self.events.split_at_mut(at);
-            let event = &mut rest[0];
-            if at < self.ordered {
-                // Its place is known; what comes after it still depends on it.
-                if event.actor == last_of.len() {
-                    actors.insert(event.step.actor, event.actor);
-                    last_of.push(at);
-                } else {
-                    last_of[event.actor] = at;
-                }
-                if event.step.actor == Actor::Host {
-                    floor = Some(at);
-                }
-                if let (true, Actor::Task(task)) = (event.is_poll, event.step.actor) {
-                    wakes.remove(&task);
-                }
-                for touch in &event.step.touches {
-                    let users = users.entry(touch.target).or_default();
-                    if touch.write {
-                        users.reads.clear();
-                        users.write = Some(at);
-                    } else {
-                        users.reads.push(at);
-                    }
-                    if let (Target::Readiness(task), true) = (touch.target, touch.write) {
-                        wakes.entry(task).or_default().push(at);
-                    }
-                }
-                continue;
-            }
-            let mut direct = Vec::new();
-            let sequential = !matches!(event.step.actor, Actor::Timer(_));
-            event.actor = match actors.get(&event.step.actor) {
-                Some(actor) if sequential => {
-                    direct.push(last_of[*actor]);
-                    *actor
-                }
-                _ => {
-                    actors.insert(event.step.actor, last_of.len());
-                    last_of.push(at);
-                    last_of.len() - 1
-                }
-            };
-            last_of[event.actor] = at;
-            direct.extend(floor);
-            if event.step.actor == Actor::Host {
-                direct.extend(0..at);
-                floor = Some(at);
-            }
-            for touch in &event.step.touches {
-                let users = users.entry(touch.target).or_default();
-                direct.extend(users.write);
-                if touch.write {
-                    direct.append(&mut users.reads);
-                    users.write = Some(at);
-                } else {
-                    users.reads.push(at);
-                }
-            }
-            if event.is_poll {
-                let Actor::Task(task) = event.step.actor else { continue };
-                event.wakes = wakes.remove(&task).unwrap_or_default();
-            }
-            for touch in &event.step.touches {
-                if let (Target::Readiness(task), true) = (touch.target, touch.write) {
-                    wakes.entry(task).or_default().push(at);
-                }
-            }
-            direct.sort_unstable();
-            direct.dedup();
-            event.clock.clear();
-            for before in &direct {
-                join(&mut event.clock, &done[*before].clock);
-            }
-            if event.clock.len() <= event.actor {
-                event.clock.resize(event.actor + 1, 0);
-            }
-            event.clock[event.actor] += 1;
-            event.count = event.clock[event.actor];
-            event.direct = direct;
-        }
-        self.ordered = self.events.len();
-    }
-
     fn before(&self, first: usize, second: usize) -> bool {
-        let event = &self.events[first];
-        first == second
-            || self.events[second].clock.get(event.actor).is_some_and(|known| *known >= event.count)
+        first == second || self.events[first].place.is_before(&self.events[second].place)
     }
 
     /// The races of the run, at whose end `blocked` waited for mutexes.
-    pub(super) fn races(&mut self, blocked: &[Blocked], mut each: impl FnMut(Race)) {
-        self.order();
-        for second in self.known..self.polls.len() {
+    ///
+    /// Also those among polls that a run before had: what is to be run for a race includes polls after both
+    /// that do not depend on the first, and these are others now, so what covered it then may not. Those that
+    /// are *settled* are left out. A race is settled if a step that sleeps before the first of its polls is a poll of
+    /// the sequence to be run, and independent of those before it there. Whatever comes after that poll, the sequence
+    /// begins as it did, so the step is a weak initial of it still. And it sleeps there for as long as the first poll is
+    /// run there, for until then only more falls asleep. So the race stays settled until one of three polls is another: its
+    /// first, its second, or that one; and a poll of which all races are settled asks for nothing until then. Where
+    /// the sequence is covered otherwise, by a step that it does not contain, or by a branch that is to be run, what comes
+    /// after matters, and it is looked at again.
+    pub(super) fn races(&mut self, blocked: &[Blocked], plan: &mut impl Plan) {
+        self.order.extend(&mut self.events);
+        self.settled.resize(self.polls.len(), None);
+        let mut firsts: Vec<usize> = Vec::new();
+        for second in 0..self.polls.len() {
+            if self.settled[second].is_some() {
+                continue;
+            }
+            let mut needs = Some(second + 1);
             let at = self.events_of_polls[second];
             let event = &self.events[at];
-            let previous = event.direct.iter().rfind(|e| self.events[**e].actor == event.actor);
-            let previous = previous.copied();
-            let mut firsts: Vec<usize> = event.direct.clone();
+            let place = &event.place;
+            let same = |e: &&usize| self.events[**e].place.actor == place.actor;
+            let previous = place.direct.iter().rfind(same).copied();
+            firsts.clear();
+            firsts.extend_from_slice(&place.direct);
             let gate = self.polls[second].gate();
             if let Some((object, _)) = gate {
                 // Between rivals for a mutex stands the unlock, and hides the race; likewise a send.
@@ -251,7 +181,7 @@ impl History {
             for close in closes {
                 let counts = |t: &Target| matches!(t, Target::Children(_));
                 let touches = &self.events[close].step.touches;
-                let direct = self.events[close].direct.iter().copied().filter(|first| {
+                let direct = self.events[close].place.direct.iter().copied().filter(|first| {
                     // Completions commute; only what else the close touched can race.
                     self.events[*first].step.touches.iter().any(|a| {
                         touches.iter().any(|b| {
@@ -269,13 +199,13 @@ impl History {
                 }
                 let rival = gate.is_some_and(|(object, _)| self.takes(object, *first));
                 let between = |other: &usize| other != first && self.before(*first, *other);
-                if !rival && event.direct.iter().any(between) {
+                if !rival && place.direct.iter().any(between) {
                     continue;
                 }
-                for (poll, sequence) in self.reversals(*first, second) {
-                    each(Race { first: poll, second: Some(second), sequence });
-                }
+                let needed = self.reverse(*first, second, plan);
+                needs = needs.zip(needed).map(|(all, one)| all.max(one));
             }
+            self.settled[second] = needs;
         }
         for Blocked { task, object } in blocked {
             let previous =
@@ -286,10 +216,9 @@ impl History {
                 }
                 let mut sequence = self.not_after(first, None);
                 sequence.push(Label::lock(*task, *object));
-                each(Race { first: self.events[first].poll, second: None, sequence });
+                plan.add(Race { first: self.events[first].poll, second: None, sequence });
             }
         }
-        self.known = self.polls.len();
     }
 
     /// The events before `end` that took the mutex, or received.
@@ -303,44 +232,72 @@ impl History {
         event.is_poll && self.polls[event.poll].ops.iter().any(takes)
     }
 
-    /// What to run, and before which poll, so that the poll `second` comes before the event `first`.
-    fn reversals(&self, first: usize, second: usize) -> Vec<(usize, Vec<Shared>)> {
+    /// Plans what to run so that the poll `second` comes before the event `first`. If that is settled, answers with
+    /// how many polls it is.
+    fn reverse(&self, first: usize, second: usize, plan: &mut impl Plan) -> Option<usize> {
         let at = self.events_of_polls[second];
         let event = &self.events[first];
-        let mut found = Vec::new();
-        if event.is_poll {
-            if let Some(sequence) = self.reversal(first, first, second) {
-                found.push((event.poll, sequence));
+        let mut needs = Some(0);
+        let mut reverse = |moved: usize| {
+            let poll = self.events[moved].poll;
+            let sleeping = plan.sleeping(poll).iter();
+            if let Some(needed) = sleeping.filter_map(|step| self.begins(step, moved, first)).min()
+            {
+                needs = needs.map(|needs: usize| needs.max(needed));
+                return;
             }
+            if self.is_woken_by(at, moved, first) {
+                return;
+            }
+            needs = None;
+            if let Some(sequence) = self.reversal(moved, first, second) {
+                plan.add(Race { first: poll, second: Some(second), sequence });
+            }
+        };
+        if event.is_poll {
+            reverse(first);
         } else if let Actor::Region(_) = event.step.actor {
             // The region closes when its last child is gone: each that need not be before `second`
             // can be the one that is moved behind it.
-            for child in event.direct.iter().copied().filter(|e| self.events[*e].is_poll) {
-                if self.before(child, at) && self.before_without(child, at, first) {
-                    continue;
-                }
-                if let Some(sequence) = self.reversal(child, first, second) {
-                    found.push((self.events[child].poll, sequence));
+            for child in event.place.direct.iter().copied().filter(|e| self.events[*e].is_poll) {
+                if !(self.before(child, at) && self.before_without(child, at, first)) {
+                    reverse(child);
                 }
             }
         }
-        found
+        needs
+    }
+
+    /// If the step is a poll of what comes after `moved` and depends neither on it nor on `other`, and is independent of
+    /// what comes before it there: how many polls there are up to it.
+    fn begins(&self, step: &Label, moved: usize, other: usize) -> Option<usize> {
+        let is_after = |poll: usize| {
+            let at = self.events_of_polls[poll];
+            self.before(moved, at) || self.before(other, at)
+        };
+        let start = self.events[moved].poll + 1;
+        let poll = start + self.polls[start..].iter().position(|label| label.task == step.task)?;
+        let label = &self.polls[poll];
+        let depends = |before: usize| !is_after(before) && self.polls[before].dependent(label);
+        (!is_after(poll) && !(start..poll).any(depends)).then_some(poll + 1)
+    }
+
+    /// Whether all that made the poll's task runnable depends on one of the two.
+    fn is_woken_by(&self, at: usize, moved: usize, first: usize) -> bool {
+        let wakes = &self.events[at].place.wakes;
+        let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
+        !wakes.is_empty() && !wakes.iter().any(|wake| stays(*wake))
     }
 
     /// Whether `first` happens before `second` otherwise than through `through`.
     fn before_without(&self, first: usize, second: usize, through: usize) -> bool {
-        let others = self.events[second].direct.iter().filter(|other| **other != through);
+        let others = self.events[second].place.direct.iter().filter(|other| **other != through);
         others.copied().any(|other| self.before(first, other))
     }
 
     fn reversal(&self, moved: usize, first: usize, second: usize) -> Option<Vec<Shared>> {
-        let at = self.events_of_polls[second];
         let start = self.events[moved].poll;
         let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
-        let event = &self.events[at];
-        if !event.wakes.is_empty() && !event.wakes.iter().any(|wake| stays(*wake)) {
-            return None;
-        }
         let value = |object: ObjectId| {
             let polls = (0..self.polls.len()).filter(|p| stays(self.events_of_polls[*p]));
             let ops = polls.flat_map(|p| self.polls[p].ops.iter());
@@ -397,14 +354,5 @@ impl History {
             sequence.push(Arc::new(Label { closes: closes.collect(), ..Label::clone(label) }));
         }
         sequence
-    }
-}
-
-fn join(clock: &mut Vec<u32>, other: &[u32]) {
-    if clock.len() < other.len() {
-        clock.resize(other.len(), 0);
-    }
-    for (mine, theirs) in clock.iter_mut().zip(other) {
-        *mine = (*mine).max(*theirs);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::strategy::{Op, OpKind};
 use asupersync_core::{ObjectId, TaskId};
-use asupersync_trace::{Actor, Step, StepView, Target, Touch, dependent};
+use asupersync_trace::{Actor, IdHasher, Step, Target, Touch, dependent};
 use std::sync::Arc;
 
 /// A poll and what it touched. The regions that closed in it stand apart: they close in whichever poll
@@ -17,6 +17,35 @@ pub(crate) struct Label {
     pub(super) cancels: Vec<TaskId>,
     /// What it will touch cannot be told: its order matters with everything.
     pub(super) opaque: bool,
+    pub(super) masks: Masks,
+}
+
+/// A bit for each target, several to a bit: what has none in common has no target in common.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Masks {
+    touched: u64,
+    written: u64,
+}
+
+impl Masks {
+    pub(super) fn of<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Masks {
+        let mut masks = Masks::default();
+        for step in steps {
+            if step.actor == Actor::Host {
+                return Masks { touched: u64::MAX, written: u64::MAX };
+            }
+            for touch in &*step.touches {
+                let bit = 1 << (IdHasher::hash(touch.target) & 63);
+                masks.touched |= bit;
+                masks.written |= if touch.write { bit } else { 0 };
+            }
+        }
+        masks
+    }
+
+    fn conflict(self, other: Masks) -> bool {
+        (self.written & other.touched) | (self.touched & other.written) != 0
+    }
 }
 
 pub(crate) type Shared = Arc<Label>;
@@ -33,6 +62,7 @@ impl Label {
             foreign: true,
             cancels: Vec::new(),
             opaque: false,
+            masks: Masks::default(),
         })
     }
 
@@ -46,6 +76,7 @@ impl Label {
         let step = Step::new(Actor::Task(task), touches);
         Arc::new(Label {
             task,
+            masks: Masks::of([&step]),
             step,
             closes: Vec::new(),
             ops: vec![op],
@@ -57,10 +88,14 @@ impl Label {
 
     /// Whether the order of the two matters, `self` being the earlier.
     pub(super) fn dependent(&self, later: &Label) -> bool {
-        self.task == later.task
-            || self.opaque
-            || later.opaque
-            || dependent(self.step.view(), later.step.view())
+        if self.task == later.task || self.opaque || later.opaque {
+            return true;
+        }
+        // A poll reads its task's readiness at least; regions that are the same write the same.
+        if !self.masks.conflict(later.masks) {
+            return false;
+        }
+        dependent(self.step.view(), later.step.view())
             || self.closes.iter().any(|close| dependent(close.view(), later.step.view()))
             || later.closes.iter().any(|close| conflicts_beyond_count(&self.step, close))
             || self
@@ -83,9 +118,9 @@ impl Label {
                 |op: &Op| op.kind == OpKind::Message && Target::Object(op.object) == touch.target;
             self.ops.iter().any(of)
         };
-        label.step.touches =
+        let mut touches: Vec<Touch> =
             label.step.touches.iter().filter(|t| !is_message(t)).copied().collect();
-        for touch in &mut label.step.touches {
+        for touch in &mut touches {
             let Target::Object(object) = touch.target else { continue };
             if label.foreign {
                 touch.write = true;
@@ -99,6 +134,8 @@ impl Label {
                 touch.write = expected == found;
             }
         }
+        label.step.touches = touches.into();
+        label.masks = Masks::of([&label.step]);
         Arc::new(label)
     }
 
@@ -112,7 +149,9 @@ impl Label {
 
 /// Children may come and go in any order before their region acts on the last being gone.
 fn conflicts_beyond_count(step: &Step, close: &Step) -> bool {
-    let counts = |target: &Target| matches!(target, Target::Children(_));
-    let touches: Vec<_> = close.touches.iter().filter(|t| !counts(&t.target)).copied().collect();
-    dependent(step.view(), StepView { actor: close.actor, touches: &touches })
+    close
+        .touches
+        .iter()
+        .filter(|b| !matches!(b.target, Target::Children(_)))
+        .any(|b| step.touches.iter().any(|a| a.target == b.target && (a.write || b.write)))
 }

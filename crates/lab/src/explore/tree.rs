@@ -1,6 +1,6 @@
 //! Wakeup trees.
 
-use super::label::{Label, Shared};
+use super::label::{Label, Masks, Shared};
 use asupersync_core::TaskId;
 use asupersync_trace::Target;
 use std::sync::Arc;
@@ -14,36 +14,40 @@ pub(super) struct Branch {
     pub(super) reversed: Option<TaskId>,
 }
 
-/// Whether a sequence equivalent to one that begins with `first` may begin with `sequence`, and if so
-/// what is left of the sequence after `first`: a weak initial.
-pub(super) fn after(first: &Shared, sequence: &[Shared]) -> Option<Vec<Shared>> {
+/// Where `first` stands in `sequence`, if it does, provided that a sequence equivalent to one that begins
+/// with `first` may begin with `sequence`: a weak initial.
+fn initial(first: &Label, sequence: &[Shared]) -> Option<Option<usize>> {
     match sequence.iter().position(|label| label.task == first.task) {
         Some(at) => {
             let alone = sequence[..at].iter().all(|label| !label.dependent(&sequence[at]));
-            alone.then(|| without(sequence, at))
+            alone.then_some(Some(at))
         }
         None => {
             let alone =
                 sequence.iter().all(|label| !first.dependent(label) && !label.dependent(first));
-            alone.then(|| sequence.to_vec())
+            alone.then_some(None)
         }
     }
 }
 
-/// The sequence without one element, whose closed regions move to the poll that is the last now.
-fn without(sequence: &[Shared], at: usize) -> Vec<Shared> {
-    let mut rest = sequence.to_vec();
-    let gone = rest.remove(at);
+/// Whether what begins with `first` comprises the sequence.
+pub(super) fn covers(first: &Label, sequence: &[Shared]) -> bool {
+    initial(first, sequence).is_some()
+}
+
+/// Takes one element out of the sequence. Its closed regions move to the poll that is the last now.
+fn take_out(sequence: &mut Vec<Shared>, at: usize) {
+    let gone = sequence.remove(at);
     for close in &gone.closes {
         let counts = |target: &Target| matches!(target, Target::Children(_));
         let Some(count) = close.touches.iter().map(|t| t.target).find(counts) else { continue };
-        if let Some(last) = rest[..at].iter().rposition(|label| label.counts(count)) {
-            let mut label = Label::clone(&rest[last]);
+        if let Some(last) = sequence[..at].iter().rposition(|label| label.counts(count)) {
+            let mut label = Label::clone(&sequence[last]);
             label.closes.push(close.clone());
-            rest[last] = Arc::new(label);
+            label.masks = Masks::of(label.closes.iter().chain([&label.step]));
+            sequence[last] = Arc::new(label);
         }
     }
-    rest
 }
 
 /// Adds a sequence, unless a branch covers it.
@@ -52,12 +56,14 @@ pub(super) fn insert(mut branches: &mut Vec<Branch>, mut sequence: Vec<Shared>, 
         let found = branches
             .iter()
             .enumerate()
-            .find_map(|(index, branch)| after(&branch.label, &sequence).map(|rest| (index, rest)));
-        let Some((index, rest)) = found else { break };
-        if branches[index].children.is_empty() || rest.is_empty() {
+            .find_map(|(index, branch)| initial(&branch.label, &sequence).map(|at| (index, at)));
+        let Some((index, at)) = found else { break };
+        if let Some(at) = at {
+            take_out(&mut sequence, at);
+        }
+        if branches[index].children.is_empty() || sequence.is_empty() {
             return;
         }
-        sequence = rest;
         branches = &mut branches[index].children;
     }
     let mut chain: Option<Branch> = None;

@@ -8,7 +8,7 @@ use super::tree::Tree;
 use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{Event, TaskId};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Authority {
     polled: Option<TaskId>,
 }

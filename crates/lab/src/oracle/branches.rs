@@ -2,12 +2,13 @@
 
 use super::tree::Tree;
 use super::{Findings, Invariant, Oracle, kinds};
-use asupersync_core::{DetHashMap, Event, TaskId};
+use asupersync_core::{Event, TaskId};
+use asupersync_trace::IdMap;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Branches {
     /// The open branches of each live task.
-    open: DetHashMap<TaskId, Vec<u32>>,
+    open: IdMap<TaskId, Vec<u32>>,
 }
 
 impl Oracle for Branches {
@@ -45,7 +46,7 @@ impl Oracle for Branches {
                     });
                 }
             }
-            Event::TaskCompleted { task, .. } => {
+            Event::TaskCompleted { task, .. } if !self.open.is_empty() => {
                 let open = self.open.remove(&task).unwrap_or_default();
                 if !open.is_empty() {
                     findings.broken(|| {

@@ -4,7 +4,7 @@ use super::tree::Tree;
 use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{Event, Time};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Deadlines {
     now: Time,
 }

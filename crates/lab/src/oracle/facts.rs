@@ -6,17 +6,17 @@ use super::{Findings, Invariant, Oracle};
 use asupersync_core::{DetHashMap, Event};
 
 /// I9: what was sent arrives or is handed back, once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Delivery;
 
 /// An effect that is to happen once happens at most once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Effects {
     counts: DetHashMap<String, u64>,
 }
 
 /// A stream is read frame by frame.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Framing {
     /// Streams on which a frame was begun and given up, with how much of it had been read.
     cut: DetHashMap<String, String>,

@@ -2,12 +2,13 @@
 
 use super::tree::Tree;
 use super::{Findings, Invariant, Oracle, kinds};
-use asupersync_core::{DetHashMap, Event, RegionId};
+use asupersync_core::{Event, RegionId};
+use asupersync_trace::IdMap;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Finalizers {
     /// The finalizers of each open region that have not started, in order of registration.
-    waiting: DetHashMap<RegionId, Vec<u32>>,
+    waiting: IdMap<RegionId, Vec<u32>>,
 }
 
 impl Oracle for Finalizers {

@@ -7,19 +7,20 @@
 use super::tree::{Tree, site_text};
 use super::waits::Knot;
 use super::{Ending, Findings, Invariant, Oracle, kinds};
-use asupersync_core::{DetHashSet, Event, TaskId};
+use asupersync_core::{Event, TaskId};
+use asupersync_trace::IdSet;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Futurelock {
     /// Steps of others that a holder may sit through.
     pub(super) max_idle_steps: u64,
     next_look: u64,
-    reported: DetHashSet<TaskId>,
+    reported: IdSet<TaskId>,
 }
 
 impl Default for Futurelock {
     fn default() -> Futurelock {
-        Futurelock { max_idle_steps: u64::MAX, next_look: 0, reported: DetHashSet::default() }
+        Futurelock { max_idle_steps: u64::MAX, next_look: 0, reported: IdSet::default() }
     }
 }
 

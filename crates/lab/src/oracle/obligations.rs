@@ -7,18 +7,19 @@
 use super::tree::{Tree, site_text};
 use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::event::Resolution;
-use asupersync_core::{DetHashMap, Event, Severity, TaskId};
+use asupersync_core::{Event, Severity, TaskId};
+use asupersync_trace::IdMap;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Obligations {
     pub(super) dropped_permits_leak: bool,
     /// What each live task let fall.
-    dropped: DetHashMap<TaskId, Vec<String>>,
+    dropped: IdMap<TaskId, Vec<String>>,
 }
 
 impl Default for Obligations {
     fn default() -> Obligations {
-        Obligations { dropped_permits_leak: true, dropped: DetHashMap::default() }
+        Obligations { dropped_permits_leak: true, dropped: IdMap::default() }
     }
 }
 
@@ -63,7 +64,7 @@ impl Oracle for Obligations {
                     _ => {}
                 }
             }
-            Event::TaskCompleted { task, severity, .. } => {
+            Event::TaskCompleted { task, severity, .. } if !self.dropped.is_empty() => {
                 let dropped = self.dropped.remove(&task).unwrap_or_default();
                 let cancelled = tree.tasks.get(&task).is_some_and(|task| task.cancelled);
                 if severity == Severity::Ok && !cancelled {

@@ -2,19 +2,20 @@
 
 use super::tree::Tree;
 use super::{Findings, Invariant, Oracle, kinds};
-use asupersync_core::{DetHashMap, Event, ObjectId, TaskId};
+use asupersync_core::{Event, ObjectId, TaskId};
+use asupersync_trace::IdMap;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Overtaking {
     /// How many later ones may be served before a waiter is.
     pub(super) most: u64,
-    lines: DetHashMap<ObjectId, Vec<Waiter>>,
+    lines: IdMap<ObjectId, Vec<Waiter>>,
     /// Who was served in the poll in progress, and when it had come.
     served: Option<(TaskId, ObjectId, u64)>,
     clock: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiter {
     task: TaskId,
     label: &'static str,
@@ -24,7 +25,7 @@ struct Waiter {
 
 impl Default for Overtaking {
     fn default() -> Overtaking {
-        Overtaking { most: u64::MAX, lines: DetHashMap::default(), served: None, clock: 0 }
+        Overtaking { most: u64::MAX, lines: IdMap::default(), served: None, clock: 0 }
     }
 }
 

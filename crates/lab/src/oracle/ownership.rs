@@ -4,7 +4,7 @@ use super::tree::Tree;
 use super::{Ending, Findings, Invariant, Oracle, kinds};
 use asupersync_core::Event;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ownership;
 
 impl Oracle for Ownership {

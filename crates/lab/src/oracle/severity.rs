@@ -2,12 +2,13 @@
 
 use super::tree::Tree;
 use super::{Findings, Invariant, Oracle, kinds};
-use asupersync_core::{CancelKind, DetHashMap, Event, RegionId, TaskId};
+use asupersync_core::{CancelKind, Event, RegionId, TaskId};
+use asupersync_trace::IdMap;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Monotone {
-    tasks: DetHashMap<TaskId, CancelKind>,
-    regions: DetHashMap<RegionId, CancelKind>,
+    tasks: IdMap<TaskId, CancelKind>,
+    regions: IdMap<RegionId, CancelKind>,
 }
 
 impl Oracle for Monotone {
@@ -39,7 +40,7 @@ impl Oracle for Monotone {
                 }
                 *known = severity;
             }
-            Event::TaskCompleted { task, .. } => {
+            Event::TaskCompleted { task, .. } if !self.tasks.is_empty() => {
                 self.tasks.remove(&task);
             }
             _ => {}

@@ -337,6 +337,19 @@ fn completion_catches_a_cancelled_task_that_stays_or_goes_on() {
 }
 
 #[test]
+fn completion_catches_a_wish_to_finish_that_nobody_hears() {
+    let at = Time::from_nanos;
+    let later = Event::PollBegin { task: MAIN, at: at(11) };
+    let asked = Event::TaskSoftCancelled { task: MAIN, until: Some(at(10)) };
+    catches(Invariant::Completion, &[asked, later], "was asked to finish until ");
+    let region = Event::RegionSoftCancelled { region: INNER, until: Some(at(10)) };
+    let inner = [opened(INNER, Some(ROOT)), region, later, closed(INNER)];
+    catches(Invariant::Completion, &inner, "region ");
+    let heard = [start(), vec![asked, told(MAIN), later], stop()].concat();
+    assert!(judge(heard, Ending::Quiescent).iter().all(|v| v.violations().is_empty()));
+}
+
+#[test]
 fn authority_catches_a_context_used_by_another_task() {
     let lent = [spawned(CHILD, ROOT), poll(CHILD), parked(MAIN), completed(CHILD, ROOT)];
     catches(Invariant::Authority, &lent, "lock through the context of task t0000000003");

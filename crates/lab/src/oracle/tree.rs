@@ -1,12 +1,14 @@
 //! The run as its events tell it: which tasks, regions and obligations there are now.
 
 use super::waits::Knot;
-use asupersync_core::{DetHashMap, DetHashSet, Event, ObjectId, ObligationId, RegionId, TaskId};
+use asupersync_core::{Event, ObjectId, ObligationId, RegionId, TaskId};
+use asupersync_trace::{IdMap, IdSet};
+use smallvec::SmallVec;
 use std::panic::Location;
 
 type Site = &'static Location<'static>;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Task {
     pub(super) region: RegionId,
     pub(super) name: Option<Box<str>>,
@@ -17,7 +19,7 @@ pub(super) struct Task {
     /// Obligations taken on and not settled.
     pub(super) holds: u32,
     /// Its waits that have not ended, the oldest first. Of those that are dropped there is no event.
-    pub(super) waits: Vec<Wait>,
+    pub(super) waits: SmallVec<[Wait; 1]>,
     /// It was told of a cancellation, or a branch of it was.
     pub(super) cancelled: bool,
 }
@@ -32,7 +34,7 @@ pub(super) struct Wait {
     pub(super) since: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Region {
     pub(super) parent: Option<RegionId>,
     /// Live tasks that are not finalizers.
@@ -51,18 +53,18 @@ pub(super) struct Obligation {
     pub(super) object: Option<ObjectId>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     /// What the poll in progress touched last.
     pub(super) accessed: Option<ObjectId>,
     /// Who has touched an object, and what it is.
-    pub(super) touched: DetHashMap<ObjectId, (&'static str, Vec<TaskId>)>,
+    pub(super) touched: IdMap<ObjectId, (&'static str, SmallVec<[TaskId; 2]>)>,
     /// The wait that ended last in the poll in progress: where, and for what.
     ended: Option<(Site, Option<ObjectId>)>,
     parkings: u64,
     /// Who took the second of two objects while holding the first.
-    orders: DetHashMap<(ObjectId, ObjectId), TaskId>,
-    warned: DetHashSet<(ObjectId, ObjectId)>,
+    orders: IdMap<(ObjectId, ObjectId), TaskId>,
+    warned: IdSet<(ObjectId, ObjectId)>,
     /// What was not wrong in this run, and may be in another.
     pub(super) warnings: Vec<String>,
     /// The regions that wait for tasks of theirs, and for how many, when nothing can run.
@@ -70,11 +72,11 @@ pub(super) struct Tree {
     /// Why nothing can run, when nothing can.
     pub(super) knots: Vec<Knot>,
     /// Live tasks.
-    pub(super) tasks: DetHashMap<TaskId, Task>,
+    pub(super) tasks: IdMap<TaskId, Task>,
     /// All regions of the run, closed ones too.
-    pub(super) regions: DetHashMap<RegionId, Region>,
+    pub(super) regions: IdMap<RegionId, Region>,
     /// Unsettled obligations.
-    pub(super) obligations: DetHashMap<ObligationId, Obligation>,
+    pub(super) obligations: IdMap<ObligationId, Obligation>,
     /// Polls begun.
     pub(super) steps: u64,
 }
@@ -101,7 +103,7 @@ impl Tree {
                     finalizer,
                     polled: self.steps,
                     holds: 0,
-                    waits: Vec::new(),
+                    waits: SmallVec::new(),
                     cancelled: false,
                 };
                 self.tasks.insert(task, task_facts);
@@ -118,7 +120,7 @@ impl Tree {
             Event::Access { task, object, label, .. } => {
                 self.accessed = Some(object);
                 if let Some(task) = task {
-                    let (_, tasks) = self.touched.entry(object).or_insert((label, Vec::new()));
+                    let (_, tasks) = self.touched.entry(object).or_insert((label, SmallVec::new()));
                     if !tasks.contains(&task) {
                         tasks.push(task);
                     }

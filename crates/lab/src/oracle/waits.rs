@@ -9,13 +9,14 @@
 use super::tree::{Tree, site_text};
 use super::{Ending, Findings, Invariant, Oracle, kinds};
 use crate::strategy::Blocked;
-use asupersync_core::{DetHashMap, DetHashSet, Event, ObjectId, RegionSnapshot, TaskId};
+use asupersync_core::{Event, ObjectId, RegionSnapshot, TaskId};
+use asupersync_trace::{IdMap, IdSet};
 
 /// Waits of the kernel's own, for descendants to end, or for a turn: never the cause.
 const NEVER_THE_CAUSE: [&str; 4] = ["join", "spawn_blocking", "yield_now", "region"];
 
 /// What is wrong with a run that stands still.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Knot {
     /// These tasks wait for each other.
     Cycle(String),
@@ -74,9 +75,9 @@ pub(super) fn knots(snapshot: &RegionSnapshot, blocked: &[Blocked], tree: &Tree)
     stuck.sort_by_key(|wait| (wait.since, wait.task));
 
     let mut knots = Vec::new();
-    let mut edges: DetHashMap<TaskId, Vec<(TaskId, String)>> = DetHashMap::default();
+    let mut edges: IdMap<TaskId, Vec<(TaskId, String)>> = IdMap::default();
     let mut order = Vec::new();
-    let waiting: DetHashSet<TaskId> = stuck.iter().map(|wait| wait.task).collect();
+    let waiting: IdSet<TaskId> = stuck.iter().map(|wait| wait.task).collect();
     let mut lost = Vec::new();
     for wait in &stuck {
         let Some(object) = wait.object else { continue };
@@ -147,9 +148,9 @@ fn is_granted(tree: &Tree, task: TaskId) -> bool {
 }
 
 /// A cycle that this task is on, told link by link.
-fn cycle_from(start: TaskId, edges: &DetHashMap<TaskId, Vec<(TaskId, String)>>) -> Option<String> {
+fn cycle_from(start: TaskId, edges: &IdMap<TaskId, Vec<(TaskId, String)>>) -> Option<String> {
     let mut path: Vec<(TaskId, usize)> = vec![(start, 0)];
-    let mut seen = DetHashSet::default();
+    let mut seen = IdSet::default();
     seen.insert(start);
     while let Some((task, at)) = path.last_mut() {
         let Some((next, _)) = edges.get(task).and_then(|edges| edges.get(*at)) else {
@@ -170,11 +171,11 @@ fn cycle_from(start: TaskId, edges: &DetHashMap<TaskId, Vec<(TaskId, String)>>) 
 }
 
 /// No tasks wait for each other in a circle.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct WaitCycle;
 
 /// No task waits for a wake-up that will not come.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LostWakeup;
 
 macro_rules! at_standstill {

@@ -12,11 +12,15 @@
 
 mod channel;
 mod combinator;
+mod dns;
 mod io;
 mod net;
+mod os;
 mod probe;
+mod stream;
 mod sync;
 mod time;
+mod tls;
 
 use probe::{Entry, Tally};
 
@@ -54,6 +58,11 @@ fn combinators_lose_nothing_wherever_they_are_interrupted() {
 }
 
 #[test]
+fn streams_leave_the_rest_wherever_they_are_interrupted() {
+    check("stream", stream::list(), 500);
+}
+
+#[test]
 fn streams_of_bytes_lose_nothing_wherever_they_are_interrupted() {
     check("io", io::list(), 4_000);
 }
@@ -61,4 +70,19 @@ fn streams_of_bytes_lose_nothing_wherever_they_are_interrupted() {
 #[test]
 fn sockets_lose_nothing_wherever_they_are_interrupted() {
     check("net", net::list(), 400);
+}
+
+#[test]
+fn look_ups_lose_nothing_wherever_they_are_interrupted() {
+    check("dns", dns::list(), 100);
+}
+
+#[test]
+fn files_and_signals_lose_nothing_wherever_they_are_interrupted() {
+    check("os", os::list(), 400);
+}
+
+#[test]
+fn handshakes_lose_nothing_wherever_they_are_interrupted() {
+    check("tls", tls::list(), 50);
 }

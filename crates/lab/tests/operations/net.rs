@@ -209,6 +209,9 @@ fn datagrams(list: &mut Vec<Entry>) {
     puts!(list, "net::udp::UdpSocket::send_to", |socket, cx| {
         socket.send_to(cx, b"one", HERE.parse().expect("an address"))
     });
+    puts!(list, "net::udp::UdpSocket::send_segments", |socket, cx| {
+        socket.send_segments(cx, b"one", 1000, None)
+    });
 }
 
 const PATH: &str = "/run/test.sock";

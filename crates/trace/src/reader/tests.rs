@@ -101,7 +101,7 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(trace.events(), &expected[..]);
-        prop_assert_eq!(trace.tables(), &interner.tables);
+        prop_assert_eq!(trace.tables(), &interner.tables());
         prop_assert_eq!(trace.header(), &Header::new(7).with_option("max-steps", 100));
     }
 
@@ -204,4 +204,39 @@ fn text_is_one_line_an_event() {
          0  PollBegin task=t0000000001 at=5ns\n     \
          1  CancelInjected step=3\n"
     );
+}
+
+#[test]
+fn a_file_handed_out_in_pieces_is_the_file_written_at_once() {
+    let write = |writer: &mut Writer, spill: bool| {
+        let mut file = Vec::new();
+        for step in 0..200_u32 {
+            writer.host(&Event::ClockRead { at: Time::from_nanos(u64::from(step) * 77) });
+            writer.called("read", step % 3, step, &step.to_le_bytes()[..(step % 5) as usize]);
+            if spill && step % 7 == 0 {
+                file.extend(writer.hand_out());
+            }
+        }
+        writer.stopped("enough");
+        file.extend(writer.finish());
+        file
+    };
+    let mut writer = Writer::new(Header::new(5));
+    let whole = write(&mut writer, false);
+    writer.begin(&Header::new(5));
+    assert!(write(&mut writer, true) == whole);
+    let trace = Trace::parse(&whole, &Limits::default()).unwrap();
+    let answers: Vec<&[u8]> = trace
+        .events()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Called { answer, .. } => Some(trace.tables().blob(*answer)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers.len(), 200);
+    assert_eq!(answers[9], [9, 0, 0, 0]);
+    let few = Limits { blob_bytes: 3, ..Limits::default() };
+    let error = Trace::parse(&whole, &few).unwrap_err();
+    assert!(matches!(error, TraceError::Limit { what: "bytes in one answer", .. }), "{error}");
 }

@@ -1,0 +1,237 @@
+//! Happens-before over the events of a run, kept while runs share a beginning.
+
+use super::history::Event;
+use asupersync_trace::{Actor, IdMap, Target};
+
+/// Where an event stands: its vector clock and what it directly depends on.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// The clock's component that is its actor's.
+    pub(super) actor: usize,
+    count: u32,
+    clock: Vec<u32>,
+    /// The events that it directly depends on, in their order.
+    pub(super) direct: Vec<usize>,
+    /// For a poll, the events that made its task runnable.
+    pub(super) wakes: Vec<usize>,
+    /// How long the list of changes was before it.
+    changes: usize,
+}
+
+impl Place {
+    pub(super) fn is_before(&self, other: &Place) -> bool {
+        other.clock.get(self.actor).is_some_and(|known| *known >= self.count)
+    }
+}
+
+/// Who used a target last.
+#[derive(Debug, Default)]
+struct Users {
+    write: Option<usize>,
+    reads: Vec<usize>,
+    /// Writes since the poll of the task whose readiness this is.
+    wakes: Vec<usize>,
+}
+
+/// What comes next depends on this; the changes that led to it can be taken back one by one.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Events whose places are known.
+    ordered: usize,
+    actors: IdMap<Actor, usize>,
+    /// The last event of each actor.
+    last_of: Vec<usize>,
+    targets: IdMap<Target, usize>,
+    users: Vec<Users>,
+    /// The last step of the host.
+    floor: Option<usize>,
+    changes: Vec<Change>,
+    spare: Vec<Vec<usize>>,
+    spare_clocks: Vec<Vec<u32>>,
+}
+
+/// One change, with what it replaced.
+#[derive(Debug)]
+enum Change {
+    NewActor {
+        actor: Actor,
+        before: Option<usize>,
+    },
+    Acted {
+        actor: usize,
+        before: usize,
+    },
+    Floor {
+        before: Option<usize>,
+    },
+    Read {
+        target: usize,
+    },
+    Wrote {
+        target: usize,
+        before: Option<usize>,
+        reads: Vec<usize>,
+    },
+    Woke {
+        target: usize,
+    },
+    /// The event took the target's wakes.
+    Took {
+        target: usize,
+        event: usize,
+    },
+}
+
+impl Order {
+    /// Finds the places of the events that are new.
+    pub(super) fn extend(&mut self, events: &mut [Event]) {
+        for at in self.ordered..events.len() {
+            let (done, rest) = events.split_at_mut(at);
+            self.add(done, &mut rest[0]);
+        }
+        self.ordered = events.len();
+    }
+
+    /// Keeps the first `end` events and forgets the others.
+    pub(super) fn forget(&mut self, events: &mut Vec<Event>, end: usize) {
+        if self.ordered > end {
+            let changes = events[end].place.changes;
+            while self.changes.len() > changes {
+                self.take_back(events);
+            }
+            self.ordered = end;
+        }
+        for Event { place, .. } in events.drain(end..) {
+            self.spare_clocks.push(place.clock);
+            self.spare.push(place.direct);
+        }
+    }
+
+    fn take_back(&mut self, events: &mut [Event]) {
+        let Some(change) = self.changes.pop() else { return };
+        match change {
+            Change::NewActor { actor, before } => {
+                self.last_of.pop();
+                match before {
+                    Some(before) => self.actors.insert(actor, before),
+                    None => self.actors.remove(&actor),
+                };
+            }
+            Change::Acted { actor, before } => self.last_of[actor] = before,
+            Change::Floor { before } => self.floor = before,
+            Change::Read { target } => drop(self.users[target].reads.pop()),
+            Change::Wrote { target, before, reads } => {
+                let users = &mut self.users[target];
+                users.write = before;
+                self.spare.push(std::mem::replace(&mut users.reads, reads));
+            }
+            Change::Woke { target } => drop(self.users[target].wakes.pop()),
+            Change::Took { target, event } => {
+                self.users[target].wakes = std::mem::take(&mut events[event].place.wakes);
+            }
+        }
+    }
+
+    fn target(&mut self, target: Target) -> usize {
+        let next = self.users.len();
+        let index = *self.targets.entry(target).or_insert(next);
+        if index == next {
+            self.users.push(Users::default());
+        }
+        index
+    }
+
+    fn list(&mut self) -> Vec<usize> {
+        let mut list = self.spare.pop().unwrap_or_default();
+        list.clear();
+        list
+    }
+
+    fn add(&mut self, done: &[Event], event: &mut Event) {
+        let at = done.len();
+        let mut direct = self.list();
+        let changes = self.changes.len();
+        let actor = self.act(event.step.actor, at, &mut direct);
+        direct.extend(self.floor);
+        if event.step.actor == Actor::Host {
+            direct.clear();
+            direct.extend(0..at);
+            self.changes.push(Change::Floor { before: self.floor });
+            self.floor = Some(at);
+        }
+        let mut own = None;
+        for touch in &*event.step.touches {
+            let target = self.target(touch.target);
+            if let (true, Target::Readiness(task)) = (event.is_poll, touch.target) {
+                if event.step.actor == Actor::Task(task) {
+                    own = Some(target);
+                }
+            }
+            let mut reads = if touch.write { self.list() } else { Vec::new() };
+            let users = &mut self.users[target];
+            direct.extend(users.write);
+            if touch.write {
+                std::mem::swap(&mut reads, &mut users.reads);
+                direct.extend_from_slice(&reads);
+                let before = users.write.replace(at);
+                self.changes.push(Change::Wrote { target, before, reads });
+            } else {
+                users.reads.push(at);
+                self.changes.push(Change::Read { target });
+            }
+        }
+        let mut wakes = Vec::new();
+        if let Some(target) = own.filter(|target| !self.users[*target].wakes.is_empty()) {
+            wakes = std::mem::take(&mut self.users[target].wakes);
+            self.changes.push(Change::Took { target, event: at });
+        }
+        for touch in &*event.step.touches {
+            if let (Target::Readiness(_), true) = (touch.target, touch.write) {
+                let target = self.target(touch.target);
+                self.users[target].wakes.push(at);
+                self.changes.push(Change::Woke { target });
+            }
+        }
+        direct.sort_unstable();
+        direct.dedup();
+        let mut clock = self.spare_clocks.pop().unwrap_or_default();
+        clock.clear();
+        for before in &direct {
+            join(&mut clock, &done[*before].place.clock);
+        }
+        if clock.len() <= actor {
+            clock.resize(actor + 1, 0);
+        }
+        clock[actor] += 1;
+        event.place = Place { actor, count: clock[actor], clock, direct, wakes, changes };
+    }
+
+    /// The number of an actor that acts at `at`; what it did before goes into `direct`.
+    fn act(&mut self, actor: Actor, at: usize, direct: &mut Vec<usize>) -> usize {
+        let sequential = !matches!(actor, Actor::Timer(_));
+        match self.actors.get(&actor) {
+            Some(index) if sequential => {
+                let before = std::mem::replace(&mut self.last_of[*index], at);
+                direct.push(before);
+                self.changes.push(Change::Acted { actor: *index, before });
+                *index
+            }
+            _ => {
+                let index = self.last_of.len();
+                let before = self.actors.insert(actor, index);
+                self.last_of.push(at);
+                self.changes.push(Change::NewActor { actor, before });
+                index
+            }
+        }
+    }
+}
+
+fn join(clock: &mut Vec<u32>, other: &[u32]) {
+    if clock.len() < other.len() {
+        clock.resize(other.len(), 0);
+    }
+    for (mine, theirs) in clock.iter_mut().zip(other) {
+        *mine = (*mine).max(*theirs);
+    }
+}

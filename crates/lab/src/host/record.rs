@@ -1,0 +1,160 @@
+//! What happens on the run's way past the observers, and what they make of it.
+
+use crate::oracle::Oracles;
+use crate::replay::Playback;
+use crate::strategy::Footprint;
+use asupersync_core::event::Resolution;
+use asupersync_core::{Event, ObjectId, Severity};
+use asupersync_reactor::Call;
+use asupersync_trace::{self as trace, Fingerprinter, Writer};
+
+/// Which poll touched what, for a strategy that wants to know.
+pub(crate) struct Watch {
+    pub(super) footprint: Footprint,
+    /// Polls whose footprint is known. Of the last of them it is told again, with what follows it.
+    pub(super) skips: u64,
+}
+
+impl Watch {
+    pub(crate) fn after(skips: u64) -> Watch {
+        Watch { skips, footprint: Footprint::default() }
+    }
+}
+
+/// Objects whose operations say all there is to know about them.
+const EXACT: [&str; 5] =
+    ["Shared", "outcome", crate::atomic::LABEL, crate::mutex::LABEL, crate::queue::LABEL];
+
+/// What happens on the run's way past the observers.
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) judged: Judged,
+    pub(crate) trace: Option<Writer>,
+    pub(super) playback: Option<Playback>,
+    pub(crate) watch: Option<Watch>,
+    pub(super) last_object: Option<ObjectId>,
+    /// Polls begun.
+    pub(crate) polls: u64,
+    /// Until this poll begins, the run is as it was when what it began with was kept.
+    resume: u64,
+    /// What had been seen when the poll with the number began, in ascending order.
+    kept: Vec<(u64, Judged)>,
+    /// Thrown away, and to be used again.
+    spare: Vec<Judged>,
+}
+
+/// What the events have come to so far.
+#[derive(Clone, Default)]
+pub(crate) struct Judged {
+    pub(crate) oracles: Oracles,
+    pub(crate) fingerprint: Fingerprinter,
+    /// How many polls had begun when the first task failed.
+    pub(crate) failed_at: Option<u64>,
+}
+
+/// Polls at least between two places where what was seen is kept: keeping costs about as much as
+/// watching some. In long runs it is a share of the way, so that few are kept at a time.
+const APART: u64 = 4;
+const SHARE: u64 = 16;
+
+impl Record {
+    /// Begins a run whose first `known` polls are those of the run before.
+    pub(crate) fn begin(&mut self, known: u64) {
+        self.polls = 0;
+        self.resume = 0;
+        // The last of them is watched again, for what follows it.
+        while self.kept.last().is_some_and(|(at, _)| at + 1 > known) {
+            self.spare.extend(self.kept.pop().map(|(_, judged)| judged));
+        }
+        if let Some((at, judged)) = self.kept.last() {
+            self.judged.clone_from(judged);
+            self.resume = *at;
+        }
+    }
+
+    /// A poll begins.
+    fn poll_begins(&mut self) {
+        let next = self.polls;
+        self.polls += 1;
+        let keeps = self.watch.as_ref().is_some_and(|watch| watch.skips == next + 1);
+        let last = self.kept.last().map_or(0, |(at, _)| *at);
+        if keeps && next >= last + APART.max(next / SHARE) {
+            let mut judged = self.spare.pop().unwrap_or_default();
+            judged.clone_from(&self.judged);
+            self.kept.push((next, judged));
+        }
+    }
+
+    /// Whether what happens now was seen in a run before, and is accounted for.
+    pub(super) fn is_known(&self) -> bool {
+        self.resume > 0 && self.polls <= self.resume
+    }
+
+    /// Notes one of the host's own events.
+    pub(crate) fn host(&mut self, event: &trace::Event) {
+        if let Some(trace) = &mut self.trace {
+            trace.host(event);
+        }
+        if self.is_known() {
+            return;
+        }
+        let Record { judged: Judged { fingerprint, oracles, .. }, watch, polls, .. } = self;
+        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
+            Some(watch) => {
+                fingerprint.host_with(event, |step| watch.footprint.steps.push(step.to_step()));
+            }
+            None => fingerprint.host(event),
+        }
+        oracles.host(event);
+    }
+
+    /// Notes one of the kernel's events.
+    pub(super) fn kernel(&mut self, event: &Event<'_>) {
+        if let Some(trace) = &mut self.trace {
+            trace.kernel(event);
+            if let Some(playback) = &mut self.playback {
+                playback.compare(trace);
+            }
+        }
+        match *event {
+            Event::Access { object, .. } => self.last_object = Some(object),
+            Event::PollBegin { .. } => self.poll_begins(),
+            _ => {}
+        }
+        if self.is_known() {
+            return;
+        }
+        let Record { judged: Judged { oracles, fingerprint, failed_at }, watch, polls, .. } = self;
+        oracles.observe(event);
+        if let Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
+        | Event::ObligationResolved { how: Resolution::Leaked, .. } = *event
+        {
+            failed_at.get_or_insert(*polls);
+        }
+        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
+            Some(watch) => {
+                let footprint = &mut watch.footprint;
+                match *event {
+                    Event::Access { label, .. } => footprint.foreign |= !EXACT.contains(&label),
+                    Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
+                    _ => {}
+                }
+                fingerprint.kernel_with(event, |step| footprint.steps.push(step.to_step()));
+            }
+            None => fingerprint.kernel(event),
+        }
+    }
+
+    /// Notes an event of the recording that is replayed.
+    pub(crate) fn played(&mut self, event: &trace::Event) {
+        if let (Some(writer), Some(playback)) = (&mut self.trace, &mut self.playback) {
+            writer.host(event);
+            playback.compare(writer);
+        }
+    }
+
+    /// What the machine answered to this call, in the recording that is replayed.
+    pub(crate) fn played_call(&mut self, call: Call) -> Option<Vec<u8>> {
+        self.playback.as_mut()?.call(call, self.trace.as_mut()?)
+    }
+}
