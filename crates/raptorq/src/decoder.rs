@@ -328,7 +328,7 @@ impl BlockDecoder {
         let Some(inputs) = Inputs::new(rows, self.symbol_size) else { return false };
         let wanted: Vec<(usize, u32)> =
             (0..k).filter(|&esi| missing[esi as usize]).map(|esi| (esi as usize, esi)).collect();
-        let emit = Emission::new(&parameters, wanted.into_iter());
+        let emit = Emission::new(&parameters, &plan.places, wanted.into_iter());
         // Received symbols lie anywhere; the output is what can be cut at its lines.
         let head = until_line(output);
         execute(self.kernel, &plan, &inputs, head, Some(&emit), output, false);

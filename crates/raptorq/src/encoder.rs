@@ -132,17 +132,17 @@ pub fn encode_symbols(
     if output.len() != needed {
         return Err(EncodeError::OutputLength { length: output.len(), needed });
     }
-    let emit = emission(parameters, esis);
+    let emit = emission(parameters, &plan.plan.places, esis);
     let inputs = source.inputs().ok_or(EncodeError::Empty)?;
     execute(kernel, &plan.plan, &inputs, until_line(block), Some(&emit), output, false);
     Ok(())
 }
 
 /// The symbols of a range of ESIs, to output rows `0..`.
-fn emission(parameters: &BlockParameters, esis: Range<u32>) -> Emission {
+fn emission(parameters: &BlockParameters, places: &[u16], esis: Range<u32>) -> Emission {
     let first = esis.start;
     let symbols = (0..esis.len()).map(|row| (row, parameters.isi(first + row as u32)));
-    Emission::new(parameters, symbols)
+    Emission::new(parameters, places, symbols)
 }
 
 /// One block, ready to give any of its 2^24 symbols.
@@ -225,7 +225,7 @@ impl BlockEncoder {
     pub fn symbols(&self, esis: Range<u32>) -> Result<Vec<u8>, EncodeError> {
         check_range(&esis)?;
         let mut output = vec![0; esis.len() * self.symbol_size];
-        let emit = emission(&self.parameters, esis);
+        let emit = emission(&self.parameters, self.intermediate.places(), esis);
         self.intermediate.emit(self.kernel, &emit, &mut output, self.symbol_size);
         Ok(output)
     }
@@ -243,7 +243,7 @@ impl BlockEncoder {
         }
         let mut output = vec![0; esis.len() * self.symbol_size];
         let isis = esis.map(|esi| self.parameters.isi(esi));
-        let emit = Emission::new(&self.parameters, isis.enumerate());
+        let emit = Emission::new(&self.parameters, self.intermediate.places(), isis.enumerate());
         self.intermediate.emit(self.kernel, &emit, &mut output, self.symbol_size);
         Ok(output)
     }

@@ -88,6 +88,10 @@ impl Solver {
             2 => self.sum_lt::<2>(row, sum),
             3 => self.sum_lt::<3>(row, sum),
             4 => self.sum_lt::<4>(row, sum),
+            5 => self.sum_lt::<5>(row, sum),
+            6 => self.sum_lt::<6>(row, sum),
+            7 => self.sum_lt::<7>(row, sum),
+            8 => self.sum_lt::<8>(row, sum),
             words => {
                 sum.fill(0);
                 for &column in self.matrix.lt(row) {
@@ -113,6 +117,15 @@ impl Solver {
             }
         }
         sum.copy_from_slice(&total);
+    }
+
+    /// The inactive columns that LT column `column` depends on, solved: in words, the columns without a
+    /// binary pivot, then the accepted rows.
+    pub(crate) fn solved(&self, column: u32) -> Vec<u64> {
+        let mut solved = vec![0; 2 * self.words];
+        let start = column as usize * self.words;
+        self.dense.reduce(&self.sums[start..start + self.words], &mut solved);
+        solved
     }
 
     /// Adds one more symbol; the sparse phase is kept. True when it told something new.

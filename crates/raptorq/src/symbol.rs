@@ -24,10 +24,10 @@ mod portable;
 mod program;
 #[cfg(target_arch = "x86_64")]
 mod ssse3;
+mod sums;
 
-pub(crate) use program::{
-    Inputs, Line, Program, Step, SumsBuilder, Target, octets_mut, word, zeroed,
-};
+pub(crate) use program::{Inputs, Line, Program, Step, octets_mut, zeroed};
+pub(crate) use sums::{SumsBuilder, Target, counting_sort, word};
 
 use crate::octet;
 use generic::{Combine, Job};

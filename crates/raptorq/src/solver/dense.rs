@@ -58,21 +58,7 @@ impl Dense {
     pub(crate) fn add(&mut self, id: u32, coefficients: &[u64]) -> bool {
         let words = self.words;
         let mut row = std::mem::take(&mut self.scratch);
-        row[..words].copy_from_slice(coefficients);
-        row[words..].fill(0);
-        // A pivot column occurs in its own row only, so the pivots to clear are known up front.
-        let by_column = &self.pivot_mask;
-        let mut clear: Vec<u32> = Vec::new();
-        if by_column.iter().zip(coefficients).any(|(mask, word)| mask & word != 0) {
-            clear.extend((0..self.pivots.len() as u32).filter(|&r| {
-                let pivot = self.pivots[r as usize] as usize;
-                coefficients[pivot / 64] >> (pivot % 64) & 1 != 0
-            }));
-        }
-        for r in clear {
-            let start = r as usize * 2 * words;
-            xor_words(&mut row, &self.rows[start..start + 2 * words]);
-        }
+        self.reduce(coefficients, &mut row);
         let found = (0..words).find(|&i| row[i] != 0);
         if let Some(word) = found {
             let pivot = word * 64 + row[word].trailing_zeros() as usize;
@@ -92,19 +78,31 @@ impl Dense {
         found.is_some()
     }
 
+    /// Writes a sum of columns as one of columns without a pivot, then as words of combination what the
+    /// rows add to that.
+    pub(crate) fn reduce(&self, coefficients: &[u64], row: &mut [u64]) {
+        let words = self.words;
+        row[..words].copy_from_slice(coefficients);
+        row[words..].fill(0);
+        // A pivot column occurs in its own row only, so the pivots to clear are known up front.
+        if self.pivot_mask.iter().zip(coefficients).all(|(mask, word)| mask & word == 0) {
+            return;
+        }
+        for (&pivot, other) in self.pivots.iter().zip(self.rows.chunks_exact(2 * words.max(1))) {
+            if coefficients[pivot as usize / 64] >> (pivot % 64) & 1 != 0 {
+                xor_words(row, other);
+            }
+        }
+    }
+
     /// How many more independent rows would make the binary rows alone sufficient.
     pub(crate) fn missing(&self) -> usize {
         self.width - self.pivots.len()
     }
 
-    /// `(pivot column, coefficients, combination)` of each row.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, &[u64], &[u64])> {
-        self.pivots.iter().zip(self.rows.chunks_exact(2 * self.words.max(1))).map(
-            |(&pivot, row)| {
-                let (coefficients, combination) = row.split_at(self.words);
-                (pivot, coefficients, combination)
-            },
-        )
+    /// Of each row its pivot column, and in words its coefficients, then its combination.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, &[u64])> {
+        self.pivots.iter().copied().zip(self.rows.chunks_exact(2 * self.words.max(1)))
     }
 
     /// Solves for the free columns with the HDPC rows (`h` rows of `words` planes each); `None` when
@@ -138,7 +136,7 @@ impl Dense {
             }
             row[n + i] = 1;
         }
-        for (r, (_, coefficients, _)) in self.rows().enumerate() {
+        for (r, (_, coefficients)) in self.rows().enumerate() {
             for (f, &column) in free.iter().enumerate() {
                 if coefficients[column as usize / 64] >> (column % 64) & 1 != 0 {
                     for i in 0..h {
@@ -157,7 +155,8 @@ impl Dense {
         let mut sums = vec![[0u64; 8]; self.words];
         for (f, from_rows) in free_from_rows.chunks_exact_mut(rank.max(1)).enumerate() {
             sums.fill([0; 8]);
-            for (r, (_, _, combination)) in self.rows().enumerate() {
+            for (r, (_, row)) in self.rows().enumerate() {
+                let combination = &row[self.words..];
                 let factor = (0..h).fold(0, |sum, i| {
                     sum ^ octet::mul(free_from_hdpc[f * h + i], at_pivots[i * rank + r])
                 });

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::program::{Program, Run, Step, Sums, Target};
+use super::program::{Program, Step};
+use super::sums::{Run, Sums, Target};
 
 /// A vector of octets of one instruction set.
 ///
@@ -154,8 +155,7 @@ unsafe fn run_width<V: Vector, const N: usize>(job: &Job<'_>) {
                 Step::Linear { to, from, factors } => {
                     run_linear::<V, N>(job.slab, to, from, factors);
                 }
-                Step::Load => run_load::<V, N>(job),
-                Step::Fold { to, from } => run_fold::<V, N>(job.slab, *to, from),
+                Step::Load { to } => run_load::<V, N>(job, to),
                 Step::Scan { to, rows, pairs, slots } => {
                     run_scan::<V, N>(job.slab, *to, *rows, pairs, slots);
                 }
@@ -233,6 +233,7 @@ unsafe fn run_fixed<V: Vector, const N: usize, const NEXT: bool, const LENGTH: u
         Target::Slots => (slab, width),
         Target::Outputs => (job.output.wrapping_add(job.at), job.stride),
     };
+    let below = step.below.map(|slots| slots as usize * width);
     let length = if LENGTH == 0 { run.length as usize } else { LENGTH };
     let advance = run.words();
     // Lines of a large output are not read again soon, and need not be fetched to be written whole.
@@ -243,7 +244,8 @@ unsafe fn run_fixed<V: Vector, const N: usize, const NEXT: bool, const LENGTH: u
     for _ in 0..run.count {
         // SAFETY: by the program's invariants the words are a target, an input if the run has them,
         // and `length` slots, all in bounds of the job's slab, inputs and output, whose sizes are the
-        // conditions of `Job`. Streamed stores are to multiples of 64.
+        // conditions of `Job`; so is the slot `below` the target, if there is one. Streamed stores are to
+        // multiples of 64.
         unsafe {
             let to = base.add(*words as usize * stride);
             let asked = if NEXT { ahead.next() } else { None };
@@ -280,25 +282,31 @@ unsafe fn run_fixed<V: Vector, const N: usize, const NEXT: bool, const LENGTH: u
                     value.store(to.add(i * V::BYTES));
                 }
             }
+            if let Some(below) = below {
+                let to = to.sub(below);
+                for (i, value) in sums.iter().enumerate() {
+                    value.add(V::load(to.add(i * V::BYTES))).store(to.add(i * V::BYTES));
+                }
+            }
             words = words.add(advance);
         }
     }
 }
 
 /// # Safety
-/// As [`run_width`]; the job's program has a [`Step::Load`].
+/// As [`run_width`]; the slots are those of a [`Step::Load`] of the job's program.
 #[inline(always)]
-unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>) {
+unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>, slots: &[u16]) {
     let width = N * V::BYTES;
-    for i in 0..job.program.inputs() {
-        // SAFETY: there are at least as many slots as inputs, by the program's invariants; the input
-        // asked for is one of them.
+    for (i, &slot) in slots.iter().enumerate() {
+        // SAFETY: there are as many slots listed as inputs, all below `program.slots()`, by the program's
+        // invariants; the input asked for is one of them.
         unsafe {
             if i + AHEAD < job.program.inputs() {
                 ask::<V, N>(job, i + AHEAD);
             }
             let row = (*job.inputs.add(i)).as_ptr().add(job.at);
-            let to = job.slab.add(i * width);
+            let to = job.slab.add(usize::from(slot) * width);
             let mut values = [V::zero(); N];
             for (v, value) in values.iter_mut().enumerate() {
                 *value = V::load(row.add(v * V::BYTES));
@@ -306,26 +314,6 @@ unsafe fn run_load<V: Vector, const N: usize>(job: &Job<'_>) {
             for (v, value) in values.iter().enumerate() {
                 value.store(to.add(v * V::BYTES));
             }
-        }
-    }
-}
-
-/// # Safety
-/// As [`run_width`]; the arguments are those of a [`Step::Fold`] of the job's program.
-#[inline(always)]
-unsafe fn run_fold<V: Vector, const N: usize>(slab: *mut u8, to: u32, from: &[u16]) {
-    let width = N * V::BYTES;
-    // SAFETY: the slots read, and as many from `to` on, are below `program.slots()`, by the program's
-    // invariants.
-    unsafe {
-        let mut to = slab.add(to as usize * width);
-        for &from in from {
-            let from = slab.add(usize::from(from) * width);
-            for v in 0..N {
-                let offset = v * V::BYTES;
-                V::load(to.add(offset)).add(V::load(from.add(offset))).store(to.add(offset));
-            }
-            to = to.add(width);
         }
     }
 }

@@ -105,38 +105,49 @@ fn the_common_length_is_what_is_combined() {
 fn every_step_of_a_program_computes_what_it_says() {
     const ROWS: usize = 5;
     let inputs: Vec<Vec<u8>> = (0..ROWS).map(|i| bytes(300, 10 + i as u64)).collect();
-    // Slots 10 to 14 get the inputs and input 1 besides; by a fold, slots 0 to 4 get them in reverse.
-    let mut sum = SumsBuilder::new(Target::Slots, ROWS).above(10).asking_ahead(true);
-    for i in 10..15 {
-        sum.end(i % 3, i, Some(i - 10));
-    }
-    for i in 10..15 {
-        sum.add(i);
-        sum.end(3, i, Some(1));
-    }
+    // Slots 0 to 4 get the inputs in reverse, then zero, then what slots 10 to 14 get in the end: the
+    // inputs and input 1 besides.
+    let load = Step::Load { to: vec![4, 3, 2, 1, 0] };
     let mut clear = SumsBuilder::new(Target::Slots, ROWS);
     for slot in 0..5 {
-        // Loaded before, so this is the one copy too many that makes zero.
+        clear.begin(slot, Some(4 - slot));
         clear.add(slot);
-        clear.end(0, slot, Some(slot));
+        clear.end();
     }
-    let fold = Step::Fold { to: 0, from: vec![14, 13, 12, 11, 10] };
+    let mut copy = SumsBuilder::new(Target::Slots, ROWS);
+    for i in [10, 13, 11, 14, 12] {
+        copy.begin(i, Some(i - 10));
+        copy.end();
+        copy.begin(i, None);
+        copy.add(i);
+        copy.end_unless_copy();
+    }
+    let mut sum = SumsBuilder::new(Target::Slots, 0).above(10).adding_below(10).asking_ahead(true);
+    for i in 10..15 {
+        sum.begin(i, Some(1));
+        sum.add(i);
+        sum.end();
+    }
     let pairs = vec![(0, 2), (1, 0), (2, 1), (0, 1)];
     let scan = Step::Scan { to: 5, rows: 3, pairs: pairs.clone(), slots: vec![0, 1, 2, 3, 4] };
     let factors: Vec<u8> = (0..10).map(|i| i * 25 + 3).collect();
     let linear =
         Step::Linear { to: vec![8, 9], from: vec![0, 3, 5, 6, 7], factors: factors.clone() };
     let mut emit = SumsBuilder::new(Target::Outputs, 2);
+    emit.begin(1, None);
     emit.add(8);
     emit.add(9);
-    emit.end(0, 1, None);
+    emit.end();
+    emit.begin(0, Some(2));
     emit.add(9);
-    emit.end(0, 0, Some(2));
+    emit.end();
+    let copy = copy.finish();
+    assert_eq!(copy.stores(), ROWS, "a copy of a slot to itself was kept");
     let steps = vec![
-        Step::Load,
+        load,
         Step::Sums(clear.finish()),
+        Step::Sums(copy),
         Step::Sums(sum.finish()),
-        fold,
         scan,
         linear,
         Step::Sums(emit.finish()),
@@ -144,8 +155,7 @@ fn every_step_of_a_program_computes_what_it_says() {
     let program = Program::new(15, ROWS as u32, 2, steps);
 
     let expected = |column: usize| {
-        let mut slot: Vec<u8> =
-            inputs.iter().rev().map(|row| row[column] ^ inputs[1][column]).collect();
+        let mut slot: Vec<u8> = inputs.iter().map(|row| row[column] ^ inputs[1][column]).collect();
         let mut rows = [0u8; 3];
         let mut z = 0;
         for (c, &value) in slot.iter().enumerate() {
