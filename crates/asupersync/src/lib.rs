@@ -70,11 +70,11 @@
 //!   channels), [`time`] (intervals), [`plan`] (combinators as data).
 //! - [`io`] (traits and helpers), [`net`] (TCP, UDP, Unix sockets, names), [`os`] (files, processes,
 //!   pipes, signals, the orderly end of a program).
-//! - [`runtime`] and [`lab`]: the two hosts.
+//! - [`runtime`] and [`lab`]: the two hosts. [`trace`] (what a run in the lab leaves) and [`stats`] (what may be
+//!   said of many runs).
 //! - [`prelude`]: what most files want.
 //!
-//! What this crate does not know: anything of its own. It is names for the crates beneath; each of them
-//! can be used alone.
+//! Each of the crates beneath can be used alone.
 //!
 //! # Questions the types answer
 //! - *May this function wait?* It takes `cx: &Cx`. There is no runtime in a thread-local.
@@ -92,6 +92,7 @@
 //! - `dns`: a resolver of our own, as `dns`, to be used instead of the system's.
 //! - `tls`: TLS over any stream, as `tls`; `tls-native-roots` and `tls-webpki-roots` add the machine's
 //!   and Mozilla's certificate authorities, `tls-self-signed` certificates for development.
+//! - `raptorq`: fountain codes (RFC 6330), as `raptorq`.
 //!
 //! # Limitations
 //! Linux is the platform this is built and tested on. Code that never waits cannot be stopped, only
@@ -116,12 +117,16 @@ pub use asupersync_lab as lab;
 pub use asupersync_net as net;
 pub use asupersync_os as os;
 pub use asupersync_plan as plan;
+#[cfg(feature = "raptorq")]
+pub use asupersync_raptorq as raptorq;
 pub use asupersync_runtime as runtime;
+pub use asupersync_stats as stats;
 pub use asupersync_stream as stream;
 pub use asupersync_sync as sync;
 pub use asupersync_time as time;
 #[cfg(feature = "tls")]
 pub use asupersync_tls as tls;
+pub use asupersync_trace as trace;
 
 pub use asupersync_core::cap;
 pub use asupersync_core::{

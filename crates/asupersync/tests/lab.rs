@@ -1,11 +1,15 @@
 //! The programs that `docs/lab.md` and its companions show.
 #![cfg(feature = "proc-macros")]
 
+use asupersync::combinator::timeout;
+use asupersync::io::{AsyncReadExt, AsyncWriteExt};
 use asupersync::lab::{
-    ExploreOptions, Invariant, LabTest, Method, Parcel, Shared, Strategies, cancel_everywhere,
-    check, explore, repeatable,
+    ExploreOptions, Faults, Invariant, LabTest, Method, Parcel, Recorded, Shared, Strategies,
+    cancel_everywhere, check, explore, rare, repeatable,
 };
+use asupersync::net::{TcpListener, TcpStream};
 use asupersync::prelude::*;
+use asupersync::runtime::RuntimeBuilder;
 use asupersync::{LabConfig, LabRuntime};
 use std::time::Duration;
 
@@ -91,6 +95,63 @@ fn an_exhausted_exploration_is_a_proof_for_what_is_visible() {
     // end snippet
 }
 
+// snippet: explored
+#[asupersync::test(explore)]
+async fn two_deposits_in_one_step_each(cx: &Cx) -> Result<(), Error> {
+    let balance = Shared::new(0);
+    let other = balance.clone();
+    let mut gift =
+        cx.spawn(async move |cx| Ok::<_, Error>(other.update(cx, |sum| *sum += 50).await?));
+    balance.update(cx, |sum| *sum += 1_000).await?;
+    gift.join(cx).await?.into_result()?;
+    assert_eq!(balance.get(cx).await?, 1_050);
+    Ok(())
+}
+// end snippet
+
+// snippet: faults
+#[asupersync::test(seeds = 50, faults = "network, files")]
+async fn the_answer_comes_in_the_end(cx: &Cx) -> Result<(), Error> {
+    let mut server = cx.spawn(async |cx| {
+        let listener = TcpListener::bind(cx, "10.0.0.9:80").await?;
+        loop {
+            let (mut stream, _) = listener.accept(cx).await?;
+            let _ = stream.write_all(cx, b"yes").await; // the client may be gone
+        }
+        #[expect(unreachable_code, reason = "says which error")]
+        Ok::<(), Error>(())
+    });
+    let mut answer = [0; 3];
+    while !asked(cx, &mut answer).await {
+        cx.sleep(Duration::from_secs(1)).await?;
+    }
+    assert_eq!(&answer, b"yes");
+    server.cancel(CancelReason::user("answered"));
+    let _ = server.join(cx).await?;
+    Ok(())
+}
+
+async fn asked(cx: &Cx, answer: &mut [u8; 3]) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect_from(cx, [10, 0, 0, 2].into(), "10.0.0.9:80").await?;
+        stream.read_exact(cx, answer).await
+    };
+    timeout(cx, Duration::from_secs(5), ask).await.is_ok_and(|answered| answered.is_ok())
+}
+// end snippet
+
+#[test]
+fn a_mark_is_met_and_counted() {
+    let config = LabConfig::default().seed(3).faults(Faults::default().rare());
+    let report = LabRuntime::new(config).run(async |cx: &Cx| {
+        // snippet: rare
+        let batch = if rare(cx, "a batch of one") { 1 } else { 64 };
+        // end snippet
+        Ok::<_, Error>(batch)
+    });
+    assert_eq!((report.marks.len(), report.marks[0].met), (1, 1));
+}
+
 #[test]
 fn large_programs_are_explored_within_bounds() {
     // snippet: bounded
@@ -167,4 +228,36 @@ fn a_program_is_shown_to_be_repeatable() {
     // snippet: repeatable
     assert!(repeatable(1, pass_on).is_ok());
     // end snippet
+}
+
+async fn greet(cx: &Cx) -> Result<(), Error> {
+    let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let mut greeter = cx.spawn(async move |cx| {
+        let (mut stream, _) = listener.accept(cx).await?;
+        Ok::<_, Error>(stream.write_all(cx, b"good day").await?)
+    });
+    let mut stream = TcpStream::connect(cx, address).await?;
+    let mut greeting = Vec::new();
+    stream.read_to_end(cx, &mut greeting, 100).await?;
+    assert_eq!(greeting, b"good day");
+    greeter.join(cx).await?.into_result()?;
+    Ok(())
+}
+
+#[test]
+fn a_production_run_is_recorded_and_replayed() -> Result<(), Box<dyn std::error::Error>> {
+    let file = std::env::temp_dir().join(format!("greet-{}.trace", std::process::id()));
+    // snippet: record
+    let runtime = RuntimeBuilder::current_thread().record_to(&file).build()?;
+    let outcome = runtime.block_on(greet);
+    assert_eq!(runtime.recording(), Some(Ok(file.clone())));
+    // end snippet
+    assert!(outcome.is_ok());
+    // snippet: replay
+    let report = Recorded::read(&file)?.replay(greet)?;
+    assert!(report.is_ok()); // and the oracles have watched the production run
+    // end snippet
+    std::fs::remove_file(&file)?;
+    Ok(())
 }

@@ -74,7 +74,7 @@ fn region_close_timeout() {
         let closed = cx
             .region_reported(RegionOptions::new(), async |scope| {
                 let _ = scope.spawn_named("worker", work);
-                cx.sleep(Duration::from_millis(5)).await?;
+                cx.yield_now().await?;
                 scope.cancel(CancelReason::user("enough"));
                 Ok::<_, Error>(())
             })
@@ -88,6 +88,13 @@ fn region_close_timeout() {
     assert_eq!(error.kind(), ErrorKind::RegionCloseTimeout);
     assert!(error.to_string().contains("\"worker\""), "{error}");
     assert!(runtime.block_on(async |cx: &Cx| stopped(cx, right).await).is_ok());
+
+    let patient = LabRuntime::new(LabConfig::default().max_steps(20_000));
+    let report = patient.run(async |cx: &Cx| stopped(cx, wrong).await);
+    let Outcome::Err(error) = report.outcome else { panic!("{:?}", report.outcome) };
+    assert_eq!(error.kind(), ErrorKind::RegionCloseTimeout);
+    let report = lab().run(async |cx: &Cx| stopped(cx, right).await);
+    assert!(report.outcome.is_ok());
 }
 
 #[test]
@@ -135,6 +142,25 @@ fn futurelock_violation() {
     let runtime = Runtime::multi_thread().unwrap();
     let _ = runtime.handle().spawn(async move |cx: &Cx| right(cx, Arc::new(Mutex::new(0))).await);
     assert!(runtime.handle().futurelocks(Duration::from_millis(20)).is_empty());
+
+    // In the lab others must have had very many turns meanwhile.
+    let others = async |cx: &Cx| {
+        for _ in 0..2_000 {
+            cx.yield_now().await?;
+        }
+        Ok::<_, Error>(())
+    };
+    let lab = || LabRuntime::new(LabConfig::default().futurelock_max_idle_steps(1_000));
+    let report = lab().run(async move |cx: &Cx| {
+        let _ = cx.spawn(others);
+        wrong(cx, Arc::new(Mutex::new(0))).await
+    });
+    assert_eq!(report.check().unwrap_err().kind(), ErrorKind::FuturelockViolation);
+    let report = lab().run(async move |cx: &Cx| {
+        let _ = cx.spawn(others);
+        right(cx, Arc::new(Mutex::new(0))).await
+    });
+    assert!(report.check().is_ok());
 }
 
 #[test]
@@ -202,7 +228,7 @@ fn work_that_must_not_stop_half_way() {
     async fn save(cx: &Cx, disk: &Mutex<Vec<u32>>, page: u32) -> Result<(), Error> {
         cx.masked(async {
             let mut disk = disk.lock(cx).await?;
-            cx.sleep(Duration::from_millis(5)).await?;
+            cx.yield_now().await?;
             disk.push(page);
             Ok(())
         })

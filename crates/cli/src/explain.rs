@@ -50,6 +50,8 @@ const PAGES: &[(&str, &str)] = pages! {
     "ASY-0552"
     "ASY-0553"
     "ASY-0601"
+    "ASY-0602"
+    "ASY-0603"
     "ASY-0610"
     "ASY-0611"
     "ASY-0612"

@@ -1,11 +1,12 @@
 //! The `asupersync` command: looks at recorded runs, and explains error codes.
 //!
-//! `asupersync trace inspect|view|diff|replay|export FILE` reads trace files and crash packs as the lab
+//! `asupersync trace inspect|view|diff|replay|shrink|export FILE` reads trace files and crash packs as the lab
 //! leaves them; `asupersync explain CODE` prints an error code's page. `--json` gives output for machines.
 //! Exit codes: 0 done, 1 the answer is no (traces differ, a replayed test failed), 2 the call was wrong or
 //! a file could not be read.
 //!
-//! What this crate does not know: how programs are run. A replay is the recorded test's own command.
+//! What this crate does not know: how programs are run. A replay, and a shrinking one, is the recorded test's own
+//! command.
 //!
 //! # Example
 //! ```text
@@ -14,7 +15,8 @@
 //! ```
 //!
 //! # Limitations
-//! Files are read whole. A failure is shrunk by the test that finds it, and not by this command.
+//! Files are read whole. A trace without a pack does not say which test it is of, so it cannot be replayed or
+//! shrunk from here.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +26,7 @@ mod export;
 mod inspect;
 mod model;
 mod replay;
+mod tla;
 mod view;
 
 use asupersync_trace::{Limits, Recording};
@@ -33,10 +36,12 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: asupersync trace inspect FILE [--json] [--events]
-       asupersync trace view FILE [-o PAGE.html]
+       asupersync trace view FILE [-o PAGE.html] [--from STEP] [--steps COUNT]
        asupersync trace diff LEFT [RIGHT] [--json]      a pack alone is compared with its passing twin
-       asupersync trace replay FILE [--run]             prints the command that replays it, or runs it
-       asupersync trace export FILE --format perfetto|folded|dot|text [-o OUT]
+       asupersync trace replay FILE [--run] [--json]    prints the command that replays it, or runs it
+       asupersync trace shrink FILE [-o SMALL.pack] [--run] [--json]
+                                                        prints the command that shrinks it, or runs it
+       asupersync trace export FILE --format perfetto|folded|dot|text|tla [-o OUT]
        asupersync explain CODE [--json]";
 
 /// What a command came to.
@@ -47,22 +52,27 @@ enum Answer {
 }
 
 /// The words of a call, options apart.
+#[derive(Default)]
 struct Words {
     plain: Vec<String>,
     flags: Vec<String>,
     out: Option<String>,
     format: Option<String>,
+    from: Option<usize>,
+    steps: Option<usize>,
 }
 
 impl Words {
     fn parse(words: impl Iterator<Item = String>) -> Result<Words, String> {
-        let mut parsed = Words { plain: Vec::new(), flags: Vec::new(), out: None, format: None };
+        let mut parsed = Words::default();
         let mut words = words;
         while let Some(word) = words.next() {
             let mut value = |of: &str| words.next().ok_or(format!("`{of}` wants a value"));
             match word.as_str() {
                 "-o" | "--output" => parsed.out = Some(value("-o")?),
                 "--format" => parsed.format = Some(value("--format")?),
+                "--from" => parsed.from = Some(number("--from", &value("--from")?)?),
+                "--steps" => parsed.steps = Some(number("--steps", &value("--steps")?)?),
                 "--json" | "--events" | "--run" | "--help" => parsed.flags.push(word),
                 option if option.starts_with('-') && option.len() > 1 => {
                     return Err(format!("`{option}` is no option of this command"));
@@ -76,6 +86,10 @@ impl Words {
     fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|known| known == flag)
     }
+}
+
+fn number(option: &str, text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("`{option}` wants a number, and was given `{text}`"))
 }
 
 fn main() -> ExitCode {
@@ -101,13 +115,20 @@ fn run(words: &Words) -> Result<Answer, String> {
         ["trace", "inspect", file] => {
             inspect::inspect(&read(file)?, json, words.has("--events")).map(Answer::Yes)
         }
-        ["trace", "view", file] => keep(words, view::page(&read(file)?)),
+        ["trace", "view", file] => {
+            let window = view::Window { from: words.from, steps: words.steps };
+            keep(words, view::page(&read(file)?, window))
+        }
         ["trace", "diff", file] => diff::with_twin(&read(file)?, json),
         ["trace", "diff", left, right] => {
             Ok(diff::diff(&read(left)?.trace, &read(right)?.trace, json))
         }
         ["trace", "replay", file] => {
-            replay::replay(&read(file)?, Path::new(file), words.has("--run"))
+            replay::replay(&read(file)?, Path::new(file), words.has("--run"), json)
+        }
+        ["trace", "shrink", file] => {
+            let out = words.out.as_deref();
+            replay::shrink(&read(file)?, Path::new(file), out, words.has("--run"), json)
         }
         ["trace", "export", file] => {
             let recording = read(file)?;
@@ -115,6 +136,14 @@ fn run(words: &Words) -> Result<Answer, String> {
                 Some("perfetto") => export::perfetto(&recording.trace),
                 Some("folded") => export::folded(&recording.trace),
                 Some("dot") => export::dot(&recording.trace),
+                Some("tla") => {
+                    let module =
+                        tla::module(&recording.trace, &tla::name_of(words.out.as_deref()))?;
+                    if let Some(out) = &words.out {
+                        write(&Path::new(out).with_extension("cfg"), tla::CONFIGURATION)?;
+                    }
+                    module
+                }
                 Some("text") => recording.trace.to_text(),
                 Some(other) => return Err(format!("`{other}` is no format")),
                 None => return Err("`--format` is missing".to_owned()),
@@ -130,8 +159,13 @@ fn run(words: &Words) -> Result<Answer, String> {
 /// Writes the text where `-o` says, or answers it.
 fn keep(words: &Words, text: String) -> Result<Answer, String> {
     let Some(out) = &words.out else { return Ok(Answer::Yes(text)) };
-    std::fs::write(out, text).map_err(|error| format!("cannot write {out}: {error}"))?;
-    Ok(Answer::Yes(format!("{out}\n")))
+    write(Path::new(out), &text)?;
+    let value = serde_json::json!({ "written": out });
+    Ok(Answer::Yes(if words.has("--json") { format!("{value}\n") } else { format!("{out}\n") }))
+}
+
+fn write(out: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(out, text).map_err(|error| format!("cannot write {}: {error}", out.display()))
 }
 
 fn read(path: &str) -> Result<Recording, String> {

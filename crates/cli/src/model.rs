@@ -60,6 +60,7 @@ pub(crate) struct Model {
     pub(crate) tasks: Vec<Task>,
     pub(crate) polls: Vec<Poll>,
     by_id: BTreeMap<TaskId, usize>,
+    region_by_id: BTreeMap<RegionId, usize>,
 }
 
 impl Model {
@@ -80,6 +81,7 @@ impl Model {
         match *event {
             Event::RegionOpened { region, parent, name, .. } => {
                 let name = name.map(|name| tables.text(name).to_owned());
+                self.region_by_id.insert(region, self.regions.len());
                 self.regions.push(Region { id: region, name, parent });
             }
             Event::TaskSpawned { task, region, name, site, finalizer, .. } => {
@@ -135,6 +137,9 @@ impl Model {
             }
             Event::User { message, .. } => self.did(|| tables.text(message).to_owned()),
             Event::CancelInjected { .. } => self.did(|| "(the lab cancels the root)".to_owned()),
+            Event::FaultInjected { number } => {
+                self.did(|| format!("(fault {number} strikes, or is mended)"));
+            }
             Event::Abandoned { .. } => self.did(|| "(the lab gives the run up)".to_owned()),
             _ => {}
         }
@@ -161,7 +166,9 @@ impl Model {
         let mut names = Vec::new();
         let mut next = Some(region);
         while let Some(id) = next {
-            let Some(region) = self.regions.iter().find(|region| region.id == id) else { break };
+            let Some(region) = self.region_by_id.get(&id).map(|at| &self.regions[*at]) else {
+                break;
+            };
             names.push(region.name.clone().unwrap_or_else(|| region.id.to_string()));
             next = region.parent;
         }
