@@ -294,6 +294,21 @@ Definition cleanup_table := map cleanup_seconds kinds.
 Definition effective_table :=
   flat_map (fun d => map (fun t => as_number (deadline (effective_at 1
     {| deadline := d; timeout := t; polls := None; cost := None; priority := 0 |}))) limits) limits.
+Definition priority_table := flat_map (fun a => map (fun b => priority (meet
+    {| deadline := None; timeout := None; polls := None; cost := None; priority := a |}
+    {| deadline := None; timeout := None; polls := None; cost := None; priority := b |}))
+  [0; 1; 2]) [0; 1; 2].
+
+(** Endings with a payload that tells whose they are. *)
+Definition endings (whose : nat) : list (outcome nat nat nat nat) :=
+  [OOk nat nat nat nat whose; OErr nat nat nat nat whose; OCancelled nat nat nat nat whose;
+   OPanicked nat nat nat nat whose].
+Definition whose (o : outcome nat nat nat nat) : nat :=
+  match o with
+  | OOk _ _ _ _ n | OErr _ _ _ _ n | OCancelled _ _ _ _ n | OPanicked _ _ _ _ n => n
+  end.
+Definition worse_table := flat_map (fun a => map (fun b => whose (worse nat nat nat nat a b))
+  (endings 2)) (endings 1).
 
 (* One line each, in this order: the comparison reads them. *)
 Set Printing Width 100000.
@@ -303,6 +318,8 @@ Eval compute in strengthens_table.
 Eval compute in tighter_table.
 Eval compute in cleanup_table.
 Eval compute in effective_table.
+Eval compute in priority_table.
+Eval compute in worse_table.
 
 Print Assumptions join_is_the_least_upper_bound.
 Print Assumptions worse_associative.

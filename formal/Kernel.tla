@@ -3,7 +3,8 @@
 \*
 \* What the model knows: the tree of regions, the tasks in it, reasons with their severity, masks, finalizers,
 \* drops, permits and duties. What it does not: bodies (a task may do anything at any time), timers (what time
-\* may bring may come at any moment), outcomes, scopes inside a task other than region bodies and one mask.
+\* may bring may come at any moment), outcomes, scopes inside a task other than region bodies and one mask, which
+\* stands in one of them or around them all.
 \*
 \* A cancellation walks down in single steps, which mix with everything else, as on several threads: the request
 \* marks one region, and each task and region beneath takes the reason over in a step of its own.
@@ -12,7 +13,7 @@
 \* their numbers are given to others. So programs of any length are covered, with so many alive at a time.
 \*
 \* `Mutant` breaks one step. "none" is the kernel; every other name must be found by TLC.
-EXTENDS Naturals
+EXTENDS Naturals, FiniteSets
 
 CONSTANTS
     NR, NT,             \* how many regions and tasks there may be at a time
@@ -31,6 +32,9 @@ Tasks == Workers \cup {FinalizerOf(r) : r \in Deferrers}
 Obligations == Permits \cup Duties
 Nobody == NT + NR
 Nowhere == NR
+\* Where a task's mask stands: in the body of a region, around all that the task does, or nowhere.
+Around == NR
+Unmasked == NR + 1
 
 VARIABLES
     rstate,             \* none, open, closing, draining, finalizing
@@ -39,11 +43,11 @@ VARIABLES
     finalizers,         \* that have not started
     spent,              \* a finalizer has overrun its time (only a mutant looks at it)
     tregion,            \* the region that owns it; Nowhere is no task
-    tcancel, tmasked,
+    tcancel, tmask,
     held                \* whose book an obligation is in; Nowhere is no obligation
 
 regionVars == <<rstate, rparent, ropener, rcancel, finalizers, spent>>
-taskVars == <<tregion, tcancel, tmasked>>
+taskVars == <<tregion, tcancel, tmask>>
 vars == <<regionVars, taskVars, held>>
 
 Max(a, b) == IF a > b THEN a ELSE b
@@ -58,9 +62,10 @@ TasksOf(r) == {t \in Tasks : tregion[t] = r}
 ChildrenOf(r) == {c \in Regions : Exists(c) /\ rparent[c] = r}
 Opened(t) == {r \in Regions : Exists(r) /\ ropener[r] = t}
 \* The innermost region whose body the task is in, or the region that owns the task.
-Here(t) ==
-    IF Opened(t) = {} THEN tregion[t]
+Innermost(t, outside) ==
+    IF Opened(t) = {} THEN outside
     ELSE CHOOSE r \in Opened(t) : \A q \in Opened(t) : Within(r, q)
+Here(t) == Innermost(t, tregion[t])
 \* A task that waits for a region to close does nothing else.
 Acts(t) == Live(t) /\ \A r \in Opened(t) : rstate[r] = "open"
 
@@ -85,7 +90,7 @@ Init ==
     /\ spent = [r \in Regions |-> FALSE]
     /\ tregion = [t \in Tasks |-> IF t = 0 THEN 0 ELSE Nowhere]
     /\ tcancel = [t \in Tasks |-> 0]
-    /\ tmasked = [t \in Tasks |-> FALSE]
+    /\ tmask = [t \in Tasks |-> Unmasked]
     /\ held = [o \in Obligations |-> Nowhere]
 
 \* --------------------------------------------------------------------- what programs do
@@ -94,7 +99,7 @@ Init ==
 Spawn(u, r) ==
     /\ Admits(r)
     /\ tregion' = [tregion EXCEPT ![u] = r]
-    /\ UNCHANGED <<tcancel, tmasked, regionVars, held>>
+    /\ UNCHANGED <<tcancel, tmask, regionVars, held>>
 
 \* R-REGION-OPEN. One is opened even in a region that is cancelled, and is cancelled in its turn.
 Open(t, r) ==
@@ -103,12 +108,16 @@ Open(t, r) ==
     /\ ropener' = [ropener EXCEPT ![r] = t]
     /\ UNCHANGED <<rcancel, finalizers, spent, taskVars, held>>
 
+\* A mask in a body ends with it.
+Unmasking(over) == [t \in Tasks |-> IF tmask[t] \in over THEN Unmasked ELSE tmask[t]]
+
 \* R-BODY-OK, R-BODY-FAIL, R-CLOSING. No body ends around one that goes on.
 BodyEnd(r) ==
     /\ rstate[r] = "open"
     /\ \A q \in Opened(ropener[r]) \ {r} : (ropener[r] # Nobody /\ Within(q, r)) => rstate[q] # "open"
     /\ rstate' = [rstate EXCEPT ![r] = IF rcancel[r] > 0 THEN "draining" ELSE "closing"]
-    /\ UNCHANGED <<rparent, ropener, rcancel, finalizers, spent, taskVars, held>>
+    /\ tmask' = Unmasking({r})
+    /\ UNCHANGED <<rparent, ropener, rcancel, finalizers, spent, tregion, tcancel, held>>
 
 \* R-DEFER
 Defer(r) ==
@@ -118,8 +127,8 @@ Defer(r) ==
 
 \* R-MASK
 Mask(t, on) ==
-    /\ tmasked[t] # on
-    /\ tmasked' = [tmasked EXCEPT ![t] = on]
+    /\ tmask[t] = IF on THEN Unmasked ELSE Innermost(t, Around)
+    /\ tmask' = [tmask EXCEPT ![t] = IF on THEN Innermost(t, Around) ELSE Unmasked]
     /\ UNCHANGED <<tregion, tcancel, regionVars, held>>
 
 \* R-RESERVE
@@ -139,7 +148,7 @@ Complete(t) ==
     /\ Live(t) /\ Opened(t) = {}
     /\ tregion' = [tregion EXCEPT ![t] = Nowhere]
     /\ tcancel' = [tcancel EXCEPT ![t] = 0]
-    /\ tmasked' = [tmasked EXCEPT ![t] = FALSE]
+    /\ tmask' = [tmask EXCEPT ![t] = Unmasked]
     /\ UNCHANGED <<regionVars, held>>
 
 \* ------------------------------------------------------------------------- cancelling
@@ -152,14 +161,23 @@ CancelRegion(r, severity) ==
     /\ rstate' = [rstate EXCEPT ![r] = IF @ = "closing" THEN "draining" ELSE @]
     /\ UNCHANGED <<rparent, ropener, finalizers, spent, taskVars, held>>
 
-\* What a region takes over: from the task whose body it is part of, unless that is masked (R-CANCEL-NESTED), and from
-\* the region around it, where that is a body of the same task, or when its own future is gone (R-CANCEL-ORPHAN).
+\* Whether a mask stands between r and what its task does around the body of q, or around everything.
+Hidden(t, r, q) ==
+    /\ tmask[t] # Unmasked /\ tmask[t] # r
+    /\ tmask[t] = Around \/ Within(r, tmask[t])
+    /\ q = Around \/ (tmask[t] # Around /\ Within(tmask[t], q))
+
+RECURSIVE Greatest(_)
+Greatest(numbers) ==
+    IF numbers = {} THEN 0 ELSE LET n == CHOOSE n \in numbers : TRUE IN Max(n, Greatest(numbers \ {n}))
+
+\* What a region takes over: from the task whose body it is part of and the bodies of that task around it, up to the
+\* mask (R-CANCEL-NESTED), and from its parent when its own future is gone (R-CANCEL-ORPHAN).
 Inherited(r) ==
     LET t == ropener[r]
-        p == rparent[r]
-        fromTask == IF t # Nobody /\ ~tmasked[t] THEN tcancel[t] ELSE 0
-        besides == p # Nowhere /\ (t = Nobody \/ (ropener[p] = t /\ ~tmasked[t]))
-    IN Max(fromTask, IF besides THEN rcancel[p] ELSE 0)
+        around == {q \in Opened(t) : q # r /\ Within(r, q) /\ ~Hidden(t, r, q)}
+    IN IF t = Nobody THEN (IF rparent[r] = Nowhere THEN 0 ELSE rcancel[rparent[r]])
+       ELSE Max(IF Hidden(t, r, Around) THEN 0 ELSE tcancel[t], Greatest({rcancel[q] : q \in around}))
 
 InheritRegion(r) ==
     /\ Exists(r) /\ Inherited(r) > rcancel[r]
@@ -169,14 +187,14 @@ InheritRegion(r) ==
 CancelTask(t, severity) ==
     /\ Live(t) /\ severity > tcancel[t]
     /\ tcancel' = [tcancel EXCEPT ![t] = severity]
-    /\ UNCHANGED <<tregion, tmasked, regionVars, held>>
+    /\ UNCHANGED <<tregion, tmask, regionVars, held>>
 
 InheritTask(t) ==
     /\ Mutant # "WalkSkipsTasks" /\ Live(t) /\ t \in Workers
     /\ CancelTask(t, rcancel[tregion[t]])
 
 \* Cleanup is over for what a cancelled task or body is in the middle of, and that is dropped.
-Overdue(t) == Live(t) /\ tcancel[t] > 0 /\ ~(Mutant = "MasksOutlast" /\ tmasked[t])
+Overdue(t) == Live(t) /\ tcancel[t] > 0 /\ ~(Mutant = "MasksOutlast" /\ tmask[t] # Unmasked)
 
 \* R-ABANDON: the futures of these regions are dropped, and they close without them. The body `over` ends with that.
 Abandoned(gone, over) ==
@@ -193,13 +211,21 @@ Abandoned(gone, over) ==
 \* R-ESCALATE-REGION, R-DROP-SCOPE: the body is dropped where it stands.
 DropBody(r) ==
     /\ rstate[r] = "open" /\ rcancel[r] > 0
-    /\ Abandoned({q \in Opened(ropener[r]) \ {r} : ropener[r] # Nobody /\ Within(q, r)}, r)
-    /\ UNCHANGED <<spent, taskVars, held>>
+    /\ LET inside == {q \in Opened(ropener[r]) : ropener[r] # Nobody /\ Within(q, r)}
+       IN Abandoned(inside \ {r}, r) /\ tmask' = Unmasking(inside \cup {r})
+    /\ UNCHANGED <<spent, tregion, tcancel, held>>
+
+\* R-DROP-SCOPE, R-ABANDON: a region's future is dropped while its task goes on, with all that it is around.
+DropRegion(r) ==
+    /\ Exists(r) /\ ropener[r] # Nobody
+    /\ LET gone == {q \in Opened(ropener[r]) : Within(q, r)}
+       IN Abandoned(gone, Nowhere) /\ tmask' = Unmasking(gone)
+    /\ UNCHANGED <<spent, tregion, tcancel, held>>
 
 Gone(t) ==
     /\ tregion' = [tregion EXCEPT ![t] = Nowhere]
     /\ tcancel' = [tcancel EXCEPT ![t] = 0]
-    /\ tmasked' = [tmasked EXCEPT ![t] = FALSE]
+    /\ tmask' = [tmask EXCEPT ![t] = Unmasked]
     /\ Abandoned(Opened(t), Nowhere)
     /\ UNCHANGED held
 
@@ -229,7 +255,7 @@ StartFinalizer(r) ==
     /\ rstate[r] = "finalizing" /\ finalizers[r] > 0 /\ Quiet(r)
     /\ finalizers' = [finalizers EXCEPT ![r] = IF Mutant = "FinalizersTwice" THEN @ ELSE @ - 1]
     /\ tregion' = [tregion EXCEPT ![FinalizerOf(r)] = r]
-    /\ tmasked' = [tmasked EXCEPT ![FinalizerOf(r)] = TRUE]
+    /\ tmask' = [tmask EXCEPT ![FinalizerOf(r)] = Around]
     /\ UNCHANGED <<rstate, rparent, ropener, rcancel, spent, tcancel, held>>
 
 Finished(r) ==
@@ -260,6 +286,7 @@ Program ==
     \/ \E t \in Tasks : Acts(t) /\ \E u \in FreeTask, r \in {tregion[t], Here(t)} : Spawn(u, r)
     \/ \E t \in Tasks : Acts(t) /\ \E r \in FreeRegion : Open(t, r)
     \/ \E r \in Regions : BodyEnd(r)
+    \/ \E r \in Regions : DropRegion(r)
     \/ \E r \in Deferrers : finalizers[r] < Most /\ Defer(r)
     \/ \E t \in Maskers, on \in BOOLEAN : Acts(t) /\ Mask(t, on)
     \/ \E t \in Tasks, o \in Permits : Acts(t) /\ Reserve(o, tregion[t])
@@ -315,6 +342,29 @@ FinalizersAreRun == [][ \A r \in Regions : (Exists(r) /\ rstate'[r] = "none") =>
 DroppedIsCancelled ==
     [][ \A r \in Regions : (ropener[r] # Nobody /\ ropener'[r] = Nobody /\ rstate'[r] # "none")
         => rcancel'[r] > 0 ]_vars
+
+\* ------------------------------------------------------------------------------ symmetry
+
+\* A state without the numbers of tasks and regions: the tree that they form. Who may do more than others is told
+\* apart (`Maskers`, `Deferrers`), and so is what hangs in no tree, by its count. Two states of one shape differ in
+\* numbers only, and so do their behaviours; TLC keeps one of them. For safety: a cycle of shapes is no cycle of states.
+RECURSIVE ShapeOfRegion(_)
+ShapeOfTask(t) ==
+    LET opened == Opened(t)
+        depth(r) == Cardinality({q \in opened : Within(r, q)})
+        bodies == [n \in 1..Cardinality(opened) |-> ShapeOfRegion(CHOOSE r \in opened : depth(r) = n)]
+        mask == IF tmask[t] = Unmasked THEN 0 ELSE IF tmask[t] = Around THEN 1 ELSE 1 + depth(tmask[t])
+    IN <<tcancel[t], mask, t \in Workers, t \in Maskers, bodies>>
+ShapeOfRegion(r) ==
+    LET tasks == {<<t, ShapeOfTask(t)>> : t \in TasksOf(r)}
+        orphans == {<<c, ShapeOfRegion(c)>> : c \in {c \in ChildrenOf(r) : ropener[c] = Nobody}}
+        bag(all) == {<<one[2], Cardinality({other \in all : other[2] = one[2]})>> : one \in all}
+        owed(kind) == Cardinality({o \in kind : held[o] = r})
+    IN <<rstate[r], rcancel[r], finalizers[r], spent[r], r \in Deferrers, owed(Permits), owed(Duties),
+         bag(tasks), bag(orphans)>>
+Shape ==
+    <<ShapeOfRegion(0), Cardinality({t \in Tasks : Live(t)}), Cardinality({r \in Regions : Exists(r)}),
+      Cardinality({o \in Obligations : held[o] # Nowhere})>>
 
 \* ----------------------------------------------------------------------------- liveness
 

@@ -1,11 +1,21 @@
 //! What is demanded of every bug.
 
-use asupersync::lab::{Exploration, ExploreOptions, Invariant, LabConfig, explore};
+use asupersync::lab::{
+    Exploration, ExploreOptions, Invariant, LabConfig, LabRuntime, Pct, Pos, Random, Strategy,
+    TopologyGuided, explore,
+};
 use asupersync_core::{Cx, Error, TaskBody, cap};
+use asupersync_trace::{Event, Limits, Pack, Trace};
 use std::process::Command;
 
 /// The environment in which `explore` replays, and this harness only prints what that came to.
 const REPLAY: &str = "ASUPERSYNC_LAB_REPLAY";
+
+/// Set by `cargo xtask bench explore`: how many runs each strategy needs, and no demands.
+const MEASURE: &str = "ASUPERSYNC_RUNS_TO_BUG";
+/// How often each strategy starts anew, and runs after which it gives up.
+const TRIALS: u64 = 200;
+const MOST_RUNS: u64 = 2_000;
 
 /// A bug: where the fresh process finds it, and how it is to be found.
 pub(crate) struct Bug {
@@ -37,6 +47,9 @@ impl Bug {
         G: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
         G: for<'a> TaskBody<'a, cap::All, (), Error> + Clone + Send + 'static,
     {
+        if std::env::var_os(MEASURE).is_some() {
+            return self.measure(defect);
+        }
         let found = explore(self.options(), defect.clone());
         let failure = found.failure.as_ref();
         let failure = failure.unwrap_or_else(|| panic!("{}: not found: {found}", self.test));
@@ -72,8 +85,47 @@ impl Bug {
         );
     }
 
+    /// Prints how many runs each strategy needs on average until one fails.
+    fn measure<F>(&self, defect: F)
+    where
+        F: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
+        F: for<'a> TaskBody<'a, cap::All, (), Error> + Clone + Send + 'static,
+    {
+        let classes = explore(self.options().stop_at_first_failure(false), defect.clone());
+        let first = explore(self.options().shrink(false), defect.clone());
+        let steps = classes.steps / classes.runs.max(1);
+        let mean = |make: &dyn Fn() -> Box<dyn Strategy>| -> f64 {
+            let runs = (0..TRIALS).map(|trial| {
+                let mut lab = LabRuntime::with_strategy(self.config.clone(), make());
+                let failed = (1..=MOST_RUNS).find(|run| {
+                    lab.set_seed(trial * MOST_RUNS + run);
+                    !lab.run(defect.clone()).is_ok()
+                });
+                failed.unwrap_or(MOST_RUNS)
+            });
+            runs.sum::<u64>() as f64 / TRIALS as f64
+        };
+        println!(
+            "runs to {:<40} {:>7.2} {:>7.2} {:>7.2} {:>7.2} {:>7} {:>7}",
+            self.test,
+            mean(&|| Box::new(Random::default())),
+            mean(&|| Box::new(Pct::new(2, steps))),
+            mean(&|| Box::new(Pos::default())),
+            mean(&|| Box::new(TopologyGuided::default())),
+            first.runs,
+            classes.classes.len(),
+        );
+    }
+
     /// The pack shows the same failure in a process of its own.
     fn replays(&self, pack: &std::path::Path) {
+        let bytes = std::fs::read(pack).expect("the pack is there");
+        let parsed = Pack::parse(&bytes, &Limits::default()).expect("it is a pack");
+        let trace = Trace::parse(&parsed.trace, &Limits::default()).expect("with a trace");
+        let polls = trace.events().iter().filter(|event| matches!(event, Event::PollBegin { .. }));
+        let bare = Pack { choices: Vec::new(), ..parsed.clone() };
+        let spent = bytes.len() - bare.to_bytes().len();
+        assert!(spent <= polls.count(), "{}: {spent} bytes of choices", self.test);
         let exe = std::env::current_exe().expect("the test has a file");
         let output = Command::new(exe)
             .args([self.test, "--exact", "--nocapture"])

@@ -13,11 +13,18 @@ pub struct Case {
     pub program: Program,
     /// Judges a finished run.
     pub judge: fn(&mut Seen<'_>),
+    /// Every run of it gives the same answers, whatever the schedule.
+    pub repeats: bool,
 }
 
 impl Case {
     pub(crate) fn new(name: &'static str, main: impl Into<Body>, judge: fn(&mut Seen<'_>)) -> Case {
-        Case { name, program: Program { main: main.into() }, judge }
+        Case { name, program: Program { main: main.into() }, judge, repeats: false }
+    }
+
+    /// The same, whose answers must be the same in every run.
+    pub(crate) fn repeated(self) -> Case {
+        Case { repeats: true, ..self }
     }
 }
 
@@ -29,11 +36,12 @@ pub struct Seen<'r> {
     /// What it wrote.
     pub entries: Vec<Entry>,
     failed: Vec<String>,
+    knows_reasons: bool,
 }
 
 impl<'r> Seen<'r> {
-    pub(crate) fn new(run: &'r Run, log: &Log) -> Seen<'r> {
-        Seen { run, entries: log.entries(), failed: Vec::new() }
+    pub(crate) fn new(run: &'r Run, log: &Log, knows_reasons: bool) -> Seen<'r> {
+        Seen { run, entries: log.entries(), failed: Vec::new(), knows_reasons }
     }
 
     pub(crate) fn into_failed(self) -> Vec<String> {
@@ -56,7 +64,7 @@ impl<'r> Seen<'r> {
     /// Demands that the region closed this way.
     pub fn closed_as(&mut self, region: Name, expected: &End) {
         let found = self.end_of(region).cloned();
-        if found.as_ref() != Some(expected) {
+        if !found.as_ref().is_some_and(|found| self.is_as(found, expected)) {
             let sentence = format!("region {region} closes as {expected:?}, not {found:?}");
             self.failed.push(sentence);
         }
@@ -68,9 +76,18 @@ impl<'r> Seen<'r> {
             Event::Joined(name, end) if *name == task => Some(end.clone()),
             _ => None,
         });
-        if found != Some(Ok(expected.clone())) {
+        let fits = matches!(&found, Some(Ok(found)) if self.is_as(found, expected));
+        if !fits {
             let sentence = format!("task {task} joins as {expected:?}, not {found:?}");
             self.failed.push(sentence);
+        }
+    }
+
+    /// The same end, as far as the runtime can tell.
+    fn is_as(&self, found: &End, expected: &End) -> bool {
+        match (found, expected) {
+            (End::Cancelled(_), End::Cancelled(_)) if !self.knows_reasons => true,
+            _ => found == expected,
         }
     }
 
@@ -134,6 +151,13 @@ impl<'r> Seen<'r> {
             Event::Answer(answer) => Some(answer.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether one task of this name asked once what it is cancelled for, and was told this.
+    #[must_use]
+    pub fn was_told(&self, task: Name, cause: Cause) -> bool {
+        let told: Vec<_> = self.told(task).collect();
+        matches!(told[..], [Some(told)] if told == cause || !self.knows_reasons)
     }
 
     /// The reasons that the tasks of this name were told.

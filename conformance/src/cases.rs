@@ -3,10 +3,13 @@
 mod branch;
 mod budget;
 mod cancel;
+mod children;
 mod close;
 mod failure;
 mod finalize;
 mod park;
+mod promise;
+mod soft;
 
 use crate::case::Case;
 
@@ -75,6 +78,24 @@ cases! { $
         finalizers_run_after_the_children_have_ended
         a_cancelled_regions_finalizers_run_to_their_end
         a_cancellation_during_finalizing_is_not_seen_by_the_finalizers
+    }
+    children {
+        services_are_cancelled_after_the_others_have_ended
+        a_service_keeps_no_region_open
+        who_waits_for_a_task_to_get_ready_hears_of_it
+        who_waits_for_a_task_to_get_ready_hears_that_it_never_will
+        no_more_children_run_than_the_limit_allows
+        a_group_hands_out_its_children_as_they_end
+    }
+    soft {
+        what_is_asked_to_finish_may_end_by_itself
+        a_wish_that_is_not_heard_is_a_cancellation_when_its_grace_is_over
+    }
+    promise {
+        tasks_have_the_same_names_in_every_run
+        what_is_sent_arrives_once
+        what_is_sent_to_nobody_is_handed_back
+        a_task_of_a_narrowed_scope_has_no_more_than_its_scope
     }
     branch {
         timeout_around_a_foreign_future_that_never_wakes_returns

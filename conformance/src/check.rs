@@ -2,6 +2,7 @@
 
 use crate::case::{Case, Seen};
 use crate::log::{Event, Log, MAIN};
+use crate::manifest::{Manifest, Subject};
 use crate::{Run, Runtime, artifacts, cases, laws};
 use std::fmt;
 use std::sync::{Arc, mpsc};
@@ -22,10 +23,21 @@ pub struct Failure {
     pub runtime: String,
     /// The seed.
     pub seed: u64,
+    /// After what time a run counted as hung.
+    pub ceiling: Duration,
     /// What is false, a sentence each.
     pub failed: Vec<String>,
     /// What the program had written when it was judged, or when the ceiling was reached.
     pub log: Log,
+}
+
+impl Failure {
+    /// All that it takes to see it again.
+    #[must_use]
+    pub fn manifest(&self) -> Manifest {
+        let Failure { case, runtime, seed, ceiling, failed, .. } = self;
+        Manifest::new(Subject::Case((*case).to_owned()), runtime, *seed, *ceiling, failed.clone())
+    }
 }
 
 impl fmt::Display for Failure {
@@ -53,25 +65,49 @@ pub fn check(
 ) -> Result<(), Box<Failure>> {
     let chosen = std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok());
     let seeds = chosen.map_or(0..runtime.seeds(), |seed: u64| seed..seed + 1);
+    let first = seeds.start;
     for seed in seeds {
-        let log = Log::default();
-        let mut failed = match run(runtime, case, seed, &log, ceiling) {
-            Err(sentence) => vec![sentence],
-            Ok(run) => {
-                let mut seen = Seen::new(&run, &log);
-                (case.judge)(&mut seen);
-                let mut failed = seen.into_failed();
-                failed.extend(laws::broken(&log, &run));
-                failed
-            }
-        };
-        if !failed.is_empty() {
-            failed.dedup();
-            let (case, runtime) = (case.name, runtime.name().to_owned());
-            return Err(Box::new(Failure { case, runtime, seed, failed, log }));
-        }
+        check_seed(runtime, case, ceiling, seed, seed == first)?;
     }
     Ok(())
+}
+
+/// Runs the case for one seed; `twice` when a runtime that repeats its runs is to show that.
+///
+/// # Errors
+/// What was false.
+pub fn check_seed(
+    runtime: &Arc<dyn Runtime>,
+    case: &Case,
+    ceiling: Duration,
+    seed: u64,
+    twice: bool,
+) -> Result<(), Box<Failure>> {
+    let log = Log::default();
+    let mut failed = match run(runtime, case, seed, &log, ceiling) {
+        Err(sentence) => vec![sentence],
+        Ok(run) => {
+            let mut seen = Seen::new(&run, &log, runtime.knows_reasons());
+            (case.judge)(&mut seen);
+            let mut failed = seen.into_failed();
+            failed.extend(laws::broken(&log, &run));
+            let repeats = runtime.is_repeatable() && twice;
+            if failed.is_empty() && (repeats || case.repeats) {
+                let again = Log::default();
+                if let Err(sentence) = self::run(runtime, case, seed, &again, ceiling) {
+                    failed.push(sentence);
+                }
+                failed.extend(laws::differs(&log, &again, repeats));
+            }
+            failed
+        }
+    };
+    if failed.is_empty() {
+        return Ok(());
+    }
+    failed.dedup();
+    let (case, runtime) = (case.name, runtime.name().to_owned());
+    Err(Box::new(Failure { case, runtime, seed, ceiling, failed, log }))
 }
 
 #[expect(
@@ -119,7 +155,7 @@ pub fn passes(runtime: Arc<dyn Runtime>, name: &str) {
     let case = cases::all().into_iter().find(|case| case.name == name);
     let case = case.expect("the list of cases has one of each name");
     if let Err(failure) = check(&runtime, &case, CEILING) {
-        let left = artifacts::leave(&failure);
+        let left = artifacts::leave(&failure.manifest(), &artifacts::log_of(&failure));
         panic!("{failure}{}", left.map_or(String::new(), |line| format!("\n{line}")));
     }
 }

@@ -44,6 +44,38 @@ pub fn broken(log: &Log, run: &Run) -> Vec<String> {
     findings
 }
 
+/// What each task was answered, in the order of their names. The numbers of the log are left out:
+/// they tell in which order tasks came, and with several workers that is another one every time.
+fn answers(log: &Log) -> Vec<String> {
+    let mut lines: Vec<String> = log
+        .entries()
+        .iter()
+        .filter_map(|entry| {
+            let Event::Answer(answer) = &entry.event else { return None };
+            Some(format!("{} {}: {answer:?}", entry.who.region.name, entry.who.name))
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// What two runs that should be alike do not share: every entry, or what each task was answered.
+#[must_use]
+pub fn differs(first: &Log, second: &Log, in_all: bool) -> Option<String> {
+    let every = |log: &Log| log.entries().iter().map(ToString::to_string).collect();
+    let entries = if in_all { every } else { answers };
+    let (ours, theirs) = (entries(first), entries(second));
+    let differing = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
+    let what = if in_all { "the same seed gives the same run" } else { "every run answers alike" };
+    match differing {
+        Some((ours, theirs)) => Some(format!("{what}: first {ours}, then {theirs}")),
+        None if ours.len() != theirs.len() => {
+            Some(format!("{what}: first {} entries, then {}", ours.len(), theirs.len()))
+        }
+        None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +125,38 @@ mod tests {
         log.write(Who { name: "t", number: 1, region: ROOT }, Event::Note("late"));
         let findings = broken(&log, &Run { end: End::Ok, took: Duration::ZERO });
         assert!(findings[0].contains("root#0 t#1: \"late\""), "{findings:?}");
+    }
+
+    #[test]
+    fn runs_that_differ_are_told_apart() {
+        let log = |order: [&'static str; 2], answer: &str| {
+            let log = Log::default();
+            for note in order {
+                log.write(MAIN, Event::Note(note));
+            }
+            log.write(MAIN, Event::Answer(answer.to_owned()));
+            log
+        };
+        let one = log(["a", "b"], "yes");
+        assert_eq!(differs(&one, &log(["a", "b"], "yes"), true), None);
+        assert!(differs(&one, &log(["b", "a"], "yes"), true).is_some());
+        assert_eq!(differs(&one, &log(["b", "a"], "yes"), false), None);
+        assert!(differs(&one, &log(["a", "b"], "no"), false).is_some());
+    }
+
+    #[test]
+    fn answers_are_alike_whichever_of_two_tasks_comes_first() {
+        let log = |order: [&'static str; 2]| {
+            let log = Log::default();
+            for name in order {
+                let body = log.spawn(MAIN, name, ROOT);
+                log.write(body.who, Event::Answer(format!("the answer of {name}")));
+            }
+            log
+        };
+        let (one, other) = (log(["left", "right"]), log(["right", "left"]));
+        assert_eq!(differs(&one, &other, false), None);
+        assert!(differs(&one, &other, true).is_some());
     }
 
     #[test]

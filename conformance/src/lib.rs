@@ -34,7 +34,7 @@
 //! ```
 //! A case that hangs fails at its ceiling. With `ASUPERSYNC_TEST_ARTIFACTS_DIR` set, a failure
 //! leaves `event_log.txt`, `failed_assertions.json` and `repro_manifest.json` in a folder of its own
-//! there. `ASUPERSYNC_CONFORMANCE_SEED` runs one seed instead of all that the runtime asks for.
+//! there. The [`manifest`] alone is enough to see it again: `cargo xtask conformance --manifest FILE`. `ASUPERSYNC_CONFORMANCE_SEED` runs one seed instead of all that the runtime asks for.
 //!
 //! # Limitations
 //! A hung run's threads cannot be ended: they stay until the test process exits. Bounds are
@@ -42,15 +42,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod artifacts;
 pub mod case;
 pub mod cases;
 pub mod check;
 pub mod laws;
 pub mod log;
+pub mod manifest;
 pub mod model;
 pub mod program;
-
-mod artifacts;
 
 use crate::log::{End, Log};
 use crate::program::Program;
@@ -64,6 +64,16 @@ pub trait Runtime: Send + Sync {
     /// How many seeds are worth trying: more than one where the seed decides the schedule.
     fn seeds(&self) -> u64 {
         1
+    }
+
+    /// Whether the same seed gives the same run, entry by entry.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
+    /// Whether it knows what a cancellation was for. Where not, one reason passes for another.
+    fn knows_reasons(&self) -> bool {
+        true
     }
 
     /// Runs the program as the body of a main task until the runtime says that nothing is left of

@@ -136,6 +136,17 @@ pub fn supports(step: &Step) -> bool {
         | Step::Abandon(..)
         | Step::BreakPromise
         | Step::ForgetPromise
+        | Step::Service(_)
+        | Step::SpawnReady(..)
+        | Step::Limited(..)
+        | Step::Group(_)
+        | Step::AskToFinish(_)
+        | Step::UntilAsked
+        | Step::SendParcel(..)
+        | Step::TakeParcel(_)
+        | Step::HangUp(_)
+        | Step::Identify
+        | Step::Narrowed
         | Step::NestedRun => false,
         _ => true,
     }

@@ -32,6 +32,18 @@ pub enum Step {
     Send(Name),
     /// Receives a unit from the named channel. At most one task receives at a time.
     Receive(Name),
+    /// Takes a place in the named channel for a parcel, does the body, and sends the parcel. Answers `sent`, or
+    /// `handed back` when it was not taken. A parcel that is dropped on the way answers `lost`.
+    SendParcel(Name, Body),
+    /// Receives a parcel from the named channel; answers `arrived`.
+    TakeParcel(Name),
+    /// Drops the receiver of the named channel.
+    HangUp(Name),
+    /// Answers what the runtime calls this task.
+    Identify,
+    /// Opens a region through a context that may spawn and nothing else. A task in it answers which of spawning,
+    /// the clock, random numbers and I/O its own context gives it, by these names: `spawn time random io`.
+    Narrowed,
     /// Does the body while holding the named lock.
     Lock(Name, Body),
     /// Reads four bytes with `read_exact` from a stream that holds two and whose other end stays
@@ -54,6 +66,21 @@ pub enum Step {
     /// Spawns a task: into the region whose body this is, or else into the region of the task whose
     /// body this is. The spawn itself neither waits nor fails.
     Spawn(Task),
+    /// Spawns a service into the region whose body this is: it is cancelled after all others have ended, and keeps
+    /// no region open.
+    Service(Task),
+    /// Spawns a service that does the first body, says that it is ready, and does the second; waits for its
+    /// word. Answers `ready`, or `never ready` when the task ends without.
+    SpawnReady(Name, Body, Body),
+    /// Spawns the tasks into the region whose body this is, so many at a time: waits for a place for each.
+    Limited(usize, Vec<Task>),
+    /// Spawns the tasks as a group of the region whose body this is, and takes their outcomes as they end:
+    /// writes [`Event::Joined`](crate::log::Event::Joined) for each.
+    Group(Vec<Task>),
+    /// Asks the region whose body this is to finish, and cancels it if it has not when the time is over.
+    AskToFinish(Duration),
+    /// Waits until the task is asked to finish.
+    UntilAsked,
     /// Joins the most recently spawned task of this name, and writes
     /// [`Event::Joined`](crate::log::Event::Joined).
     Join(Name),

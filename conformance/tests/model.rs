@@ -1,16 +1,21 @@
 //! The kernel against the reference model: step by step in the lab, by the set of allowed ends on the
 //! production host.
 
+#[path = "ours/actions.rs"]
+mod actions;
 #[path = "ours/campaign.rs"]
 mod campaign;
 #[path = "ours/compare.rs"]
 mod compare;
 #[path = "ours/interpreter.rs"]
 mod interpreter;
+#[path = "ours/traces.rs"]
+mod traces;
 
 use asupersync::RegionOptions;
 use asupersync::prelude::*;
 use asupersync::runtime::{Runtime, RuntimeBuilder};
+use asupersync_conformance::artifacts;
 use asupersync_conformance::log::Log;
 use asupersync_conformance::model::Rule;
 use asupersync_conformance::model::explore::{Answers, answers, ends};
@@ -22,7 +27,11 @@ use interpreter::World;
 use std::sync::Arc;
 
 fn agree(seed: u64, count: u64) -> Tally {
-    campaign(seed, count).unwrap_or_else(|difference| panic!("{}", difference.report()))
+    campaign(seed, count).unwrap_or_else(|difference| {
+        let report = difference.report();
+        let left = artifacts::leave(&difference.manifest(), &report);
+        panic!("{report}\n{}", left.unwrap_or_default());
+    })
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub(crate) fn concurrent_user_and_shutdown_cancels_leave_shutdown_everywhere(
     )];
     Case::new(name, main, |seen| {
         for task in ["grandchild", "other"] {
-            let shutdown = seen.told(task).eq([Some(Cause::Shutdown)]);
+            let shutdown = seen.was_told(task, Cause::Shutdown);
             seen.must(shutdown, "each descendant is told of the more severe request");
         }
         seen.closed_as("inner", &End::Cancelled(Cause::Shutdown));
@@ -85,7 +85,7 @@ pub(crate) fn a_milder_cancel_does_not_replace_a_more_severe_one(name: &'static 
     )];
     Case::new(name, main, |seen| {
         for task in ["grandchild", "other"] {
-            let shutdown = seen.told(task).eq([Some(Cause::Shutdown)]);
+            let shutdown = seen.was_told(task, Cause::Shutdown);
             seen.must(shutdown, "the later, milder request changes nothing");
         }
         seen.joined_as("nest", &End::Cancelled(Cause::Shutdown));
@@ -106,7 +106,7 @@ pub(crate) fn cancelling_a_region_reaches_its_grandchildren(name: &'static str) 
         ],
     )];
     Case::new(name, main, |seen| {
-        seen.must(seen.told("grandchild").eq([Some(Cause::User)]), "the grandchild is told");
+        seen.must(seen.was_told("grandchild", Cause::User), "the grandchild is told");
         let order = [seen.note("cancelling"), seen.dropped("grandchild"), seen.closed("r")];
         seen.in_order(&order, "the grandchild has ended when the region closes");
     })

@@ -24,7 +24,7 @@ pub(crate) fn a_panic_in_a_body_cancels_and_drains_its_siblings(name: &'static s
             seen.note("after"),
         ];
         seen.in_order(&order, "the sibling is drained after the panic and before the close");
-        seen.must(seen.told("sibling").eq([Some(Cause::FailFast)]), "the sibling is told why");
+        seen.must(seen.was_told("sibling", Cause::FailFast), "the sibling is told why");
         seen.closed_as("r", &End::Panicked("boom".to_owned()));
     })
 }

@@ -11,13 +11,17 @@ use asupersync_conformance::program::{Body, Program};
 use asupersync_core::event::Resolution;
 use asupersync_core::{CancelKind, DetHashMap, ObligationId, RegionId, Severity, TaskId};
 use asupersync_trace::{Event as Traced, Limits, Tables, Trace};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The lab, with a schedule that is new for every run.
-pub(crate) struct Lab(LabRuntime);
+pub(crate) struct Lab {
+    lab: LabRuntime,
+    choices: Arc<Mutex<Random>>,
+}
 
 /// What runs have shown.
 #[derive(Default)]
+#[allow(dead_code, reason = "one of the test files asks only whether there is a difference")]
 pub(crate) struct Tally {
     /// How often each rule fired.
     pub(crate) fired: Fired,
@@ -26,6 +30,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    #[allow(dead_code, reason = "as above")]
     pub(crate) fn add(&mut self, other: &Tally) {
         self.fired.add(&other.fired);
         self.compared += other.compared;
@@ -33,13 +38,13 @@ impl Tally {
 }
 
 /// Picks at random, going on from run to run.
-struct Rolling(Random);
+struct Rolling(Arc<Mutex<Random>>);
 
 impl Strategy for Rolling {
     fn begin(&mut self, _: u64) {}
 
     fn choose(&mut self, choices: &[Choice]) -> usize {
-        self.0.below(choices.len())
+        self.0.lock().unwrap().below(choices.len())
     }
 }
 
@@ -49,7 +54,25 @@ const MAX_STEPS: u64 = 50_000;
 impl Lab {
     pub(crate) fn new(seed: u64) -> Lab {
         let config = LabConfig::default().capture_trace(true).max_steps(MAX_STEPS);
-        Lab(LabRuntime::with_strategy(config, Rolling(Random::new(seed))))
+        let choices = Arc::new(Mutex::new(Random::new(seed)));
+        Lab { lab: LabRuntime::with_strategy(config, Rolling(choices.clone())), choices }
+    }
+
+    /// From here on the choices are those that follow from the seed.
+    #[allow(dead_code, reason = "one of the test files goes on from run to run only")]
+    pub(crate) fn restart(&self, seed: u64) {
+        *self.choices.lock().unwrap() = Random::new(seed);
+    }
+
+    /// The trace of one run of the program, with marks in it.
+    #[allow(dead_code, reason = "only one of the test files reads traces by itself")]
+    pub(crate) fn trace(&self, main: &Body) -> Result<Trace, String> {
+        let world = Arc::new(World::new(&Log::default(), || true).marking());
+        let program = Program { main: main.clone() };
+        let report =
+            self.lab.run(async move |cx: &Cx| interpreter::main(cx, &world, &program).await);
+        let bytes = report.trace.as_deref().ok_or("the lab kept no trace")?;
+        Trace::parse(bytes, &Limits::default()).map_err(|error| error.to_string())
     }
 
     /// One run of the program, compared.
@@ -57,7 +80,8 @@ impl Lab {
         let log = Log::default();
         let world = Arc::new(World::new(&log, || true));
         let program = Program { main: main.clone() };
-        let report = self.0.run(async move |cx: &Cx| interpreter::main(cx, &world, &program).await);
+        let report =
+            self.lab.run(async move |cx: &Cx| interpreter::main(cx, &world, &program).await);
         let bytes = report.trace.as_deref().ok_or("the lab kept no trace")?;
         let trace = Trace::parse(bytes, &Limits::default()).map_err(|error| error.to_string())?;
         let mut side = SideBySide {

@@ -5,9 +5,12 @@ use asupersync::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use asupersync::prelude::*;
 use asupersync::sync::Mutex;
 use asupersync::{Cancelled, RegionOptions, TaskHandle, TaskOptions};
+use asupersync_channel::Delivery;
 use asupersync_conformance::log::{Cause, End, Event, Log, MAIN, ROOT, Where, Who};
 use asupersync_conformance::program::{Limits, Name, Program, Region, Request, Settle, Step, Task};
+use asupersync_core::NotReady;
 use asupersync_core::ObligationKind;
+use asupersync_core::cap::{Capabilities, SpawnOnly};
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,6 +35,13 @@ impl From<Cancelled> for Stop {
 static PROMISE: ObligationKind = ObligationKind::new("promise");
 static PERMIT: ObligationKind = ObligationKind::abort_on_drop("permit");
 
+/// What a program says of itself where the world is told to mark: a mask began or ended, a region's body or a whole
+/// task was dropped before its end.
+pub(crate) const MASKED: &str = "masked";
+pub(crate) const UNMASKED: &str = "unmasked";
+pub(crate) const BODY_DROPPED: &str = "body dropped";
+pub(crate) const TASK_DROPPED: &str = "task dropped";
+
 type Handle = TaskHandle<(), Stop>;
 type Held<T> = std::sync::Mutex<BTreeMap<Name, Arc<T>>>;
 
@@ -43,11 +53,37 @@ pub(crate) struct World {
     tasks: std::sync::Mutex<BTreeMap<Name, Handle>>,
     // Runs an empty program on a host of its own; whether that was refused.
     nested_run_is_refused: fn() -> bool,
+    marks: bool,
 }
 
+/// A message: nothing, or a parcel.
+type Item = Option<Parcel>;
+
 struct Channel {
-    sender: mpsc::Sender<()>,
-    receiver: std::sync::Mutex<Option<mpsc::Receiver<()>>>,
+    sender: mpsc::Sender<Item>,
+    receiver: std::sync::Mutex<Option<mpsc::Receiver<Item>>>,
+}
+
+/// Something that must arrive or come back; otherwise it says so when it is dropped.
+struct Parcel {
+    log: Log,
+    who: Who,
+    is_settled: bool,
+}
+
+impl Parcel {
+    fn settle(mut self, who: Who, answer: &str) {
+        self.is_settled = true;
+        self.log.write(who, Event::Answer(answer.to_owned()));
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.log.write(self.who, Event::Answer("lost".to_owned()));
+        }
+    }
 }
 
 impl World {
@@ -58,7 +94,14 @@ impl World {
             locks: Held::default(),
             tasks: std::sync::Mutex::default(),
             nested_run_is_refused,
+            marks: false,
         }
+    }
+
+    /// The same, with marks in the trace.
+    #[allow(dead_code, reason = "only what reads traces needs them")]
+    pub(crate) fn marking(self) -> World {
+        World { marks: true, ..self }
     }
 
     fn channel(&self, name: Name) -> Arc<Channel> {
@@ -78,7 +121,7 @@ impl World {
 /// The receiver while a step uses it; put back however the step ends.
 struct Borrowed {
     channel: Arc<Channel>,
-    receiver: Option<mpsc::Receiver<()>>,
+    receiver: Option<mpsc::Receiver<Item>>,
 }
 
 impl Borrowed {
@@ -92,6 +135,53 @@ impl Drop for Borrowed {
     fn drop(&mut self) {
         *self.channel.receiver.lock().unwrap() = self.receiver.take();
     }
+}
+
+/// Says when a future is dropped before its end; a panic is an end.
+struct Dropped<'a> {
+    cx: &'a Cx,
+    what: &'static str,
+}
+
+impl Drop for Dropped<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.cx.trace(self.what);
+        }
+    }
+}
+
+async fn whole<F: Future>(here: Here<'_>, what: &'static str, inside: F) -> F::Output {
+    let mark = here.world.marks.then(|| Dropped { cx: here.cx, what });
+    let answer = inside.await;
+    std::mem::forget(mark);
+    answer
+}
+
+/// Says when a mask begins and ends.
+struct InMask<'a>(Option<&'a Cx>);
+
+impl InMask<'_> {
+    fn begin(here: Here<'_>) -> InMask<'_> {
+        let cx = here.world.marks.then_some(here.cx);
+        if let Some(cx) = cx {
+            cx.trace(MASKED);
+        }
+        InMask(cx)
+    }
+}
+
+impl Drop for InMask<'_> {
+    fn drop(&mut self) {
+        if let Some(cx) = self.0 {
+            cx.trace(UNMASKED);
+        }
+    }
+}
+
+async fn masked(here: Here<'_>, steps: &[Step]) -> Result<(), Stop> {
+    let _mark = InMask::begin(here);
+    here.cx.masked(body(here, steps)).await
 }
 
 /// Where a step is done: by whom, in which region.
@@ -109,7 +199,8 @@ type Done<'a> = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send + 'a>>;
 /// The main task: does the program, and measures it by the host's own clock.
 pub(crate) async fn main(cx: &Cx, world: &Arc<World>, program: &Program) -> Result<Duration, Stop> {
     let start = cx.now();
-    body(Here { world, cx, scope: None, who: MAIN, region: ROOT }, &program.main).await?;
+    let here = Here { world, cx, scope: None, who: MAIN, region: ROOT };
+    whole(here, TASK_DROPPED, body(here, &program.main)).await?;
     Ok(cx.now().saturating_since(start))
 }
 
@@ -122,6 +213,24 @@ fn body<'a>(here: Here<'a>, steps: &'a [Step]) -> Done<'a> {
     })
 }
 
+/// What a task is spawned with: its options and its body. (A function could not name the body's type.)
+macro_rules! prepared {
+    ($here:expr, $task:expr) => {{
+        let (here, task): (Here<'_>, &Task) = ($here, $task);
+        let world = here.world.clone();
+        // Without a region's body around, a spawn goes into the region of the task itself.
+        let region = if here.scope.is_some() { here.region } else { here.who.region };
+        let held = world.log.spawn(here.who, task.name, region);
+        let steps = task.body.clone();
+        let options = TaskOptions::new().name(task.name).budget(budget(task.limits));
+        let run = async move |cx: &Cx| {
+            let held = held;
+            let here = Here { world: &world, cx, scope: None, who: held.who, region };
+            whole(here, TASK_DROPPED, body(here, &steps)).await
+        };
+        (options, run)
+    }};
+}
 async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
     let Here { world, cx, scope, who, region } = here;
     let log = &world.log;
@@ -135,7 +244,7 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         Step::Send(name) => {
             let channel = world.channel(name);
             match channel.sender.reserve(cx).await {
-                Ok(permit) => drop(permit.send(())),
+                Ok(permit) => drop(permit.send(None)),
                 Err(error) => return stopped(cx, error),
             }
         }
@@ -148,6 +257,32 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
                 return stopped(cx, error);
             }
         }
+        Step::SendParcel(name, inside) => {
+            let channel = world.channel(name);
+            let permit = match channel.sender.reserve(cx).await {
+                Ok(permit) => permit,
+                Err(error) => return stopped(cx, error),
+            };
+            body(here, inside).await?;
+            match permit.send(Some(Parcel { log: log.clone(), who, is_settled: false })) {
+                Delivery::HandedBack(Some(parcel)) => parcel.settle(who, "handed back"),
+                _ => log.write(who, Event::Answer("sent".to_owned())),
+            }
+        }
+        Step::TakeParcel(name) => {
+            let mut borrowed = Borrowed::of(world.channel(name));
+            let Some(receiver) = &mut borrowed.receiver else {
+                return Err(Stop::Broken(format!("nobody may receive from {name}")));
+            };
+            match receiver.recv(cx).await {
+                Ok(Some(parcel)) => parcel.settle(who, "arrived"),
+                Ok(None) => return Err(Stop::Broken("a message is no parcel".to_owned())),
+                Err(error) => return stopped(cx, error),
+            }
+        }
+        Step::HangUp(name) => drop(world.channel(name).receiver.lock().unwrap().take()),
+        Step::Identify => log.write(who, Event::Answer(cx.task_id().to_string())),
+        Step::Narrowed => narrowed(here).await?,
         Step::Lock(name, inside) => {
             let lock = world.lock(name);
             let _guard = match lock.lock(cx).await {
@@ -182,10 +317,10 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
             .await;
             told?;
         }
-        Step::Masked(inside) => cx.masked(body(here, inside)).await?,
+        Step::Masked(inside) => masked(here, inside).await?,
         Step::OnCancel(inside, cleanup) => match body(here, inside).await {
             Err(Stop::Cancelled(cancelled)) => {
-                cx.masked(body(here, cleanup)).await?;
+                masked(here, cleanup).await?;
                 return Err(Stop::Cancelled(cancelled));
             }
             ended => ended?,
@@ -198,7 +333,51 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
         Step::Forever(inside) => loop {
             body(here, inside).await?;
         },
-        Step::Spawn(task) => spawn(here, task),
+        Step::Spawn(task) => spawn(here, task, false),
+        Step::Service(task) => spawn(here, task, true),
+        Step::SpawnReady(name, before, after) => {
+            let scope = around(scope)?;
+            let (world, held) = (world.clone(), log.spawn(who, name, region));
+            let (before, after) = (before.clone(), after.clone());
+            let ready = scope.spawn_ready(cx, |ready| {
+                async move |cx: &Cx| {
+                    let held = held;
+                    let here = Here { world: &world, cx, scope: None, who: held.who, region };
+                    body(here, &before).await?;
+                    ready.set(());
+                    body(here, &after).await
+                }
+            });
+            let answer = match ready.await {
+                Ok(_) => "ready",
+                Err(NotReady::Ended { .. }) => "never ready",
+                Err(NotReady::Cancelled(cancelled)) => return Err(Stop::Cancelled(cancelled)),
+            };
+            log.write(who, Event::Answer(answer.to_owned()));
+        }
+        Step::Limited(most, tasks) => {
+            let few = around(scope)?.limit(*most);
+            for task in tasks {
+                let (_, run) = prepared!(here, task);
+                let _ = few.spawn(cx, run).await?;
+            }
+        }
+        Step::Group(tasks) => {
+            let mut group = around(scope)?.group();
+            let mut names = BTreeMap::new();
+            for task in tasks {
+                let (options, run) = prepared!(here, task);
+                names.insert(group.spawn_with(options, run), task.name);
+            }
+            while let Some((task, outcome)) = group.next(cx).await? {
+                let name = names.get(&task).copied().unwrap_or("nobody");
+                log.write(who, Event::Joined(name, Ok(end(outcome))));
+            }
+        }
+        Step::AskToFinish(grace) => {
+            around(scope)?.cancel_soft(CancelReason::new(CancelKind::User), *grace);
+        }
+        Step::UntilAsked => cx.soft_cancelled().await?,
         Step::Join(name) => {
             let handle = world.tasks.lock().unwrap().remove(name);
             let Some(mut handle) = handle else {
@@ -218,22 +397,18 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
                 handle.cancel(reason(*request));
             }
         }
-        Step::CancelRegion(request) => match scope {
-            Some(scope) => scope.cancel(reason(*request)),
-            None => return Err(Stop::Broken("no region's body is around this step".to_owned())),
-        },
+        Step::CancelRegion(request) => around(scope)?.cancel(reason(*request)),
         Step::Region(inner) => {
             open(here, inner).await;
             cx.checkpoint()?;
         }
         Step::Defer(steps) => {
-            let Some(scope) = scope else {
-                return Err(Stop::Broken("no region's body is around this step".to_owned()));
-            };
+            let scope = around(scope)?;
             let (world, steps) = (world.clone(), steps.clone());
             // By the body's task, for the log: a finalizer is heard before its region closes.
             scope.defer(async move |cx: &Cx| {
-                body(Here { world: &world, cx, scope: None, who, region }, &steps).await
+                let here = Here { world: &world, cx, scope: None, who, region };
+                whole(here, TASK_DROPPED, body(here, &steps)).await
             });
         }
         Step::Timeout(limit, inside) => {
@@ -294,18 +469,72 @@ async fn step(here: Here<'_>, step: &Step) -> Result<(), Stop> {
     Ok(())
 }
 
-fn spawn(here: Here<'_>, task: &Task) {
-    let world = here.world.clone();
-    // Without a region's body around, a spawn goes into the region of the task itself.
-    let region = if here.scope.is_some() { here.region } else { here.who.region };
-    let held = world.log.spawn(here.who, task.name, region);
-    let steps = task.body.clone();
-    let run = async move |cx: &Cx| {
-        let held = held;
-        let here = Here { world: &world, cx, scope: None, who: held.who, region };
-        body(here, &steps).await
-    };
-    let options = TaskOptions::new().name(task.name).budget(budget(task.limits));
+/// The region whose body a step is in.
+fn around(scope: Option<&Scope<Stop>>) -> Result<&Scope<Stop>, Stop> {
+    scope.ok_or_else(|| Stop::Broken("no region's body is around this step".to_owned()))
+}
+
+/// A context's type, to be asked what it may do.
+struct Authority<'a, C: Capabilities>(&'a Cx<C>);
+
+/// What it may not do: found only where the methods of the same names below are not.
+#[allow(dead_code, reason = "which of the two is found is the answer")]
+trait Lacks {
+    fn spawn(&self) -> Option<&'static str> {
+        None
+    }
+    fn time(&self) -> Option<&'static str> {
+        None
+    }
+    fn random(&self) -> Option<&'static str> {
+        None
+    }
+    fn io(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl<C: Capabilities> Lacks for &Authority<'_, C> {}
+
+macro_rules! may {
+    ($($capability:ident $name:ident)*) => { $(
+        #[allow(dead_code, reason = "as above")]
+        impl<C: asupersync_core::cap::$capability> Authority<'_, C> {
+            fn $name(&self) -> Option<&'static str> {
+                let _: &Cx<C> = self.0;
+                Some(stringify!($name))
+            }
+        }
+    )* };
+}
+
+may! { HasSpawn spawn HasTime time HasRandom random HasIo io }
+
+async fn narrowed(here: Here<'_>) -> Result<(), Stop> {
+    let (log, who) = (here.world.log.clone(), here.who);
+    let narrow = here.cx.narrow::<SpawnOnly>();
+    let outcome = narrow
+        .region(async |scope: &Scope<Stop, SpawnOnly>| {
+            // What this task's context may do is its type's business, so it is asked here, in its place.
+            let mut child = scope.spawn(async move |cx: &Cx<SpawnOnly>| {
+                let authority = &Authority(cx);
+                let all = [authority.spawn(), authority.time(), authority.random(), authority.io()];
+                let all: Vec<&str> = all.into_iter().flatten().collect();
+                log.write(who, Event::Answer(all.join(" ")));
+                Ok(())
+            });
+            child.join(here.cx).await.map(drop).map_err(|error| Stop::Broken(error.to_string()))
+        })
+        .await;
+    match outcome {
+        Outcome::Ok(()) => Ok(()),
+        other => Err(Stop::Broken(format!("{:?}", end(other)))),
+    }
+}
+
+fn spawn(here: Here<'_>, task: &Task, is_service: bool) {
+    let (options, run) = prepared!(here, task);
+    let options = if is_service { options.service() } else { options };
     let handle = match here.scope {
         Some(scope) => scope.spawn_with(options, run),
         // Limits are for tasks of a region's body; no case asks for them elsewhere.
@@ -324,7 +553,8 @@ async fn open(here: Here<'_>, inner: &Region) {
     let options = RegionOptions::new().name(inner.name).policy(policy).budget(budget(inner.limits));
     let closed = cx
         .region_reported(options, async |scope: &Scope<Stop>| {
-            body(Here { scope: Some(scope), region, ..here }, &inner.body).await
+            let here = Here { scope: Some(scope), region, ..here };
+            whole(here, BODY_DROPPED, body(here, &inner.body)).await
         })
         .await;
     let stragglers = closed.report.stragglers.iter();

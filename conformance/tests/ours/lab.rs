@@ -27,6 +27,10 @@ impl Runtime for Lab {
         self.seeds
     }
 
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
     fn run(&self, program: &Program, seed: u64, log: &Log) -> Result<Run, String> {
         let (world, program) = (Arc::new(World::new(log, nested_run_is_refused)), program.clone());
         let lab = LabRuntime::new(LabConfig::default().seed(seed).max_steps(200_000));

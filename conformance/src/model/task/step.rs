@@ -185,17 +185,16 @@ impl<'p> Model<'p> {
             unreachable!("a branch is on top when it ends")
         };
         self.close_branch(number, &scope, end.is_err());
-        let told = scope.cancel.filter(|_| scope.told);
+        let told = scope.cancel.filter(|_| scope.told || end.is_err());
         let elapsed = told.is_some_and(|reason| reason.kind == Cause::Timeout);
         if end.is_ok() {
             self.fire(Rule::BranchFinish);
         }
         let text = match end {
             Ok(Err(Stop::Panic(text))) => return Some(Err(Stop::Panic(text))),
-            Ok(_) if elapsed => "elapsed",
+            _ if elapsed => "elapsed",
             Ok(Ok(())) => "finished",
             Ok(stop) => return Some(stop),
-            Err(reason) if reason.kind == Cause::Timeout => "elapsed",
             Err(_) => {
                 self.tasks[number].wait = Some(Wait::Dropped);
                 return None;
