@@ -3,7 +3,7 @@
 use crate::step::Step;
 use crate::{
     bench, conformance, deny, determinism, docs, examples, features, formal, fuzz, lab, layers,
-    loom, model, msrv, mutants, test, tidy,
+    loom, model, msrv, mutants, pages, peers, test, tidy,
 };
 
 /// The steps of `cargo xtask ci`, in order. Those that read before those that build; those that
@@ -20,6 +20,7 @@ pub(crate) static STEPS: &[&Step] = &[
     &msrv::STEP,
     &docs::RUSTDOC,
     &test::UNIT,
+    &peers::STEP,
     &conformance::STEP,
     &lab::STEP,
     &test::DOCTEST,
@@ -29,6 +30,9 @@ pub(crate) static STEPS: &[&Step] = &[
     &model::STEP,
     &formal::PROOFS,
     &formal::TLC,
+    &formal::TRACES,
+    &pages::MODULES,
+    &pages::STEP,
     &mutants::STEP,
     &bench::CHECK,
     &fuzz::STEP,

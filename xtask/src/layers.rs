@@ -48,7 +48,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("asupersync", 8),
     ("cli", 9),
     ("bench", TOP),
-    ("conformance", TOP),
+    ("conformance", 9),
+    ("conformance-tokio", TOP),
     ("examples", TOP),
     ("xtask", TOP),
 ];

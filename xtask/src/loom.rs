@@ -46,7 +46,8 @@ fn model(context: &Context, cmd: Cmd, all: bool, filter: &[&str]) -> Cmd {
         .args(filter)
         .arg("--")
         .args(ignored)
-        .env("RUSTFLAGS", "--cfg loom")
+        // With the mutants, for the twin of each model that must fail.
+        .env("RUSTFLAGS", "--cfg loom --cfg mutants")
         // The models' own assertions are the point of the run.
         .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
         .env("CARGO_TARGET_DIR", context.target.join("loom"))

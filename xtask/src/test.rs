@@ -46,7 +46,8 @@ pub(crate) static DOCTEST: Step = Step {
 pub(crate) static STEPS: &[&Step] = &[&FMT, &CLIPPY, &UNIT, &DOCTEST];
 
 /// Packages whose tests have a step of their own, or that hold no tests and cost much to build.
-const ELSEWHERE: &[&str] = &["asupersync-bench", "asupersync-conformance"];
+const ELSEWHERE: &[&str] =
+    &["asupersync-bench", "asupersync-conformance", "asupersync-conformance-tokio"];
 
 fn left_out(context: &Context) -> Vec<&'static str> {
     let present = ELSEWHERE.iter().filter(|name| context.workspace.package(name).is_some());

@@ -72,6 +72,40 @@ pub(crate) static JAVA: Tool = Tool {
     envs: &[],
 };
 
+pub(crate) static CHROMIUM: Tool = Tool {
+    name: "Chromium",
+    probe: &["chromium", "--version"],
+    install: &[
+        &["apt-get", "update", "-q"],
+        &["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"],
+    ],
+    envs: &[],
+};
+
+/// A program at the other end of a protocol of ours, by its call and its package.
+macro_rules! peer {
+    ($name:literal $argument:literal, $package:literal) => {
+        Tool {
+            name: $name,
+            probe: &[$name, $argument],
+            install: &[
+                &["apt-get", "update", "-q"],
+                &["apt-get", "install", "-y", "-q", "--no-install-recommends", $package],
+            ],
+            envs: &[],
+        }
+    };
+}
+
+// The package `dnsmasq` would start a service.
+pub(crate) static PEERS: &[Tool] = &[
+    peer!("socat" "-V", "socat"),
+    peer!("dnsmasq" "--version", "dnsmasq-base"),
+    peer!("dig" "-v", "bind9-dnsutils"),
+    peer!("curl" "--version", "curl"),
+    peer!("openssl" "version", "openssl"),
+];
+
 // These tools read a few files of ours: optimising them costs minutes and saves milliseconds.
 const QUICK_BUILD: &[(&str, &str)] = &[
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),

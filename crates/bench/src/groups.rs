@@ -3,11 +3,13 @@
 use crate::runner::Runner;
 
 pub mod channel;
+pub mod combinator;
+pub mod kernel;
+pub mod lab;
 pub mod net;
 pub mod raptorq;
 pub mod sched;
 pub mod sync;
-pub mod tls;
 
 /// A group's name and what runs it.
 pub type Group = (&'static str, fn(&mut Runner));
@@ -15,9 +17,11 @@ pub type Group = (&'static str, fn(&mut Runner));
 /// Every group.
 pub const ALL: &[Group] = &[
     ("channel", channel::run),
+    ("combinator", combinator::run),
+    ("kernel", kernel::run),
+    ("lab", lab::run),
     ("net", net::run),
     ("raptorq", raptorq::run),
     ("sched", sched::run),
     ("sync", sync::run),
-    ("tls", tls::run),
 ];

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::{BTreeMap, BTreeSet};
-use syn::{ImplItem, Item, ReturnType, Signature, TraitItem, Visibility};
+use syn::{Attribute, ImplItem, Item, ReturnType, Signature, TraitItem, Visibility};
 
 /// What was found in the files read so far.
 #[derive(Debug, Default)]
@@ -28,7 +28,12 @@ struct Found {
     of: Option<(String, String)>,
     /// The type it returns by name; none when it is asynchronous by its signature.
     returns: Option<String>,
+    /// Its documentation says what a cancelled call loses.
+    says: bool,
 }
+
+/// The heading under which documentation says it.
+const HEADING: &str = "# Cancel safety";
 
 impl Source {
     /// Reads the file at `path` (without `.rs`, below `src/`) of a crate.
@@ -52,6 +57,14 @@ impl Source {
         let names: BTreeSet<String> =
             self.found.iter().filter(counts).map(|found| found.name.clone()).collect();
         names.into_iter()
+    }
+
+    /// Those that are asynchronous by their signature and whose documentation does not say what a cancelled
+    /// call loses. (Those that return a future by name say it there.)
+    pub(super) fn silent(&self) -> impl Iterator<Item = &str> {
+        let silent = |found: &&Found| !found.says && found.returns.is_none();
+        let silent = self.found.iter().filter(silent);
+        silent.filter(|found| self.is_public(found)).map(|found| &*found.name)
     }
 
     /// The `poll` functions of public types.
@@ -91,7 +104,8 @@ impl Source {
                 Item::Struct(item) => self.publish(krate, &item.vis, item.ident.to_string()),
                 Item::Enum(item) => self.publish(krate, &item.vis, item.ident.to_string()),
                 Item::Fn(item) if is_pub(&item.vis) => {
-                    self.function(format!("{module}::{}", item.sig.ident), None, &item.sig);
+                    let name = format!("{module}::{}", item.sig.ident);
+                    self.function(name, None, &item.sig, &item.attrs);
                 }
                 Item::Trait(item) if is_pub(&item.vis) => {
                     for inner in &item.items {
@@ -100,7 +114,7 @@ impl Source {
                             if method.default.is_some() && !is_hook(&item.ident.to_string()) {
                                 let name =
                                     format!("{module}::{}::{}", item.ident, method.sig.ident);
-                                self.function(name, None, &method.sig);
+                                self.function(name, None, &method.sig, &method.attrs);
                             }
                         }
                     }
@@ -135,32 +149,42 @@ impl Source {
                 _ => return,
             };
             let name = format!("{module}::{name}::{poll}");
-            self.polled.push(Found { name, of, returns: None });
+            self.polled.push(Found { name, of, returns: None, says: true });
             return;
         }
         for inner in &item.items {
             if let ImplItem::Fn(method) = inner {
                 if is_pub(&method.vis) {
                     let name = format!("{module}::{name}::{}", method.sig.ident);
-                    self.function(name, of.clone(), &method.sig);
+                    self.function(name, of.clone(), &method.sig, &method.attrs);
                 }
             }
         }
     }
 
-    fn function(&mut self, name: String, of: Option<(String, String)>, sig: &Signature) {
+    fn function(
+        &mut self,
+        name: String,
+        of: Option<(String, String)>,
+        sig: &Signature,
+        attributes: &[Attribute],
+    ) {
+        let says = attributes.iter().any(|attribute| {
+            attribute.path().is_ident("doc")
+                && attribute.to_token_stream().to_string().contains(HEADING)
+        });
         if sig.asyncness.is_some() {
-            self.found.push(Found { name, of, returns: None });
+            self.found.push(Found { name, of, returns: None, says });
             return;
         }
         let ReturnType::Type(_, returned) = &sig.output else { return };
         let text = returned.to_token_stream().to_string();
         if text.starts_with("impl") && has_word(&text, "Future") {
-            self.found.push(Found { name, of, returns: None });
+            self.found.push(Found { name, of, returns: None, says });
         } else if let Some(returns) = type_name(returned) {
             // A constructor is no operation.
             if of.as_ref().is_none_or(|(_, own)| *own != returns) && returns != "Self" {
-                self.found.push(Found { name, of, returns: Some(returns) });
+                self.found.push(Found { name, of, returns: Some(returns), says });
             }
         }
     }
@@ -189,7 +213,8 @@ impl Source {
             let head = head.to_string();
             if has_word(&head, "impl") && has_word(&head, "Future") {
                 let name = format!("{module}::{name}");
-                self.found.push(Found { name, of: None, returns: None });
+                let says = tokens[..at].iter().any(|token| token.to_string().contains(HEADING));
+                self.found.push(Found { name, of: None, returns: None, says });
             }
         }
     }
@@ -291,6 +316,20 @@ mod tests {
             async fn private() {}
             pub(crate) async fn ours() {}";
         check(text, &["a::b::c::one", "a::b::c::three", "a::b::c::two"], &[]);
+    }
+
+    #[test]
+    fn documentation_that_does_not_say_what_a_cancelled_call_loses_is_found() {
+        let text = "
+            /// Told.\n///\n/// # Cancel safety\n/// Nothing is lost.
+            pub async fn told() {}
+            /// Not told.
+            pub async fn silent() {}
+            /// Does not wait.
+            pub fn plain() {}";
+        let mut source = Source::default();
+        source.read("a", "b", text).unwrap();
+        assert_eq!(source.silent().collect::<Vec<_>>(), ["a::b::silent"]);
     }
 
     #[test]

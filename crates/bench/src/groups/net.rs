@@ -1,4 +1,7 @@
-//! Sockets over the loopback: one message under way at a time, or as many bytes as the socket takes.
+//! Sockets over the loopback: one message under way at a time, or as many bytes as the socket takes; bare
+//! and under TLS.
+
+mod tls;
 
 use std::time::Instant;
 
@@ -11,7 +14,7 @@ use super::sched::{Hosts, Pair, each, sides, size};
 use crate::runner::{Better, Runner};
 
 const MESSAGE: usize = 64;
-pub(super) const PIECE: usize = 64 << 10;
+const PIECE: usize = 64 << 10;
 
 /// Runs the group.
 pub fn run(runner: &mut Runner) {
@@ -28,19 +31,26 @@ pub fn run(runner: &mut Runner) {
         let sides = sides(pair, move |pair| ours(pair, trips), move |pair| tokio(pair, trips));
         runner.compare(bench, "ns", Better::Lower, sides);
     }
+    let sends = sides(
+        pair,
+        move |pair| udp_sends(pair, pieces / 4),
+        move |pair| tokio_udp_sends(pair, pieces / 4),
+    );
+    runner.compare("udp_send_1200", "MiB/s", Better::Higher, sends);
     let bulk =
         sides(pair, move |pair| tcp_bulk(pair, pieces), move |pair| tokio_tcp_bulk(pair, pieces));
     runner.compare("tcp_bulk_64k", "MiB/s", Better::Higher, bulk);
+    tls::run(runner);
 }
 
 type Echo = (&'static str, fn(&Pair, usize) -> f64, fn(&Pair, usize) -> f64);
 
-pub(super) fn mebibytes(start: Instant, pieces: usize) -> f64 {
+fn mebibytes(start: Instant, pieces: usize) -> f64 {
     (pieces * PIECE) as f64 / start.elapsed().as_secs_f64() / f64::from(1 << 20)
 }
 
 /// Both ends of a connection on the loopback.
-pub(super) async fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
+async fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
     let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
     let near = TcpStream::connect(cx, listener.local_addr()?).await?;
     let (far, _) = listener.accept(cx).await?;
@@ -49,8 +59,7 @@ pub(super) async fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
     Ok((near, far))
 }
 
-pub(super) async fn tokio_tcp_pair()
--> std::io::Result<(tokio::net::TcpStream, tokio::net::TcpStream)> {
+async fn tokio_tcp_pair() -> std::io::Result<(tokio::net::TcpStream, tokio::net::TcpStream)> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let near = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
     let (far, _) = listener.accept().await?;
@@ -60,7 +69,7 @@ pub(super) async fn tokio_tcp_pair()
 }
 
 /// Round trips over a stream, answered by a task of its own: nanoseconds each.
-pub(super) async fn echo<S>(cx: &Cx, mut near: S, mut far: S, trips: usize) -> Result<f64, Error>
+async fn echo<S>(cx: &Cx, mut near: S, mut far: S, trips: usize) -> Result<f64, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -80,7 +89,7 @@ where
     Ok(each(start, trips))
 }
 
-pub(super) async fn tokio_echo<S>(mut near: S, mut far: S, trips: usize) -> std::io::Result<f64>
+async fn tokio_echo<S>(mut near: S, mut far: S, trips: usize) -> std::io::Result<f64>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -172,6 +181,43 @@ fn tokio_udp_echo(pair: &Pair, trips: usize) -> f64 {
         let figure = each(start, trips);
         answering.abort();
         figure
+    })
+}
+
+/// Bytes for a datagram of the length that QUIC uses, to a socket that nobody reads.
+const DATAGRAM: usize = 1200;
+
+fn udp_sends(pair: &Pair, pieces: usize) -> f64 {
+    pair.ours(async move |cx: &Cx| {
+        let near = UdpSocket::bind(cx, "127.0.0.1:0").await?;
+        let far = UdpSocket::bind(cx, "127.0.0.1:0").await?;
+        near.connect(far.local_addr()?)?;
+        let piece = vec![7; PIECE];
+        let start = Instant::now();
+        for _ in 0..pieces {
+            let mut rest = &piece[..];
+            while !rest.is_empty() {
+                let sent = near.send_segments(cx, rest, DATAGRAM, None).await?;
+                rest = &rest[sent..];
+            }
+        }
+        Ok(mebibytes(start, pieces))
+    })
+}
+
+fn tokio_udp_sends(pair: &Pair, pieces: usize) -> f64 {
+    pair.tokio(async move {
+        let near = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let far = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        near.connect(far.local_addr().expect("bound")).await.expect("an address");
+        let piece = vec![7; PIECE];
+        let start = Instant::now();
+        for _ in 0..pieces {
+            for datagram in piece.chunks(DATAGRAM) {
+                near.send(datagram).await.expect("connected");
+            }
+        }
+        mebibytes(start, pieces)
     })
 }
 

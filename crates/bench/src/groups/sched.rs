@@ -12,11 +12,11 @@ use asupersync_runtime::{Runtime, RuntimeBuilder};
 
 use crate::runner::{Better, Runner, Side};
 
-mod cancel;
+pub(super) mod cancel;
 mod channels;
 mod idle;
 mod locks;
-mod spawn;
+pub(super) mod spawn;
 mod tcp;
 mod timers;
 mod yields;
@@ -33,7 +33,7 @@ pub fn run(runner: &mut Runner) {
     timers::run(runner, &hosts);
     locks::run(runner, &hosts);
     tcp::run(runner, &hosts);
-    cancel::run(runner, &hosts);
+    cancel::run(runner, &hosts.threads);
     drop(hosts);
     channels::run_across_threads(runner);
     idle::run(runner);

@@ -10,15 +10,14 @@ use asupersync_core::{CancelReason, Cx, Error};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Hosts, Pair, milliseconds, size};
+use super::{Pair, milliseconds, size};
 use crate::runner::{Better, Runner, Side};
 
 /// From the last task's first poll until all are surely parked.
 const SETTLE: Duration = Duration::from_millis(10);
 
-pub(super) fn run(runner: &mut Runner, hosts: &Hosts) {
+pub(in crate::groups) fn run(runner: &mut Runner, pair: &Pair) {
     let n = size(runner, 100_000);
-    let pair = &hosts.threads;
     let sides =
         vec![Side::new("", move || ours(pair, n)), Side::new("tokio-util", move || tokio(pair, n))];
     runner.compare("cancel_100k", "ms", Better::Lower, sides);

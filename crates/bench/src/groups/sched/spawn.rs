@@ -14,6 +14,39 @@ use crate::runner::Runner;
 
 pub(super) fn run(runner: &mut Runner, hosts: &Hosts) {
     let threads = &hosts.threads;
+    spawn_join(runner, threads);
+    let n = size(runner, 100_000);
+    nanoseconds(
+        runner,
+        "spawn_await_each",
+        threads,
+        |pair| {
+            pair.ours(async move |cx: &Cx| {
+                let start = Instant::now();
+                for value in 0..n {
+                    let mut handle = cx.spawn(async move |_: &Cx| Ok::<_, Error>(value));
+                    black_box(handle.join(cx).await?.into_result()?);
+                }
+                Ok(each(start, n))
+            })
+        },
+        |pair| {
+            pair.tokio(async move {
+                let start = Instant::now();
+                for value in 0..n {
+                    black_box(tokio::spawn(async move { value }).await.expect("no panic"));
+                }
+                each(start, n)
+            })
+        },
+    );
+    chained(runner, threads);
+    from_outside(runner, threads);
+    regions(runner, threads);
+}
+
+/// All spawned, then all joined.
+pub(in crate::groups) fn spawn_join(runner: &mut Runner, threads: &Pair) {
     let n = size(runner, 100_000);
     nanoseconds(
         runner,
@@ -46,33 +79,6 @@ pub(super) fn run(runner: &mut Runner, hosts: &Hosts) {
             })
         },
     );
-    nanoseconds(
-        runner,
-        "spawn_await_each",
-        threads,
-        |pair| {
-            pair.ours(async move |cx: &Cx| {
-                let start = Instant::now();
-                for value in 0..n {
-                    let mut handle = cx.spawn(async move |_: &Cx| Ok::<_, Error>(value));
-                    black_box(handle.join(cx).await?.into_result()?);
-                }
-                Ok(each(start, n))
-            })
-        },
-        |pair| {
-            pair.tokio(async move {
-                let start = Instant::now();
-                for value in 0..n {
-                    black_box(tokio::spawn(async move { value }).await.expect("no panic"));
-                }
-                each(start, n)
-            })
-        },
-    );
-    chained(runner, threads);
-    from_outside(runner, threads);
-    regions(runner, threads);
 }
 
 fn chained(runner: &mut Runner, pair: &Pair) {
@@ -213,7 +219,7 @@ fn from_outside(runner: &mut Runner, pair: &Pair) {
     );
 }
 
-fn regions(runner: &mut Runner, pair: &Pair) {
+pub(in crate::groups) fn regions(runner: &mut Runner, pair: &Pair) {
     let n = size(runner, 50_000);
     nanoseconds(
         runner,

@@ -13,8 +13,8 @@ use asupersync_tls::rustls::{ClientConfig, RootCertStore, ServerConfig, client, 
 use asupersync_tls::{Identity, TlsAcceptor, TlsConnector, TlsStream, rustls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::net::{PIECE, echo, mebibytes, tcp_pair, tokio_echo, tokio_tcp_pair};
-use super::sched::{Hosts, each, sides, size};
+use super::{PIECE, echo, mebibytes, tcp_pair, tokio_echo, tokio_tcp_pair};
+use crate::groups::sched::{Hosts, Pair, each, sides, size};
 use crate::runner::{Better, Runner};
 
 const NAME: &str = "localhost";
@@ -75,60 +75,59 @@ impl Settings {
 
 type TokioStream = tokio_rustls::TlsStream<tokio::net::TcpStream>;
 
-/// Runs the group.
-pub fn run(runner: &mut Runner) {
+/// Runs the rows.
+pub(super) fn run(runner: &mut Runner) {
     let hosts = Hosts::new();
     let pair = &hosts.threads;
     let settings = Settings::new();
     let (shakes, trips, pieces) = (size(runner, 500), size(runner, 5_000), size(runner, 4_000));
-    let ours = settings.clone();
-    let theirs = settings.clone();
-    let both = sides(
-        pair,
-        move |pair| {
-            let settings = ours.clone();
-            pair.ours(async move |cx: &Cx| handshakes(cx, settings, shakes).await)
-        },
-        move |pair| {
-            let settings = theirs.clone();
-            pair.tokio(async move { tokio_handshakes(settings, shakes).await.expect("connected") })
-        },
-    );
-    runner.compare("tls_handshake", "ns", Better::Lower, both);
+    let rows: [Row; 3] = [
+        ("tls_handshake", "ns", Better::Lower, shakes, our_handshakes, their_handshakes),
+        ("tls_echo_64", "ns", Better::Lower, trips, our_echo, their_echo),
+        ("tls_bulk_64k", "MiB/s", Better::Higher, pieces, our_bulk, their_bulk),
+    ];
+    for (bench, unit, better, turns, ours, theirs) in rows {
+        let (our_settings, their_settings) = (settings.clone(), settings.clone());
+        let both = sides(
+            pair,
+            move |pair| ours(pair, our_settings.clone(), turns),
+            move |pair| theirs(pair, their_settings.clone(), turns),
+        );
+        runner.compare(bench, unit, better, both);
+    }
+}
 
-    let (ours, theirs) = (settings.clone(), settings.clone());
-    let both = sides(
-        pair,
-        move |pair| {
-            let settings = ours.clone();
-            pair.ours(async move |cx: &Cx| {
-                let (near, far) = settings.pair(cx).await?;
-                echo(cx, near, far, trips).await
-            })
-        },
-        move |pair| {
-            let settings = theirs.clone();
-            pair.tokio(async move {
-                let (near, far) = settings.tokio_pair().await.expect("connected");
-                tokio_echo(near, far, trips).await.expect("connected")
-            })
-        },
-    );
-    runner.compare("tls_echo_64", "ns", Better::Lower, both);
+type Side = fn(&Pair, Settings, usize) -> f64;
+type Row = (&'static str, &'static str, Better, usize, Side, Side);
 
-    let (ours, theirs) = (settings.clone(), settings);
-    let both = sides(
-        pair,
-        move |pair| {
-            let settings = ours.clone();
-            pair.ours(async move |cx: &Cx| bulk(cx, settings, pieces).await)
-        },
-        move |pair| {
-            let settings = theirs.clone();
-            pair.tokio(async move { tokio_bulk(settings, pieces).await.expect("connected") })
-        },
-    );
-    runner.compare("tls_bulk_64k", "MiB/s", Better::Higher, both);
+fn our_handshakes(pair: &Pair, settings: Settings, shakes: usize) -> f64 {
+    pair.ours(async move |cx: &Cx| handshakes(cx, settings, shakes).await)
+}
+
+fn their_handshakes(pair: &Pair, settings: Settings, shakes: usize) -> f64 {
+    pair.tokio(async move { tokio_handshakes(settings, shakes).await.expect("connected") })
+}
+
+fn our_echo(pair: &Pair, settings: Settings, trips: usize) -> f64 {
+    pair.ours(async move |cx: &Cx| {
+        let (near, far) = settings.pair(cx).await?;
+        echo(cx, near, far, trips).await
+    })
+}
+
+fn their_echo(pair: &Pair, settings: Settings, trips: usize) -> f64 {
+    pair.tokio(async move {
+        let (near, far) = settings.tokio_pair().await.expect("connected");
+        tokio_echo(near, far, trips).await.expect("connected")
+    })
+}
+
+fn our_bulk(pair: &Pair, settings: Settings, pieces: usize) -> f64 {
+    pair.ours(async move |cx: &Cx| bulk(cx, settings, pieces).await)
+}
+
+fn their_bulk(pair: &Pair, settings: Settings, pieces: usize) -> f64 {
+    pair.tokio(async move { tokio_bulk(settings, pieces).await.expect("connected") })
 }
 
 /// Connections made and shaken hands one after the other: nanoseconds each, connecting included.

@@ -1,0 +1,62 @@
+//! Runs in a random order: many tasks that yield once, and what it costs to watch them.
+
+use asupersync_core::{Cx, Error};
+use asupersync_lab::{LabConfig, LabRuntime};
+
+use super::{SHUTTLE, floor, seconds, unhooked};
+use crate::runner::{Better, Runner, Side};
+
+pub(super) fn run(runner: &mut Runner) {
+    for (tasks, bench, least) in [(10, "random_10", 150_000.0), (100, "random_100", 20_000.0)] {
+        let runs = if runner.quick() { 5_000 } else { 50_000 } / tasks;
+        let lab = LabRuntime::new(LabConfig::default());
+        let bare = LabRuntime::new(LabConfig::default().observe(false));
+        let sides = vec![
+            Side::new("", || rate(&lab, tasks, runs)),
+            floor(least),
+            Side::new(SHUTTLE, move || shuttle_rate(tasks, runs)),
+            Side::new("unobserved", || rate(&bare, tasks, runs)),
+        ];
+        runner.compare(bench, "runs/s", Better::Higher, sides);
+    }
+    let runs = if runner.quick() { 500 } else { 5_000 };
+    let bare = LabRuntime::new(LabConfig::default().observe(false));
+    let traced = LabRuntime::new(LabConfig::default().capture_trace(true));
+    let cost = || rate(&bare, 10, runs) / rate(&traced, 10, runs);
+    let sides = vec![Side::new("", cost), floor(1.5)];
+    runner.compare("trace_cost_random_10", "times", Better::Lower, sides);
+}
+
+fn rate(lab: &LabRuntime, tasks: usize, runs: usize) -> f64 {
+    let time = seconds(|| {
+        for _ in 0..runs {
+            let report = lab.run(async move |cx: &Cx| {
+                for _ in 0..tasks {
+                    let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+                }
+                Ok::<_, Error>(())
+            });
+            assert!(report.outcome.is_ok() && report.findings.is_empty());
+        }
+    });
+    runs as f64 / time
+}
+
+fn shuttle_rate(tasks: usize, runs: usize) -> f64 {
+    use shuttle::future;
+    let time = seconds(|| {
+        let scheduler = shuttle::scheduler::RandomScheduler::new_from_seed(0, runs);
+        let body = move || {
+            future::block_on(async move {
+                let tasks: Vec<_> =
+                    (0..tasks).map(|_| future::spawn(future::yield_now())).collect();
+                for task in tasks {
+                    task.await.expect("no panic");
+                }
+            });
+        };
+        let runner = shuttle::Runner::new(scheduler, shuttle::Config::default());
+        assert_eq!(unhooked(|| runner.run(body)), runs);
+    });
+    runs as f64 / time
+}
