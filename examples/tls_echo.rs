@@ -15,16 +15,22 @@ async fn echo(cx: &Cx, tls: &TlsAcceptor, stream: TcpStream) -> io::Result<()> {
     writer.close(cx).await
 }
 
+/// A task for each client: one that is slow to shake hands keeps no other waiting.
 async fn serve(
     cx: &Cx,
-    listener: &TcpListener,
-    tls: &TlsAcceptor,
+    listener: TcpListener,
+    tls: TlsAcceptor,
     clients: u32,
 ) -> Result<u32, Error> {
-    let mut served = 0;
+    let mut open = Vec::new();
     for _ in 0..clients {
-        let (stream, peer) = listener.accept(cx).await?;
-        match echo(cx, tls, stream).await {
+        let ((stream, peer), tls) = (listener.accept(cx).await?, tls.clone());
+        let echoing = cx.spawn(async move |cx: &Cx| Ok::<_, Error>(echo(cx, &tls, stream).await));
+        open.push((peer, echoing));
+    }
+    let mut served = 0;
+    for (peer, mut echoing) in open {
+        match echoing.join(cx).await?.into_result()? {
             Ok(()) => served += 1,
             Err(error) => println!("{peer}: {error}"),
         }
@@ -52,7 +58,7 @@ async fn main(cx: &Cx) -> Result<(), Error> {
     let acceptor = TlsAcceptor::builder(identities.clone()).build()?;
     let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
     let server = listener.local_addr()?;
-    let mut serving = cx.spawn(async move |cx: &Cx| serve(cx, &listener, &acceptor, 4).await);
+    let mut serving = cx.spawn(async move |cx: &Cx| serve(cx, listener, acceptor, 4).await);
 
     let both = format!("{}{}", first.certificate, second.certificate);
     let connector = TlsConnector::builder(Roots::from_pem(both)?).build()?;

@@ -23,8 +23,14 @@ async fn ask(cx: &Cx, server: SocketAddr, question: &[u8]) -> Result<u32, Error>
     for attempt in 1.. {
         socket.send(cx, question).await?;
         match timeout(cx, Duration::from_millis(500), socket.recv(cx, &mut buf)).await {
-            Ok(Ok(n)) if buf[..n] == *question => return Ok(attempt),
-            _ => cx.checkpoint()?,
+            Ok(received) => {
+                // Else it is a late answer to an earlier question.
+                if buf[..received?] == *question {
+                    return Ok(attempt);
+                }
+            }
+            // No answer in time; or the whole program is cancelled, which the checkpoint tells.
+            Err(_) => cx.checkpoint()?,
         }
     }
     unreachable!("it asks until it is answered")

@@ -3,7 +3,7 @@
 
 use asupersync::RegionOptions;
 use asupersync::io::BufReader;
-use asupersync::net::{UnixAddr, UnixListener, UnixStream};
+use asupersync::net::{OwnedReadHalf, UnixAddr, UnixListener, UnixStream};
 use asupersync::os::fs::TempDir;
 use asupersync::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -22,15 +22,27 @@ async fn member(cx: &Cx, stream: UnixStream, members: Members) -> Result<(), Err
         }
         Ok::<_, Error>(())
     });
+    let left = pass_on(cx, reader, &members, &tx).await;
+    // However it left: with a farewell, or because its connection broke.
+    members.lock().unwrap().retain(|other| !other.same_channel(&tx));
+    telling.cancel(CancelReason::user("the member has left"));
+    left
+}
+
+/// Tells the others what a member says, until it says no more.
+async fn pass_on(
+    cx: &Cx,
+    reader: OwnedReadHalf<UnixStream>,
+    members: &Members,
+    speaker: &mpsc::Sender<String>,
+) -> Result<(), Error> {
     let mut lines = BufReader::new(reader).lines(1000);
     while let Some(line) = lines.next_line(cx).await? {
         let others = members.lock().unwrap().clone();
-        for other in others.iter().filter(|other| !other.same_channel(&tx)) {
+        for other in others.iter().filter(|other| !other.same_channel(speaker)) {
             let _ = other.try_send(format!("{line}\n"));
         }
     }
-    members.lock().unwrap().retain(|other| !other.same_channel(&tx));
-    telling.cancel(CancelReason::user("the member has left"));
     Ok(())
 }
 
@@ -48,14 +60,16 @@ async fn serve(cx: &Cx, listener: UnixListener) -> Result<(), Error> {
     Ok(outcome.await.into_result()?)
 }
 
-/// Says hello, and stays until it has heard two others.
+/// Says hello until it has heard two others, and then once more: they may have come after the last time.
 async fn visit(cx: &Cx, room: &UnixAddr, name: &str) -> Result<(), Error> {
     let (reader, mut writer) = UnixStream::connect(cx, room).await?.into_split();
     let mut lines = BufReader::new(reader).lines(1000);
     let mut heard = Vec::new();
-    while heard.len() < 2 {
-        // Said again until everybody is there to hear it.
+    loop {
         writer.write_all(cx, format!("hello from {name}\n").as_bytes()).await?;
+        if heard.len() == 2 {
+            break;
+        }
         let wait = Duration::from_millis(20);
         if let Ok(line) = timeout(cx, wait, lines.next_line(cx)).await {
             heard.extend(line?.filter(|line| !heard.contains(line)));
@@ -64,8 +78,6 @@ async fn visit(cx: &Cx, room: &UnixAddr, name: &str) -> Result<(), Error> {
     }
     heard.sort();
     println!("{name} heard: {}", heard.join(", "));
-    // The others may not have heard this one yet.
-    cx.sleep(Duration::from_millis(100)).await?;
     Ok(())
 }
 
