@@ -123,13 +123,19 @@ fn futurelock_violation() {
     let handle = runtime.handle();
     let table = Arc::new(Mutex::new(0));
     let held = table.clone();
+    let parked = |tasks: usize| {
+        let waits = || handle.snapshot().tasks.iter().filter(|task| !task.waits.is_empty()).count();
+        while waits() < tasks {
+            std::thread::yield_now();
+        }
+    };
     let _ = handle.spawn(async move |cx: &Cx| wrong(cx, held).await);
-    std::thread::sleep(Duration::from_millis(20));
+    parked(1);
     let _ = handle.spawn(async move |cx: &Cx| {
         *table.lock(cx).await? += 1;
         Ok::<_, Error>(())
     });
-    std::thread::sleep(Duration::from_millis(20));
+    parked(2);
     // snippet: futurelock_production
     let found = handle.futurelocks(Duration::from_millis(100)).into_iter();
     let found: Vec<Error> = found.map(Error::from).collect();

@@ -41,12 +41,12 @@ fn cancelled_operations_leak_no_descriptor_and_accept_outlives_having_none() {
         while let Ok(file) = std::fs::File::open("/dev/null") {
             fill.push(file);
         }
+        let before = cx.now();
         let mut restoring = cx.spawn(async move |cx: &Cx| {
             cx.sleep(Duration::from_millis(60)).await?;
             setrlimit(Resource::Nofile, limit).map_err(std::io::Error::from)?;
             Ok::<_, Error>(())
         });
-        let before = cx.now();
         let (_, peer) = listener.accept(cx).await?;
         assert!(
             cx.now() - before >= Duration::from_millis(50),
