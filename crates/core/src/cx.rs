@@ -13,10 +13,11 @@ use crate::cap::{
     All, Capabilities, HasBlocking, HasIo, HasRandom, HasSpawn, HasTime, HasTrace, Includes,
 };
 use crate::event::Event;
-use crate::id::{RegionId, TaskId, mix};
+use crate::id::{RegionId, TaskId};
 use crate::mutant::mutant;
 use crate::obligation::{Duty, Holding, Lease, Obligation, ObligationKind};
 use crate::primitive::Ordering;
+use crate::random::SplitMix64;
 use crate::spawn;
 use crate::task::{Header, TaskBody, TaskHandle, TaskOptions, TaskRef};
 use crate::time::Time;
@@ -359,8 +360,8 @@ impl<C: Capabilities> Cx<C> {
     {
         let header = self.header();
         let drawn = header.draws.fetch_add(1, Ordering::Relaxed);
-        let stream = mix(header.region.host.seed() ^ header.id.to_bits());
-        mix(stream ^ mix(u64::from(drawn)))
+        let stream = SplitMix64::mix(header.region.host.seed() ^ header.id.to_bits());
+        SplitMix64::mix(stream ^ SplitMix64::mix(u64::from(drawn)))
     }
 
     /// Writes a trace point of the program's own.

@@ -4,19 +4,11 @@
 //! of one program that differ only in the order of independent steps give every task the same id,
 //! which is what lets traces of different schedules be compared at all.
 
+use crate::random::SplitMix64;
 use std::fmt;
 
-/// One round of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", OOPSLA 2014): a bijection on 64 bits that spreads neighbouring inputs.
-pub(crate) const fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 const fn path(creator: u64, ordinal: u32, tag: u64) -> u64 {
-    mix(creator ^ mix(((ordinal as u64) << 8) | tag))
+    SplitMix64::mix(creator ^ SplitMix64::mix(((ordinal as u64) << 8) | tag))
 }
 
 macro_rules! id {

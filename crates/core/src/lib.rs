@@ -73,6 +73,7 @@ pub mod primitive;
 #[cfg(all(test, not(loom)))]
 mod proved;
 mod queue;
+mod random;
 mod region;
 mod snapshot;
 mod spawn;
@@ -106,6 +107,7 @@ pub use obligation::{
 pub use outcome::{Outcome, OutcomeError, PanicPayload, Severity, join_outcomes};
 pub use pinned::PinnedSlice;
 pub use queue::{Removed, WaitKey, WaitQueue};
+pub use random::SplitMix64;
 pub use region::{
     ChildFailure, Closed, FailureCause, Group, Limit, NotReady, Policy, RRef, RRefError, Ready,
     RegionOptions, RegionReport, RegionState, Root, Scope, Straggler, UnclaimedFailure,

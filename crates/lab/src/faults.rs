@@ -4,8 +4,7 @@
 //! everything is mended, and from then on the program must come to its end within a bound.
 
 use crate::host::LabHost;
-use crate::strategy::Random;
-use asupersync_core::{Host, Time};
+use asupersync_core::{Host, SplitMix64, Time};
 use asupersync_net::{VirtualNetwork, VirtualOptions};
 use asupersync_os::fs::VirtualFiles;
 use parking_lot::Mutex;
@@ -66,7 +65,7 @@ impl Faults {
     /// All that a seed comes to.
     #[must_use]
     pub fn expand(self, seed: u64) -> FaultPlan {
-        let mut draw = Random::seeded(seed ^ 0x6661_756c_7473);
+        let mut draw = SplitMix64::new(seed ^ 0x6661_756c_7473);
         let mut faults = Vec::new();
         if self.network {
             let options = VirtualOptions::from_seed(seed);
@@ -392,7 +391,7 @@ fn strike(
 
 /// A beginning and an end, short ones as likely as long ones: between 2 µs and 4 s after the start or each
 /// other.
-fn window(draw: &mut Random) -> (Time, Time) {
+fn window(draw: &mut SplitMix64) -> (Time, Time) {
     let mut length = || {
         let exponent = 11 + draw.below(21); // 2^32 ns are 4.3 s
         Duration::from_nanos((1 << exponent) + draw.below(1 << exponent) / 2)

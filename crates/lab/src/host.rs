@@ -8,8 +8,10 @@ use crate::faults::FaultPlan;
 use crate::oracle::Fact;
 use crate::rare::Mark;
 use crate::replay::{Drivers, Followed, Next, Playback, Recorded};
-use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind, Random};
-use asupersync_core::{Event, Host, Lane, ObjectId, Runnable, TaskId, Time, TimerKey, WakeList};
+use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind};
+use asupersync_core::{
+    Event, Host, Lane, ObjectId, Runnable, SplitMix64, TaskId, Time, TimerKey, WakeList,
+};
 use asupersync_net::VirtualNetwork;
 use asupersync_time::{Key, Wheel};
 use asupersync_trace as trace;
@@ -178,7 +180,7 @@ impl LabHost {
         // A task's own count, so that the order of tasks does not decide.
         let named = XxHash3_64::oneshot_with_seed(self.seed(), name.as_bytes());
         let is_on = named & 1 == 0;
-        let mut draw = Random::seeded(named ^ task.to_bits().rotate_left(17) ^ *met);
+        let mut draw = SplitMix64::new(named ^ task.to_bits().rotate_left(17) ^ *met);
         let take = *taken && is_on && draw.below(4) == 0;
         let mark = match all.iter_mut().find(|mark| mark.name == name) {
             Some(mark) => mark,

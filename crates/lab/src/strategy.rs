@@ -4,7 +4,7 @@ mod pct;
 mod pos;
 mod topology;
 
-use asupersync_core::{Lane, ObjectId, TaskId};
+use asupersync_core::{Lane, ObjectId, SplitMix64, TaskId};
 use asupersync_trace::Step;
 pub use pct::Pct;
 pub use pos::Pos;
@@ -129,45 +129,20 @@ pub struct Blocked {
 
 /// Every runnable task is as likely as any other.
 ///
-/// The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), its output reduced by
-/// multiplication (Lemire, "Fast random integer generation in an interval", 2019, without the
-/// rejection step: the bias is below `n / 2^64`). Both are part of what a seed means, and pinned by a
-/// test.
+/// The generator is [`SplitMix64`], its output reduced by multiplication. Both are part of what a seed means,
+/// and pinned by a test.
 #[derive(Clone, Debug, Default)]
 pub struct Random {
-    state: u64,
-}
-
-impl Random {
-    pub(crate) fn seeded(seed: u64) -> Random {
-        Random { state: seed }
-    }
-
-    /// A number below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.state)
-    }
-}
-
-/// The finaliser of SplitMix64.
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    stream: SplitMix64,
 }
 
 impl Strategy for Random {
     fn begin(&mut self, seed: u64) {
-        self.state = seed;
+        self.stream = SplitMix64::new(seed);
     }
 
     fn choose(&mut self, enabled: &[Choice]) -> usize {
-        self.below(enabled.len() as u64) as usize
+        self.stream.below(enabled.len() as u64) as usize
     }
 }
 

@@ -428,7 +428,8 @@ fn a_failure_comes_with_choices_that_replay_it_and_the_race_that_matters() {
         }
     });
     for order in 0..5 {
-        let found = explore(ExploreOptions::default().order(order), body);
+        // As it was found: of one that is shrunk only what fails is the same.
+        let found = explore(ExploreOptions::default().order(order).shrink(false), body);
         assert!(!found.exhausted && found.runs <= 3, "{found}");
         let failure = found.failure.expect("one of the three classes is stuck");
         assert!(failure.message.contains("ASY-0006"), "{failure}");

@@ -142,7 +142,8 @@ fn a_reader_is_polled_when_bytes_arrive_and_not_when_they_leave() {
         assert_eq!(report.outcome.ok(), Some(messages as usize));
         report.steps
     };
-    // A poll to send and a poll to receive; two that arrive at once need but one.
+    // A poll to send and a poll to receive; two that arrive at once need but one, and so may the last
+    // message and the end.
     let polls = steps(40) - steps(20);
-    assert!(polls <= 2 * 20, "{polls} polls for 20 messages");
+    assert!(polls <= 2 * 20 + 1, "{polls} polls for 20 messages");
 }

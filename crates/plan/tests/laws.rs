@@ -16,7 +16,7 @@ fn left_side(law: Law, maker: &mut Maker) -> NodeId {
     match law {
         Law::Single => {
             let a = part(maker);
-            match maker.dice.roll(3) {
+            match maker.dice.below(3) {
                 0 => maker.builder.join([a]),
                 1 => maker.builder.race([a]),
                 _ => maker.builder.sequence([a]),
@@ -25,13 +25,13 @@ fn left_side(law: Law, maker: &mut Maker) -> NodeId {
         Law::EmptySequence => maker.builder.sequence([]),
         Law::JoinAssociates => {
             let [a, b, c] = parts(maker);
-            let inner = if maker.dice.roll(4) == 0 { vec![] } else { vec![b, c] };
+            let inner = if maker.dice.below(4) == 0 { vec![] } else { vec![b, c] };
             let inner = maker.builder.join(inner);
             maker.builder.join([a, inner])
         }
         Law::RaceAssociates => {
             let [a, b, c] = parts(maker);
-            let inner = if maker.dice.roll(4) == 0 { vec![] } else { vec![b, c] };
+            let inner = if maker.dice.below(4) == 0 { vec![] } else { vec![b, c] };
             let inner = maker.builder.race(inner);
             maker.builder.race([inner, a])
         }

@@ -5,7 +5,7 @@ use super::history::{History, Plan, Race};
 use super::label::{Label, Shared};
 use super::tree::{self, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
-use asupersync_core::TaskId;
+use asupersync_core::{SplitMix64, TaskId};
 
 /// The state before a poll.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ impl Engine {
 
     pub(super) fn choose(&mut self, enabled: &[Choice]) -> usize {
         let least = |tasks: &mut dyn Iterator<Item = (usize, TaskId)>, order: u64| {
-            tasks.min_by_key(|(_, task)| scramble(task.to_bits() ^ order))
+            tasks.min_by_key(|(_, task)| SplitMix64::mix(task.to_bits() ^ order))
         };
         let mut all = enabled.iter().map(|choice| choice.task).enumerate();
         if self.is_over || self.is_blocked {
@@ -193,7 +193,9 @@ impl Engine {
     fn choose_cheapest(&mut self, enabled: &[Choice]) -> usize {
         let last = self.nodes.last().map(|node| node.task);
         let mut tasks: Vec<TaskId> = enabled.iter().map(|choice| choice.task).collect();
-        tasks.sort_by_key(|task| (Some(*task) != last, scramble(task.to_bits() ^ self.order)));
+        tasks.sort_by_key(|task| {
+            (Some(*task) != last, SplitMix64::mix(task.to_bits() ^ self.order))
+        });
         let task = tasks[0];
         let spent = self.nodes.last().map_or(0, |node| node.spent);
         let (label, reversed, sleep, wakeup) = (None, None, Vec::new(), Vec::new());
@@ -328,11 +330,4 @@ impl Plan for Nodes<'_> {
 /// What still sleeps after a step.
 fn awake(sleep: &[Shared], step: &Shared) -> Vec<Shared> {
     sleep.iter().filter(|label| !label.dependent(step) && !step.dependent(label)).cloned().collect()
-}
-
-/// A bijection, so that another order is another permutation of the tasks.
-fn scramble(bits: u64) -> u64 {
-    let mut z = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z ^ (z >> 27)
 }

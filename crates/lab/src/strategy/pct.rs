@@ -1,7 +1,7 @@
 //! Priorities with a few changes.
 
-use super::{Choice, Random, Strategy};
-use asupersync_core::{DetHashMap, TaskId};
+use super::{Choice, Strategy};
+use asupersync_core::{DetHashMap, SplitMix64, TaskId};
 
 /// Runs the task of the highest random priority, and lowers that priority at `depth - 1` random steps.
 ///
@@ -25,7 +25,7 @@ use asupersync_core::{DetHashMap, TaskId};
 pub struct Pct {
     depth: u32,
     steps: u64,
-    random: Random,
+    random: SplitMix64,
     priorities: DetHashMap<TaskId, u64>,
     /// Steps before which a change comes, ascending, and the priorities that they give, below all others.
     changes: Vec<(u64, u64)>,
@@ -40,7 +40,7 @@ impl Pct {
         Pct {
             depth: depth.max(1),
             steps: steps.max(1),
-            random: Random::default(),
+            random: SplitMix64::default(),
             priorities: DetHashMap::default(),
             changes: Vec::new(),
             taken: 0,
@@ -52,7 +52,7 @@ impl Pct {
         let Pct { random, priorities, depth, .. } = self;
         *priorities
             .entry(task)
-            .or_insert_with(|| random.next() | u64::from(*depth).next_power_of_two())
+            .or_insert_with(|| random.next_u64() | u64::from(*depth).next_power_of_two())
     }
 
     /// Counts a step, and lowers the task that ran last if a change comes before it.
@@ -69,7 +69,7 @@ impl Pct {
 
 impl Strategy for Pct {
     fn begin(&mut self, seed: u64) {
-        self.random.begin(seed);
+        self.random = SplitMix64::new(seed);
         self.priorities.clear();
         self.taken = 0;
         self.last = None;

@@ -1,14 +1,14 @@
 //! Random priorities for steps.
 
-use super::{Choice, Footprint, Random, Strategy};
-use asupersync_core::{DetHashMap, TaskId};
+use super::{Choice, Footprint, Strategy};
+use asupersync_core::{DetHashMap, SplitMix64, TaskId};
 use asupersync_trace::{Actor, Step, dependent};
 
 /// Gives each pending step a random priority, runs the highest, and draws anew for the steps that race
 /// with it.
 ///
 /// Partial order sampling (Yuan, Yang and Gu, "Partial order aware concurrency sampling", CAV 2018): orders
-/// of racing steps come out more evenly than under [`Random`], which prefers runs whose tasks advance
+/// of racing steps come out more evenly than under [`Random`](super::Random), which prefers runs whose tasks advance
 /// together.
 ///
 /// # Limitations
@@ -16,7 +16,7 @@ use asupersync_trace::{Actor, Step, dependent};
 /// before it touched, so a race is missed where a task goes from one object to another.
 #[derive(Clone, Debug, Default)]
 pub struct Pos {
-    random: Random,
+    random: SplitMix64,
     priorities: DetHashMap<TaskId, u64>,
     /// What each task's last poll touched.
     before: DetHashMap<TaskId, Step>,
@@ -25,7 +25,7 @@ pub struct Pos {
 
 impl Strategy for Pos {
     fn begin(&mut self, seed: u64) {
-        self.random.begin(seed);
+        self.random = SplitMix64::new(seed);
         self.priorities.clear();
         self.before.clear();
         self.running = None;
@@ -33,7 +33,7 @@ impl Strategy for Pos {
 
     fn choose(&mut self, enabled: &[Choice]) -> usize {
         let Pos { random, priorities, .. } = self;
-        let mut priority = |task| *priorities.entry(task).or_insert_with(|| random.next());
+        let mut priority = |task| *priorities.entry(task).or_insert_with(|| random.next_u64());
         let best = (0..enabled.len()).max_by_key(|at| priority(enabled[*at].task)).unwrap_or(0);
         self.running = Some(enabled[best].task);
         best

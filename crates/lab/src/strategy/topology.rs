@@ -1,7 +1,7 @@
 //! Orders that open holes.
 
-use super::{Choice, Footprint, Random, Strategy, mix};
-use asupersync_core::{DetHashMap, TaskId};
+use super::{Choice, Footprint, Strategy};
+use asupersync_core::{DetHashMap, SplitMix64, TaskId};
 use asupersync_trace::{Actor, SquareComplex, Step, dependent};
 
 /// Prefers, at each place that a run comes to, the step that may open a hole in what was seen of the program: one
@@ -14,11 +14,11 @@ use asupersync_trace::{Actor, SquareComplex, Step, dependent};
 /// what stays open are conflicts that were seen to go both ways: [`TopologyGuided::holes`].
 ///
 /// # Limitations
-/// On the programs that `cargo xtask bench explore` measures it needs a tenth fewer runs than [`Random`] on the
+/// On the programs that `cargo xtask bench explore` measures it needs a tenth fewer runs than [`Random`](super::Random) on the
 /// whole, and more on some of them; see `docs/lab.md`. Nothing uses it unless asked to.
 #[derive(Clone, Debug, Default)]
 pub struct TopologyGuided {
-    random: Random,
+    random: SplitMix64,
     /// What each task's poll of this number touched, when it was last seen.
     labels: DetHashMap<(TaskId, u32), Step>,
     /// Steps that were taken, by the place and the task, with the place they lead to.
@@ -80,7 +80,8 @@ impl TopologyGuided {
         let count = self.progress.entry(task).or_insert(0);
         let from = self.place;
         // The sum does not depend on the order in which the tasks came here.
-        self.place = from.wrapping_add(mix(task.to_bits() ^ u64::from(*count).rotate_left(32)));
+        self.place =
+            from.wrapping_add(SplitMix64::mix(task.to_bits() ^ u64::from(*count).rotate_left(32)));
         self.taken.insert((from, task), self.place);
         self.counts.insert((from, task), *count);
         *count += 1;
@@ -89,7 +90,7 @@ impl TopologyGuided {
 
 impl Strategy for TopologyGuided {
     fn begin(&mut self, seed: u64) {
-        self.random.begin(seed);
+        self.random = SplitMix64::new(seed);
         self.progress.clear();
         self.place = 0;
         self.running = None;

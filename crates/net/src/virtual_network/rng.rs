@@ -1,32 +1,26 @@
 //! The network's entropy: one stream a direction, so that connections do not disturb one another.
 
+use asupersync_core::SplitMix64;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014,
-/// figure 1 with the mixing constants of David Stafford's variant 13). Replay depends on its exact output.
+/// Replay depends on its exact output.
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
-
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) struct Rng(SplitMix64);
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Rng {
-        Rng(seed)
+        Rng(SplitMix64::new(seed))
     }
 
     /// A stream for one purpose, named by a seed and a list of words.
     pub(crate) fn named(seed: u64, words: impl IntoIterator<Item = u64>) -> Rng {
-        let mut state = mix(seed);
-        for word in words {
-            state = mix(state.wrapping_add(GAMMA) ^ word);
-        }
-        Rng(state)
+        let name = |state, word| SplitMix64::mix(state ^ word);
+        Rng::new(words.into_iter().fold(SplitMix64::mix(seed), name))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(GAMMA);
-        mix(self.0)
+        self.0.next_u64()
     }
 
     /// Uniform in the range, up to a bias below 2^-32 for the ranges used here.
@@ -48,10 +42,4 @@ pub(crate) fn words(address: SocketAddr) -> [u64; 3] {
         IpAddr::V6(ip) => u128::from(ip),
     };
     [(ip >> 64) as u64, ip as u64, u64::from(address.port())]
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

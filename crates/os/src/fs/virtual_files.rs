@@ -2,8 +2,8 @@
 
 use super::disk::{Disk, Entries, Handle};
 use super::{FileKind, Metadata, OpenOptions};
-use asupersync_core::Object;
 use asupersync_core::primitive::Mutex;
+use asupersync_core::{Object, SplitMix64};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -77,18 +77,6 @@ impl Content {
             }
         }
         left
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-fn draws(seed: u64) -> impl FnMut() -> bool {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) >> 63 == 1
     }
 }
 
@@ -167,7 +155,8 @@ impl VirtualFiles {
     /// whichever `seed` says, and so for its length; a directory has all its new names, or its old ones. What
     /// was made durable is there in any case.
     pub fn crash_torn(&self, seed: u64) {
-        self.crash_keeping(draws(seed));
+        let mut stream = SplitMix64::new(seed);
+        self.crash_keeping(|| stream.next_u64() >> 63 == 1);
     }
 
     fn crash_keeping(&self, mut survives: impl FnMut() -> bool) {

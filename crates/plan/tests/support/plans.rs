@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use asupersync_core::{Cancelled, Cx, Outcome};
+use asupersync_core::{Cancelled, Cx, Outcome, SplitMix64};
 use asupersync_lab::{LabConfig, LabRuntime};
 use asupersync_plan::{Failure, Leaf, NodeId, Plan, PlanBuilder, Safety, execute};
 use std::time::Duration;
@@ -63,24 +63,11 @@ pub(crate) fn lab(seed: u64) -> LabRuntime {
     LabRuntime::new(LabConfig::default().seed(seed))
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-}
-
 /// Makes random plans. Every leaf and every limit is a power of two of its own, so no two
 /// different sets of them take the same time: branches that share nothing never finish together.
 pub(crate) struct Maker {
     pub(crate) builder: PlanBuilder,
-    pub(crate) dice: Dice,
+    pub(crate) dice: SplitMix64,
     powers: Vec<u32>,
     made: Vec<NodeId>,
     pub(crate) sharing: bool,
@@ -88,10 +75,10 @@ pub(crate) struct Maker {
 
 impl Maker {
     pub(crate) fn new(seed: u64, sharing: bool) -> Maker {
-        let mut dice = Dice(seed);
+        let mut dice = SplitMix64::new(seed);
         let mut powers: Vec<u32> = (0..24).collect();
         for index in (1..powers.len()).rev() {
-            powers.swap(index, dice.roll(index as u64 + 1) as usize);
+            powers.swap(index, dice.below(index as u64 + 1) as usize);
         }
         Maker { builder: PlanBuilder::new(), dice, powers, made: Vec::new(), sharing }
     }
@@ -102,19 +89,19 @@ impl Maker {
     }
 
     pub(crate) fn leaf(&mut self, may_fail: bool) -> NodeId {
-        let fails = may_fail && self.dice.roll(5) == 0;
+        let fails = may_fail && self.dice.below(5) == 0;
         let time = self.time();
         let name = format!("l{}{}", self.powers.len(), if fails { "!" } else { "" });
         self.builder.leaf(leaf(&name, time))
     }
 
     pub(crate) fn any(&mut self, depth: u32) -> NodeId {
-        if self.sharing && !self.made.is_empty() && self.dice.roll(6) == 0 {
-            let index = self.dice.roll(self.made.len() as u64) as usize;
+        if self.sharing && !self.made.is_empty() && self.dice.below(6) == 0 {
+            let index = self.dice.below(self.made.len() as u64) as usize;
             return self.made[index];
         }
         let kinds = if depth == 0 || self.powers.len() < 12 { 1 } else { 9 };
-        let node = match self.dice.roll(kinds) {
+        let node = match self.dice.below(kinds) {
             0 => self.leaf(true),
             1..=3 => {
                 let parts = self.some(depth - 1, 0);
@@ -139,7 +126,7 @@ impl Maker {
     }
 
     pub(crate) fn some(&mut self, depth: u32, least: u64) -> Vec<NodeId> {
-        let count = least + self.dice.roll(4 - least);
+        let count = least + self.dice.below(4 - least);
         (0..count).map(|_| self.any(depth)).collect()
     }
 
