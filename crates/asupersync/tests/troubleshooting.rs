@@ -98,7 +98,6 @@ fn region_close_timeout() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test's own thread, while the runtime's go on")]
 fn futurelock_violation() {
     // snippet: futurelock_wrong
     async fn wrong(cx: &Cx, table: Arc<Mutex<u32>>) -> Result<u32, Error> {
