@@ -74,10 +74,15 @@ impl Touch {
     const fn write(target: Target) -> Touch {
         Touch { target, write: true }
     }
+}
 
-    /// All of it in a number, by which targets are in their order, and a write before a read.
-    const fn key(self) -> u128 {
-        let (rank, bits) = match self.target {
+/// A touch in a number, by which targets are in their order, and a write comes before a read of the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(u128);
+
+impl Key {
+    pub(crate) const fn of(touch: Touch) -> Key {
+        let (rank, bits) = match touch.target {
             Target::Object(id) => (0, id.to_bits()),
             Target::Readiness(id) => (1, id.to_bits()),
             Target::Door(id) => (2, id.to_bits()),
@@ -85,19 +90,38 @@ impl Touch {
             Target::Turn(id) => (4, id.to_bits()),
         };
         let bits: u64 = bits;
-        ((rank as u128) << 65) | ((bits as u128) << 1) | !self.write as u128
+        Key(((rank as u128) << 65) | ((bits as u128) << 1) | !touch.write as u128)
     }
 
-    fn of_key(key: u128) -> Touch {
-        let bits = (key >> 1) as u64;
-        let target = match (key >> 65) as u8 {
+    fn touch(self) -> Touch {
+        let bits = self.bits();
+        let target = match self.rank() {
             0 => Target::Object(ObjectId::from_bits(bits)),
             1 => Target::Readiness(TaskId::from_bits(bits)),
             2 => Target::Door(RegionId::from_bits(bits)),
             3 => Target::Children(RegionId::from_bits(bits)),
             _ => Target::Turn(RegionId::from_bits(bits)),
         };
-        Touch { target, write: key & 1 == 0 }
+        Touch { target, write: self.is_write() }
+    }
+
+    /// The target alone, below 2^67.
+    pub(crate) const fn target(self) -> u128 {
+        self.0 >> 1
+    }
+
+    /// Which sort of target, in the order of [`Target`].
+    pub(crate) const fn rank(self) -> u8 {
+        (self.0 >> 65) as u8
+    }
+
+    /// The target's id.
+    pub(crate) const fn bits(self) -> u64 {
+        (self.0 >> 1) as u64
+    }
+
+    pub(crate) const fn is_write(self) -> bool {
+        self.0 & 1 == 0
     }
 }
 
@@ -114,9 +138,9 @@ impl Step {
     /// A step with this footprint, in any order and with repetitions.
     #[must_use]
     pub fn new(actor: Actor, touches: Vec<Touch>) -> Step {
-        let mut keys: Vec<u128> = touches.into_iter().map(Touch::key).collect();
+        let mut keys: Vec<Key> = touches.into_iter().map(Key::of).collect();
         normalise(&mut keys);
-        Step { actor, touches: keys.into_iter().map(Touch::of_key).collect() }
+        Ended { actor, touches: &keys }.to_step()
     }
 
     /// The step, borrowed.
@@ -135,11 +159,20 @@ pub struct StepView<'a> {
     pub touches: &'a [Touch],
 }
 
-impl StepView<'_> {
+/// A step that a [`StepBuilder`] has brought to its end, as it keeps it until the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    pub(crate) actor: Actor,
+    /// Sorted, each target once.
+    pub(crate) touches: &'a [Key],
+}
+
+impl Ended<'_> {
     /// A copy to keep.
     #[must_use]
     pub fn to_step(self) -> Step {
-        Step { actor: self.actor, touches: self.touches.into() }
+        let touches = self.touches.iter().map(|key| key.touch()).collect();
+        Step { actor: self.actor, touches }
     }
 }
 
@@ -296,16 +329,17 @@ fn collect(each: impl FnOnce(&mut dyn FnMut(Effect))) -> Effects {
 #[derive(Clone, Debug, Default)]
 pub struct StepBuilder {
     actor: Option<Actor>,
-    /// The keys of what the step in progress touched.
-    touches: Vec<u128>,
-    done: Vec<Touch>,
+    /// What the step in progress touched.
+    touches: Vec<Key>,
+    /// What the step before it touched.
+    ended: Vec<Key>,
     openers: IdMap<RegionId, TaskId>,
 }
 
 impl StepBuilder {
     /// Takes the next effect; yields the step that it ended.
     #[inline]
-    pub fn feed(&mut self, effect: Effect) -> Option<StepView<'_>> {
+    pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
         match effect {
             Effect::Touch(touch) => {
                 self.touch(touch);
@@ -323,7 +357,7 @@ impl StepBuilder {
     #[inline]
     fn touch(&mut self, touch: Touch) {
         self.actor.get_or_insert(Actor::Outside);
-        let key = touch.key();
+        let key = Key::of(touch);
         // Who spawns many touches the same region for each.
         let last = self.touches.len().saturating_sub(3);
         if !self.touches[last..].contains(&key) {
@@ -332,7 +366,7 @@ impl StepBuilder {
     }
 
     /// Another step begins, or none.
-    fn turn(&mut self, effect: Effect) -> Option<StepView<'_>> {
+    fn turn(&mut self, effect: Effect) -> Option<Ended<'_>> {
         let next = match effect {
             Effect::Begin(actor) => Some(actor),
             Effect::Close(region) => {
@@ -349,7 +383,7 @@ impl StepBuilder {
     }
 
     /// Ends the step in progress, if there is one, and yields it.
-    pub fn finish(&mut self) -> Option<StepView<'_>> {
+    pub fn finish(&mut self) -> Option<Ended<'_>> {
         let actor = self.actor.take();
         self.take(actor)
     }
@@ -361,19 +395,19 @@ impl StepBuilder {
         self.openers.clear();
     }
 
-    fn take(&mut self, actor: Option<Actor>) -> Option<StepView<'_>> {
+    fn take(&mut self, actor: Option<Actor>) -> Option<Ended<'_>> {
         let actor = actor?;
-        normalise(&mut self.touches);
-        self.done.clear();
-        self.done.extend(self.touches.drain(..).map(Touch::of_key));
-        Some(StepView { actor, touches: &self.done })
+        std::mem::swap(&mut self.touches, &mut self.ended);
+        self.touches.clear();
+        normalise(&mut self.ended);
+        Some(Ended { actor, touches: &self.ended })
     }
 }
 
 /// Footprints up to this long are sorted by insertion, which is most of them.
-const SHORT: usize = 16;
+const SHORT: usize = 32;
 
-fn normalise(touches: &mut Vec<u128>) {
+fn normalise(touches: &mut Vec<Key>) {
     if touches.len() > SHORT {
         touches.sort_unstable();
     } else {
@@ -387,7 +421,7 @@ fn normalise(touches: &mut Vec<u128>) {
         }
     }
     // Of two touches of the same target the write comes first and is kept.
-    touches.dedup_by_key(|touch| *touch >> 1);
+    touches.dedup_by_key(|touch| touch.target());
 }
 
 #[cfg(test)]
