@@ -11,7 +11,7 @@
 
 use crate::ids::Numbers;
 use crate::reader::Trace;
-use crate::step::{Actor, Effect, Ended, Key, Step, StepBuilder};
+use crate::step::{Actor, Effect, Ended, Key, Sink, Step, StepBuilder};
 use asupersync_core as kernel;
 use std::fmt;
 use twox_hash::XxHash3_128;
@@ -62,8 +62,8 @@ impl Fingerprinter {
     }
 
     /// Takes a kernel event; `each` is shown the steps that it ends.
-    pub fn kernel_with(&mut self, event: &kernel::Event<'_>, mut each: impl FnMut(Ended<'_>)) {
-        Effect::each_of_kernel(event, |effect| self.feed(effect, &mut each));
+    pub fn kernel_with(&mut self, event: &kernel::Event<'_>, each: impl FnMut(Ended<'_>)) {
+        Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each });
     }
 
     /// Takes a recorded event or one of the host's own.
@@ -72,8 +72,8 @@ impl Fingerprinter {
     }
 
     /// Takes a recorded event or one of the host's own; `each` is shown the steps that it ends.
-    pub fn host_with(&mut self, event: &crate::Event, mut each: impl FnMut(Ended<'_>)) {
-        Effect::each_of_event(event, |effect| self.feed(effect, &mut each));
+    pub fn host_with(&mut self, event: &crate::Event, each: impl FnMut(Ended<'_>)) {
+        Effect::each_of_event(event, &mut Feeding { fingerprinter: self, each });
     }
 
     /// The fingerprint of everything taken, after which it can be used for the next run.
@@ -91,12 +91,21 @@ impl Fingerprinter {
         self.builder.clear();
         self.levels.clear();
     }
+}
 
-    #[inline]
-    fn feed(&mut self, effect: Effect, each: &mut impl FnMut(Ended<'_>)) {
-        if let Some(step) = self.builder.feed(effect) {
-            each(step);
-            self.levels.push(step);
+/// A fingerprinter, and who is shown the steps.
+struct Feeding<'a, F> {
+    fingerprinter: &'a mut Fingerprinter,
+    each: F,
+}
+
+impl<F: FnMut(Ended<'_>)> Sink for Feeding<'_, F> {
+    #[inline(always)]
+    fn take(&mut self, effect: Effect) {
+        let Fingerprinter { builder, levels } = &mut *self.fingerprinter;
+        if let Some(step) = builder.feed(effect) {
+            (self.each)(step);
+            levels.push(step);
         }
     }
 }
@@ -143,26 +152,21 @@ impl Levels {
 
     /// Adds the run's next step and answers its level.
     fn push(&mut self, step: Ended<'_>) -> u32 {
-        let (tag, bits) = name(step.actor);
-        let Levels { numbers, places, touched, .. } = self;
-        let mut place_of = |name| {
-            let at = numbers.number(name);
-            if at as usize == places.len() {
-                places.push(Place::default());
-            }
-            at as usize
-        };
         let mut below = self.floor;
         // Steps of one actor are ordered as if each wrote the actor, which no target is named like.
         let keeps = step.actor.is_sequential() && step.actor != Actor::Host;
-        let own = keeps.then(|| place_of(u128::from(bits) | u128::from(tag + 1) << 120));
-        touched.clear();
-        touched.extend(step.touches.iter().map(|key| place_of(key.target()) as u32));
+        let own = keeps.then(|| {
+            let (tag, bits) = name(step.actor);
+            self.place(u128::from(bits) | u128::from(tag + 1) << 120)
+        });
         if let Some(own) = own {
-            below = below.max(places[own].touched);
+            below = below.max(self.places[own].touched);
         }
-        for (key, at) in step.touches.iter().zip(&*touched) {
-            let place = places[*at as usize];
+        self.touched.clear();
+        for key in step.touches {
+            let at = self.place(key.target());
+            self.touched.push(at as u32);
+            let place = self.places[at];
             below = below.max(if key.is_write() { place.touched } else { place.written });
         }
         if step.actor == Actor::Host {
@@ -174,10 +178,10 @@ impl Levels {
             self.floor = level;
         }
         if let Some(own) = own {
-            places[own].touched = level;
+            self.places[own].touched = level;
         }
-        for (key, at) in step.touches.iter().zip(&*touched) {
-            let place = &mut places[*at as usize];
+        for (key, at) in step.touches.iter().zip(&self.touched) {
+            let place = &mut self.places[*at as usize];
             place.touched = level.max(place.touched);
             if key.is_write() {
                 place.written = level.max(place.written);
@@ -185,6 +189,16 @@ impl Levels {
         }
         self.sum = self.sum.wrapping_add(self.hash(level, step));
         level
+    }
+
+    /// Where the levels of what has this name are.
+    #[inline]
+    fn place(&mut self, name: u128) -> usize {
+        let at = self.numbers.number(name) as usize;
+        if at == self.places.len() {
+            self.places.push(Place::default());
+        }
+        at
     }
 
     fn clear(&mut self) {

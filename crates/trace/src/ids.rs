@@ -119,6 +119,9 @@ impl<K: Copy + Eq + Hash> Numbers<K> {
     /// Takes all numbers back. Slots stay for about as many ids as there were, so that one long run does not
     /// make the start of every later one dear.
     pub fn clear(&mut self) {
+        if self.ids.is_empty() {
+            return;
+        }
         let slots =
             (self.ids.len() * 4).next_power_of_two().clamp(LEAST, self.slots.len().max(LEAST));
         self.ids.clear();

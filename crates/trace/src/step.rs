@@ -213,65 +213,70 @@ pub enum Effect {
     Close(RegionId),
 }
 
+/// Takes effects, one after the other. Not a closure, which would be called where its effect is known.
+pub(crate) trait Sink {
+    fn take(&mut self, effect: Effect);
+}
+
 /// The same rows for the kernel's events and the owned ones: their variants have the same names.
 macro_rules! effects {
     ($event:expr, $E:ident, $sink:ident, { $($host:tt)* }) => {
         match *$event {
             $E::PollBegin { task, .. } => {
-                $sink(Effect::Begin(Actor::Task(task)));
-                $sink(Effect::Touch(Touch::read(Target::Readiness(task))));
+                $sink.take(Effect::Begin(Actor::Task(task)));
+                $sink.take(Effect::Touch(Touch::read(Target::Readiness(task))));
             }
-            $E::PollEnd { .. } => $sink(Effect::End),
+            $E::PollEnd { .. } => $sink.take(Effect::End),
             $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
+                $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
             $E::TaskSpawned { task, region, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
-                $sink(Effect::Touch(Touch::read(Target::Door(region))));
-                $sink(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
+                $sink.take(Effect::Touch(Touch::read(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Children(region))));
             }
             $E::SpawnRefused { region, .. } => {
-                $sink(Effect::Touch(Touch::read(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Door(region))));
             }
             // Who is spawned or opened beneath later sees it from the start.
             $E::RegionSoftCancelled { region, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
             }
             $E::TaskSoftCancelled { task, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
+                $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
             // A child that has ended is not told of a cancellation that comes later.
             $E::TaskCompleted { region, .. } => {
-                $sink(Effect::Touch(Touch::read(Target::Children(region))));
-                $sink(Effect::Touch(Touch::read(Target::Turn(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Turn(region))));
             }
             // It is this one that closes the region, or the last child: which, their order decides.
             $E::RegionClosing { region } => {
-                $sink(Effect::Touch(Touch::read(Target::Children(region))));
-                $sink(Effect::Touch(Touch::write(Target::Turn(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Turn(region))));
             }
             $E::RegionOpened { region, parent, by, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
                 if let Some(parent) = parent {
-                    $sink(Effect::Touch(Touch::read(Target::Door(parent))));
-                    $sink(Effect::Touch(Touch::read(Target::Children(parent))));
+                    $sink.take(Effect::Touch(Touch::read(Target::Door(parent))));
+                    $sink.take(Effect::Touch(Touch::read(Target::Children(parent))));
                 }
                 if let Some(by) = by {
-                    $sink(Effect::Open(region, by));
+                    $sink.take(Effect::Open(region, by));
                 }
             }
             $E::RegionCancelRequested { region, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
-                $sink(Effect::Touch(Touch::write(Target::Turn(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Turn(region))));
             }
             $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => {
-                $sink(Effect::Close(region));
-                $sink(Effect::Touch(Touch::write(Target::Children(region))));
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Close(region));
+                $sink.take(Effect::Touch(Touch::write(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
             }
             $E::Access { object, access, .. } => {
                 let write = access == Access::Write;
-                $sink(Effect::Touch(Touch { target: Target::Object(object), write }));
+                $sink.take(Effect::Touch(Touch { target: Target::Object(object), write }));
             }
             $($host)*
             _ => {}
@@ -280,49 +285,55 @@ macro_rules! effects {
 }
 
 impl Effect {
-    /// Calls `sink` with the effects of a kernel event, in order.
+    /// Gives `sink` the effects of a kernel event, in order.
     #[inline]
-    pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, mut sink: impl FnMut(Effect)) {
+    pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, sink: &mut impl Sink) {
         use kernel::Event as E;
         effects!(event, E, sink, {});
     }
 
-    /// Calls `sink` with the effects of a recorded event, in order.
+    /// Gives `sink` the effects of a recorded event, in order.
     #[inline]
-    pub(crate) fn each_of_event(event: &Event, mut sink: impl FnMut(Effect)) {
+    pub(crate) fn each_of_event(event: &Event, sink: &mut impl Sink) {
         use Event as E;
         effects!(event, E, sink, {
-            E::TimerFired { at } => sink(Effect::Begin(Actor::Timer(at))),
+            E::TimerFired { at } => sink.take(Effect::Begin(Actor::Timer(at))),
             E::ClockAdvanced { .. }
             | E::CancelInjected { .. }
             | E::Abandoned { .. }
             | E::FaultInjected { .. } => {
-                sink(Effect::Begin(Actor::Host));
+                sink.take(Effect::Begin(Actor::Host));
             }
         });
     }
 
     /// The effects of a kernel event, in order.
     pub fn of_kernel(event: &kernel::Event<'_>) -> impl Iterator<Item = Effect> + use<> {
-        collect(|sink| Effect::each_of_kernel(event, sink))
+        let mut effects = Effects::default();
+        Effect::each_of_kernel(event, &mut effects);
+        effects.all.into_iter().flatten()
     }
 
     /// The effects of a recorded event, in order.
     pub fn of_event(event: &Event) -> impl Iterator<Item = Effect> + use<> {
-        collect(|sink| Effect::each_of_event(event, sink))
+        let mut effects = Effects::default();
+        Effect::each_of_event(event, &mut effects);
+        effects.all.into_iter().flatten()
     }
 }
 
-type Effects = std::iter::Flatten<std::array::IntoIter<Option<Effect>, 4>>;
+/// The effects of one event.
+#[derive(Default)]
+struct Effects {
+    all: [Option<Effect>; 4],
+    count: usize,
+}
 
-fn collect(each: impl FnOnce(&mut dyn FnMut(Effect))) -> Effects {
-    let mut effects = [None; 4];
-    let mut count = 0;
-    each(&mut |effect| {
-        effects[count] = Some(effect);
-        count += 1;
-    });
-    effects.into_iter().flatten()
+impl Sink for Effects {
+    fn take(&mut self, effect: Effect) {
+        self.all[self.count] = Some(effect);
+        self.count += 1;
+    }
 }
 
 /// Collects effects into steps.
@@ -331,6 +342,8 @@ pub struct StepBuilder {
     actor: Option<Actor>,
     /// What the step in progress touched.
     touches: Vec<Key>,
+    /// Of the regions' targets, the one of each sort that it touched last.
+    regions: [Option<Key>; 3],
     /// What the step before it touched.
     ended: Vec<Key>,
     openers: IdMap<RegionId, TaskId>,
@@ -338,11 +351,12 @@ pub struct StepBuilder {
 
 impl StepBuilder {
     /// Takes the next effect; yields the step that it ended.
-    #[inline]
+    // Where the effect is known, and mostly it is, what is left of this is one of the branches.
+    #[inline(always)]
     pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
         match effect {
             Effect::Touch(touch) => {
-                self.touch(touch);
+                self.touch(Key::of(touch));
                 None
             }
             Effect::Open(region, task) => {
@@ -354,11 +368,14 @@ impl StepBuilder {
     }
 
     /// The step in progress touches something.
-    #[inline]
-    fn touch(&mut self, touch: Touch) {
+    fn touch(&mut self, key: Key) {
         self.actor.get_or_insert(Actor::Outside);
-        let key = Key::of(touch);
         // Who spawns many touches the same region for each.
+        if let Some(last) = usize::from(key.rank()).checked_sub(2) {
+            if self.regions[last].replace(key) == Some(key) {
+                return;
+            }
+        }
         let last = self.touches.len().saturating_sub(3);
         if !self.touches[last..].contains(&key) {
             self.touches.push(key);
@@ -392,6 +409,7 @@ impl StepBuilder {
     pub fn clear(&mut self) {
         self.actor = None;
         self.touches.clear();
+        self.regions = [None; 3];
         self.openers.clear();
     }
 
@@ -399,6 +417,7 @@ impl StepBuilder {
         let actor = actor?;
         std::mem::swap(&mut self.touches, &mut self.ended);
         self.touches.clear();
+        self.regions = [None; 3];
         normalise(&mut self.ended);
         Some(Ended { actor, touches: &self.ended })
     }
