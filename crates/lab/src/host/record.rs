@@ -109,7 +109,7 @@ impl Record {
     }
 
     /// Notes one of the kernel's events.
-    #[inline]
+    #[inline(always)]
     pub(super) fn kernel(&mut self, event: &Event<'_>) {
         if let Some(trace) = &mut self.trace {
             trace.kernel(event);
