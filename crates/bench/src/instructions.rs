@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use asupersync_channel::{mpsc, oneshot};
 use asupersync_core::{CancelReason, Cx, Error, Outcome, TaskBody, cap};
+use asupersync_lab::{ExploreOptions, LabConfig, LabRuntime, Mutex, explore};
 use asupersync_runtime::RuntimeBuilder;
 
 /// Tasks that are alive at once, where it is many.
@@ -46,6 +47,10 @@ pub const ALL: &[Scenario] = &[
     scenario("channel/mpsc_1p1c", mpsc_1p1c),
     scenario("sync/mutex_uncontended", mutex_uncontended),
     scenario("sync/semaphore_uncontended", semaphore_uncontended),
+    scenario("lab/random_10", random_10),
+    scenario("lab/random_10_traced", random_10_traced),
+    scenario("lab/random_10_unobserved", random_10_unobserved),
+    scenario("lab/explore_pi_3", explore_pi_3),
 ];
 
 fn run<F>(body: F)
@@ -256,4 +261,52 @@ fn semaphore_uncontended(times: usize) {
         }
         Ok(())
     });
+}
+
+/// Runs of ten tasks that yield once, in a random order.
+fn random(config: LabConfig, times: usize) {
+    let lab = LabRuntime::new(config);
+    for _ in 0..times {
+        let report = lab.run(async move |cx: &Cx| {
+            for _ in 0..10 {
+                let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+            }
+            Ok::<_, Error>(())
+        });
+        assert!(black_box(report).outcome.is_ok());
+    }
+}
+
+fn random_10(times: usize) {
+    random(LabConfig::default(), times);
+}
+
+fn random_10_traced(times: usize) {
+    random(LabConfig::default().capture_trace(true), times);
+}
+
+fn random_10_unobserved(times: usize) {
+    random(LabConfig::default().observe(false), times);
+}
+
+/// A run of the exploration of three tasks that take a mutex, of which it has six.
+fn explore_pi_3(times: usize) {
+    for _ in 0..times.div_ceil(6) {
+        let found = explore(ExploreOptions::default(), async move |cx: &Cx| {
+            let outcome = cx.region(async |scope| {
+                let mutex = Mutex::new();
+                for _ in 0..3 {
+                    let mutex = mutex.clone();
+                    let _ = scope.spawn(async move |cx: &Cx| {
+                        mutex.lock(cx).await?.unlock(cx).await?;
+                        Ok::<_, Error>(())
+                    });
+                }
+                Ok(())
+            });
+            outcome.await.into_result()?;
+            Ok::<_, Error>(())
+        });
+        assert!(found.exhausted && found.runs == 6);
+    }
 }

@@ -94,6 +94,67 @@ pub enum Event<'a> {
     User { task: TaskId, message: &'a str },
 }
 
+impl<'a> Event<'a> {
+    /// The text that it borrows: a name, or the program's message.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
+        match *self {
+            Event::TaskSpawned { name, .. } | Event::RegionOpened { name, .. } => name,
+            Event::User { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// The event with this for the text that it borrows: with a copy of its own it can be kept.
+    #[must_use]
+    pub fn with_text<'b>(&self, text: Option<&'b str>) -> Event<'b> {
+        macro_rules! copied {
+            ($($name:ident { $($field:ident),* })*) => {
+                match *self {
+                    Event::TaskSpawned { task, region, by, name: _, site, finalizer } => {
+                        Event::TaskSpawned { task, region, by, name: text, site, finalizer }
+                    }
+                    Event::RegionOpened { region, parent, by, name: _, site } => {
+                        Event::RegionOpened { region, parent, by, name: text, site }
+                    }
+                    Event::User { task, message: _ } => {
+                        Event::User { task, message: text.unwrap_or_default() }
+                    }
+                    $( Event::$name { $($field),* } => Event::$name { $($field),* }, )*
+                }
+            };
+        }
+        copied! {
+            SpawnRefused { region, by }
+            PollBegin { task, at }
+            PollEnd { task, ready }
+            TaskWoken { task, by }
+            WaitParked { task, label, site }
+            WaitEnded { task, label, cancelled }
+            TaskCancelRequested { task, kind, severity }
+            TaskSoftCancelled { task, until }
+            TaskCancelTold { task }
+            TaskEscalated { task }
+            TaskCompleted { task, region, severity }
+            BranchOpened { task, branch }
+            BranchClosed { task, branch, dropped }
+            BranchesLeft { task, open }
+            RegionCancelRequested { region, kind, severity }
+            RegionSoftCancelled { region, until }
+            RegionAbandoned { region }
+            RegionClosing { region }
+            RegionFinalizing { region }
+            FinalizerDeferred { region, ordinal }
+            FinalizerStarted { region, ordinal, task }
+            RegionClosed { region, live, unresolved }
+            ObligationReserved { obligation, task, kind, site }
+            ObligationResolved { obligation, by, how }
+            Access { task, object, access, label }
+            TimerArmed { at }
+        }
+    }
+}
+
 /// How an obligation was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
@@ -116,4 +177,34 @@ pub enum Access {
     Read,
     /// Commutes with nothing on the same object.
     Write,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_with_a_copy_of_its_text_is_the_same_event() {
+        let task = TaskId::from_bits(1);
+        let region = RegionId::from_bits(2);
+        let site = Location::caller();
+        let name = String::from("a name");
+        let spawned =
+            |name| Event::TaskSpawned { task, region, by: None, name, site, finalizer: true };
+        let opened =
+            |name| Event::RegionOpened { region, parent: None, by: Some(task), name, site };
+        let events = [
+            spawned(Some(&*name)),
+            spawned(None),
+            opened(Some(&*name)),
+            opened(None),
+            Event::User { task, message: &name },
+            Event::TaskWoken { task, by: None },
+            Event::RegionClosed { region, live: 3, unresolved: 4 },
+        ];
+        for event in events {
+            let copy = event.text().map(str::to_owned);
+            assert_eq!(event.with_text(copy.as_deref()), event);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The machine beneath the kernel: a list of runnables, a clock that is a number, a timer
 //! wheel.
 
+mod outside;
 mod record;
 mod services;
 
@@ -15,12 +16,14 @@ use asupersync_core::{
 use asupersync_net::VirtualNetwork;
 use asupersync_time::{Key, Wheel};
 use asupersync_trace as trace;
-use parking_lot::Mutex;
+use outside::Outside;
+use parking_lot::{Mutex, ReentrantMutex};
 pub(crate) use record::{Judged, Record, Watch};
 pub use services::ServiceContext;
 pub(crate) use services::Services;
 use services::Slot;
 use std::any::{Any, TypeId};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -30,14 +33,16 @@ use std::time::Duration;
 use twox_hash::XxHash3_64;
 
 /// The lab's [`Host`]. Used by one thread; the locks are there because a host must be `Sync`, and
-/// are never contended.
+/// are hardly ever contended.
 pub(crate) struct LabHost {
     seed: AtomicU64,
     /// Nanoseconds of virtual time; written by the run loop only.
     now: AtomicU64,
     observing: bool,
     pub(crate) queue: Mutex<Queue>,
-    pub(crate) record: Mutex<Record>,
+    /// Kept by the thread that runs, for as long as it does.
+    record: ReentrantMutex<RefCell<Record>>,
+    outside: Outside,
     services: Mutex<Services>,
     marks: Mutex<Marks>,
     /// By how many thousandths of its span a timer is late.
@@ -137,7 +142,8 @@ impl LabHost {
             now: AtomicU64::new(0),
             observing,
             queue: Mutex::default(),
-            record: Mutex::default(),
+            record: ReentrantMutex::default(),
+            outside: Outside::default(),
             services: Mutex::new(services),
             marks: Mutex::default(),
             late: AtomicU32::new(0),
@@ -145,6 +151,20 @@ impl LabHost {
             plays: AtomicBool::new(false),
             itself: itself.clone(),
         })
+    }
+
+    /// Makes the record this thread's, until the answer is dropped: what other threads have to say waits.
+    pub(crate) fn keep(&self) -> impl Sized + '_ {
+        self.record.lock()
+    }
+
+    /// Uses the record; none if another thread keeps it.
+    #[inline]
+    pub(crate) fn with_record<R>(&self, then: impl FnOnce(&mut Record) -> R) -> Option<R> {
+        let record = self.record.try_lock()?;
+        let mut record = record.borrow_mut();
+        self.outside.tell(&mut record);
+        Some(then(&mut record))
     }
 
     /// Lets this go wrong in the run that has begun.
@@ -162,7 +182,7 @@ impl LabHost {
     /// Notes that a fault strikes or is mended, in a step of its own.
     pub(crate) fn note_fault(&self, number: u32) {
         if self.observing {
-            self.record.lock().host(&trace::Event::FaultInjected { number });
+            self.with_record(|record| record.host(&trace::Event::FaultInjected { number }));
         }
     }
 
@@ -232,11 +252,11 @@ impl LabHost {
         let services = Services::of_playback(&drivers);
         let before = std::mem::replace(&mut *self.services.lock(), services);
         drop(before);
-        let mut record = self.record.lock();
         let (playback, writer) = Playback::begin(recorded);
-        record.playback = Some(playback);
-        record.trace = Some(writer);
-        drop(record);
+        self.with_record(|record| {
+            record.playback = Some(playback);
+            record.trace = Some(writer);
+        });
         self.plays.store(true, Ordering::Relaxed);
         drivers
     }
@@ -244,25 +264,24 @@ impl LabHost {
     /// The recording is left; what was written of it.
     pub(crate) fn stop_playing(&self) -> Option<Vec<u8>> {
         self.plays.store(false, Ordering::Relaxed);
-        let mut record = self.record.lock();
-        record.playback = None;
-        record.trace.take().map(|mut writer| writer.finish())
+        self.with_record(|record| {
+            record.playback = None;
+            record.trace.take().map(|mut writer| writer.finish())
+        })?
     }
 
     /// What comes next by the recording.
     pub(crate) fn recorded_next(&self) -> Next {
-        let record = self.record.lock();
-        match (&record.playback, &record.trace) {
-            (Some(playback), Some(writer)) => playback.next(writer),
-            _ => Next::Over(Followed::Lost),
-        }
+        let next = self.with_record(|record| match (&record.playback, &record.trace) {
+            (Some(playback), Some(writer)) => Some(playback.next(writer)),
+            _ => None,
+        });
+        next.flatten().unwrap_or(Next::Over(Followed::Lost))
     }
 
     /// The run cannot do what comes next by the recording.
     pub(crate) fn lose_recording(&self) {
-        if let Some(playback) = &mut self.record.lock().playback {
-            playback.lose();
-        }
+        self.with_record(|record| record.playback.as_mut().map(Playback::lose));
     }
 
     /// Takes the runnable of this task, if it has one.
@@ -275,7 +294,7 @@ impl LabHost {
 
     /// Fires the timers due by then, as a production scheduler does.
     pub(crate) fn fire_until(&self, at: Time) {
-        self.record.lock().played(&trace::Event::TimersDue { at });
+        self.with_record(|record| record.played(&trace::Event::TimersDue { at }));
         let mut wakers = WakeList::new();
         self.queue.lock().timers.advance(at, |_, waker| wakers.push(waker));
         wakers.wake();
@@ -335,30 +354,35 @@ impl LabHost {
         expected: Option<u64>,
         change: (u64, u64),
     ) -> Option<ObjectId> {
-        let mut record = self.record.lock();
-        let object = record.last_object?;
-        let polls = record.polls;
-        if let Some(watch) = record.watch.as_mut().filter(|watch| polls >= watch.skips) {
-            let (before, after) = change;
-            watch.footprint.ops.push(Op { object, kind, expected, before, after });
-        }
-        Some(object)
+        self.with_record(|record| {
+            let object = record.last_object?;
+            let polls = record.polls;
+            if let Some(watch) = record.watch.as_mut().filter(|watch| polls >= watch.skips) {
+                let (before, after) = change;
+                watch.footprint.ops.push(Op { object, kind, expected, before, after });
+            }
+            Some(object)
+        })?
     }
 
     /// Tells the oracles what a program says.
     pub(crate) fn fact(&self, fact: Fact<'_>) {
-        if self.observing {
-            let mut record = self.record.lock();
-            if !record.is_known() {
-                record.judged.oracles.fact(fact);
-            }
+        if !self.observing {
+            return;
+        }
+        let mut fact = Some(fact);
+        self.with_record(|record| fact.take().map(|fact| record.fact(fact)));
+        if let Some(fact) = fact {
+            self.outside.fact(fact);
         }
     }
 
     /// What was touched since the last time this was asked.
     pub(crate) fn footprint(&self) -> Footprint {
-        let mut record = self.record.lock();
-        record.watch.as_mut().map(|watch| std::mem::take(&mut watch.footprint)).unwrap_or_default()
+        let footprint = self.with_record(|record| {
+            record.watch.as_mut().map(|watch| std::mem::take(&mut watch.footprint))
+        });
+        footprint.flatten().unwrap_or_default()
     }
 }
 
@@ -383,9 +407,13 @@ impl Host for LabHost {
 
     fn now(&self) -> Time {
         if self.plays.load(Ordering::Relaxed) {
-            let mut record = self.record.lock();
-            if let Record { playback: Some(playback), trace: Some(writer), .. } = &mut *record {
-                let now = playback.clock(writer);
+            let read = self.with_record(|record| match record {
+                Record { playback: Some(playback), trace: Some(writer), .. } => {
+                    Some(playback.clock(writer))
+                }
+                _ => None,
+            });
+            if let Some(now) = read.flatten() {
                 self.set_now(now);
                 return now;
             }
@@ -417,7 +445,9 @@ impl Host for LabHost {
             // A cancelled task does not wait for the mutex any more.
             self.queue.lock().gates.retain(|(of, _)| of != task);
         }
-        self.record.lock().kernel(event);
+        if self.with_record(|record| record.kernel(event)).is_none() {
+            self.outside.event(event);
+        }
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {

@@ -56,7 +56,7 @@ impl<T> Parcel<T> {
     pub fn open(self) -> T {
         let before = self.slip.opened.swap(true, Ordering::Relaxed);
         let Slip { name, host, .. } = &*self.slip;
-        tell(host.as_ref(), Fact::Arrived { name, before });
+        tell(host.as_ref(), Fact::Arrived { name: name.into(), before });
         self.value
     }
 }
@@ -70,7 +70,7 @@ impl<T: Clone> Clone for Parcel<T> {
 impl Drop for Slip {
     fn drop(&mut self) {
         if !self.opened.load(Ordering::Relaxed) {
-            tell(self.host.as_ref(), Fact::Lost { name: &self.name });
+            tell(self.host.as_ref(), Fact::Lost { name: (&self.name).into() });
         }
     }
 }
@@ -84,7 +84,7 @@ impl<T> fmt::Debug for Parcel<T> {
 /// Says that an effect happens which may happen once in a run.
 /// [`Invariant::Effects`](crate::Invariant::Effects) is broken at the second time.
 pub fn effect<C: HasIo>(cx: &Cx<C>, name: &str) {
-    tell(cx.service::<LabHost>().as_ref(), Fact::Effect { name });
+    tell(cx.service::<LabHost>().as_ref(), Fact::Effect { name: name.into() });
 }
 
 /// A stream of frames, as its reader sees it.
@@ -105,7 +105,7 @@ impl Stream {
 
     /// The first byte of a frame is about to be read.
     pub fn frame(&self) -> Frame {
-        tell(self.host.as_ref(), Fact::FrameBegun { stream: &self.name });
+        tell(self.host.as_ref(), Fact::FrameBegun { stream: (&self.name).into() });
         Frame { stream: self.clone(), at: None, ended: false }
     }
 }
@@ -135,7 +135,8 @@ impl Drop for Frame {
     fn drop(&mut self) {
         if let (false, Some(at)) = (self.ended, &self.at) {
             let at = format!("after {at}");
-            tell(self.stream.host.as_ref(), Fact::FrameCut { stream: &self.stream.name, at: &at });
+            let stream = (&self.stream.name).into();
+            tell(self.stream.host.as_ref(), Fact::FrameCut { stream, at: at.into() });
         }
     }
 }

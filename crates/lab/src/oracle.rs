@@ -242,6 +242,8 @@ impl Findings {
     }
 
     /// Notes a violation; the message is made only when it is kept.
+    #[cold]
+    #[inline(never)]
     fn broken(&mut self, message: impl FnOnce() -> String) {
         if self.violations.len() < Verdict::KEPT {
             self.violations.push(Violation { event: self.event, message: message() });
@@ -286,8 +288,6 @@ trait Oracle: Default {
 
 /// Sorts of kernel events, a bit each: an oracle is shown only those that it wants.
 mod kinds {
-    use asupersync_core::Event;
-
     pub(super) const SPAWNED: u32 = 1;
     pub(super) const POLL_BEGIN: u32 = 1 << 1;
     pub(super) const POLL_END: u32 = 1 << 2;
@@ -303,31 +303,6 @@ mod kinds {
     pub(super) const RESOLVED: u32 = 1 << 12;
     pub(super) const USER: u32 = 1 << 13;
     pub(super) const SOFT: u32 = 1 << 14;
-
-    pub(super) fn of(event: &Event<'_>) -> u32 {
-        match event {
-            Event::TaskSpawned { .. } => SPAWNED,
-            Event::PollBegin { .. } => POLL_BEGIN,
-            Event::PollEnd { .. } => POLL_END,
-            Event::WaitParked { .. } => PARKED,
-            Event::WaitEnded { .. } => WAIT_ENDED,
-            Event::TaskCancelRequested { .. }
-            | Event::TaskEscalated { .. }
-            | Event::RegionCancelRequested { .. } => CANCEL,
-            Event::TaskCompleted { .. } => COMPLETED,
-            Event::BranchOpened { .. }
-            | Event::BranchClosed { .. }
-            | Event::BranchesLeft { .. } => BRANCHES,
-            Event::RegionOpened { .. } => REGION_OPENED,
-            Event::RegionClosed { .. } => REGION_CLOSED,
-            Event::FinalizerDeferred { .. } | Event::FinalizerStarted { .. } => FINALIZERS,
-            Event::ObligationReserved { .. } => RESERVED,
-            Event::ObligationResolved { .. } => RESOLVED,
-            Event::User { .. } => USER,
-            Event::TaskSoftCancelled { .. } | Event::RegionSoftCancelled { .. } => SOFT,
-            _ => 0,
-        }
-    }
 }
 
 macro_rules! oracles {
@@ -341,15 +316,11 @@ macro_rules! oracles {
         }
 
         impl Oracles {
-            /// Judges a kernel event.
-            pub(crate) fn observe(&mut self, event: &Event<'_>) {
-                let kind = kinds::of(event);
-                if kind == 0 {
-                    self.tree.apply(event);
-                    self.events += 1;
-                    return;
-                }
-                $( if wants(&self.$field.0) & kind != 0 {
+            /// Judges an event of this kind, which the compiler knows: what is left of the oracles is what
+            /// those who want it do with it.
+            #[inline(always)]
+            fn show<const KIND: u32>(&mut self, event: &Event<'_>) {
+                $( if wants(&self.$field.0) & KIND != 0 {
                     let (oracle, findings) = &mut self.$field;
                     findings.event = self.events;
                     oracle.observe(event, &self.tree, findings);
@@ -416,6 +387,36 @@ oracles! {
 }
 
 impl Oracles {
+    /// Judges a kernel event.
+    pub(crate) fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::TaskSpawned { .. } => self.show::<{ kinds::SPAWNED }>(event),
+            Event::PollBegin { .. } => self.show::<{ kinds::POLL_BEGIN }>(event),
+            Event::PollEnd { .. } => self.show::<{ kinds::POLL_END }>(event),
+            Event::WaitParked { .. } => self.show::<{ kinds::PARKED }>(event),
+            Event::WaitEnded { .. } => self.show::<{ kinds::WAIT_ENDED }>(event),
+            Event::TaskCancelRequested { .. }
+            | Event::TaskEscalated { .. }
+            | Event::RegionCancelRequested { .. } => self.show::<{ kinds::CANCEL }>(event),
+            Event::TaskCompleted { .. } => self.show::<{ kinds::COMPLETED }>(event),
+            Event::BranchOpened { .. }
+            | Event::BranchClosed { .. }
+            | Event::BranchesLeft { .. } => self.show::<{ kinds::BRANCHES }>(event),
+            Event::RegionOpened { .. } => self.show::<{ kinds::REGION_OPENED }>(event),
+            Event::RegionClosed { .. } => self.show::<{ kinds::REGION_CLOSED }>(event),
+            Event::FinalizerDeferred { .. } | Event::FinalizerStarted { .. } => {
+                self.show::<{ kinds::FINALIZERS }>(event);
+            }
+            Event::ObligationReserved { .. } => self.show::<{ kinds::RESERVED }>(event),
+            Event::ObligationResolved { .. } => self.show::<{ kinds::RESOLVED }>(event),
+            Event::User { .. } => self.show::<{ kinds::USER }>(event),
+            Event::TaskSoftCancelled { .. } | Event::RegionSoftCancelled { .. } => {
+                self.show::<{ kinds::SOFT }>(event);
+            }
+            _ => self.show::<0>(event),
+        }
+    }
+
     /// Looks at a run that stands still, before it is torn down.
     pub(crate) fn stuck(&mut self, snapshot: &RegionSnapshot, blocked: &[Blocked]) {
         self.tree.stand_still();

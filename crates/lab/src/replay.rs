@@ -318,13 +318,13 @@ struct HostTape(Weak<LabHost>);
 
 impl Tape for HostTape {
     fn call(&self, call: Call, _: &mut dyn FnMut() -> Vec<u8>) -> Option<Vec<u8>> {
-        self.0.upgrade()?.record.lock().played_call(call)
+        self.0.upgrade()?.with_record(|record| record.played_call(call))?
     }
 
     fn ready(&self, source: u32, direction: Direction) {
         if let Some(host) = self.0.upgrade() {
             let write = direction == Direction::Write;
-            host.record.lock().played(&Event::SourceReady { source, write });
+            host.with_record(|record| record.played(&Event::SourceReady { source, write }));
         }
     }
 }
@@ -347,7 +347,7 @@ impl PlaybackPool {
         let job = self.jobs.lock().waiting.remove(&number);
         let Some(job) = job else { return false };
         let ended = job.run();
-        host.record.lock().played(&Event::BlockingEnded { job: number });
+        host.with_record(|record| record.played(&Event::BlockingEnded { job: number }));
         ended.publish();
         true
     }

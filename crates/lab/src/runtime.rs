@@ -156,7 +156,9 @@ impl LabRuntime {
         let Some(_running) = Running::enter() else { return LabReport::nested(seed) };
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        state.host.begin(seed);
+        let host = state.host.clone();
+        let _kept = host.keep();
+        host.begin(seed);
         let live_until = self.config.faults.is_any().then(|| {
             state.host.inject(&self.config.plan(seed));
             FaultPlan::HEALED + self.config.live_within
@@ -165,13 +167,11 @@ impl LabRuntime {
         let watches = state.strategy.watches();
         self.begin_record(&state.host, seed, announced, capture);
         let knows = state.strategy.knows();
-        {
-            let mut record = state.host.record.lock();
+        host.with_record(|record| {
             record.watch = watches.then(|| Watch::after(knows));
             record.begin(if watches { knows } else { 0 });
-        }
-        let host: Arc<dyn Host> = state.host.clone();
-        let root = Root::new(host, RegionOptions::new().name("root"));
+        });
+        let root = Root::new(host.clone(), RegionOptions::new().name("root"));
         let handle = root.spawn_with(TaskOptions::new().name("main"), body);
         root.begin_close();
         let mut run = Run {
@@ -214,12 +214,13 @@ impl LabRuntime {
         };
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        state.host.begin(seed);
+        let host = state.host.clone();
+        let _kept = host.keep();
+        host.begin(seed);
         state.strategy.begin(seed);
-        self.begin_record(&state.host, seed, None, false);
-        let host: Arc<dyn Host> = state.host.clone();
+        self.begin_record(&host, seed, None, false);
         let options = RegionOptions::new().name("runtime").policy(Policy::CollectAll);
-        let root = Root::new(host, options);
+        let root = Root::new(host.clone(), options);
         let drivers = state.host.play(recorded);
         let (region, handle) = root.program(RegionOptions::new().name("main"), body);
         let mut run = Run {
@@ -277,19 +278,19 @@ impl LabRuntime {
             message: failure.panic,
         }));
 
-        let mut record = state.host.record.lock();
-        let Record { judged, trace, .. } = &mut *record;
-        judged.oracles.end(ending);
         let injected = cancelled_at.is_some();
-        let verdicts = judged.oracles.verdicts(|invariant| {
-            self.config.requires(invariant) || (injected && invariant == Invariant::Severity)
+        let judged = state.host.with_record(|record| {
+            let Record { judged: Judged { oracles, fingerprint, failed_at }, trace, .. } = record;
+            oracles.end(ending);
+            let verdicts = oracles.verdicts(|invariant| {
+                self.config.requires(invariant) || (injected && invariant == Invariant::Severity)
+            });
+            let trace = trace.as_mut().map(Writer::finish);
+            (verdicts, oracles.warnings(), fingerprint.finish(), trace, *failed_at)
         });
-        let fingerprint = judged.fingerprint.finish();
-        let trace = trace.as_mut().map(Writer::finish);
-        let failed_at = judged.failed_at;
+        let (verdicts, warnings, fingerprint, trace, failed_at) =
+            judged.expect("this thread keeps the record");
         let marks = state.host.take_marks();
-        let warnings = judged.oracles.warnings();
-        drop(record);
 
         state.most_choices = state.most_choices.max(choices.len());
         state.verdicts.clone_from(&verdicts);
@@ -316,7 +317,10 @@ impl LabRuntime {
     }
 
     fn begin_record(&self, host: &LabHost, seed: u64, inject: Option<u64>, capture: bool) {
-        let mut record = host.record.lock();
+        host.with_record(|record| self.prepare(record, seed, inject, capture));
+    }
+
+    fn prepare(&self, record: &mut Record, seed: u64, inject: Option<u64>, capture: bool) {
         let Judged { oracles, fingerprint, failed_at } = &mut record.judged;
         oracles.clear();
         oracles.set_max_idle_steps(self.config.futurelock_max_idle_steps);
@@ -482,7 +486,7 @@ impl Run<'_> {
             Stop::Closed(report) => return (Ending::Quiescent, Some(report)),
             Stop::NothingToDo => {
                 let tree = Box::new(self.root.snapshot());
-                self.host.record.lock().judged.oracles.stuck(&tree, &blocked);
+                self.host.with_record(|record| record.judged.oracles.stuck(&tree, &blocked));
                 (Ending::Deadlock, Finding::Deadlock { at: self.now, step: self.steps, tree })
             }
             Stop::Limit => {
@@ -624,7 +628,7 @@ impl Run<'_> {
 
     fn record(&self, event: &Event) {
         if self.config.observe {
-            self.host.record.lock().host(event);
+            self.host.with_record(|record| record.host(event));
         }
     }
 }

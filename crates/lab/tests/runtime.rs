@@ -1,7 +1,9 @@
 //! Virtual time, deadlock, limits, panics, injection, services.
 
-use asupersync_core::{Cx, Error, Outcome, Time};
-use asupersync_lab::{Finding, Invariant, LabConfig, LabRuntime, Shared, cancel_everywhere, run};
+use asupersync_core::{CancelReason, Cx, Error, Outcome, Time};
+use asupersync_lab::{
+    Finding, Invariant, LabConfig, LabRuntime, Parcel, Shared, cancel_everywhere, run,
+};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -242,4 +244,30 @@ fn a_run_inside_a_run_is_refused_and_the_outer_goes_on() {
     });
     assert!(report.is_ok(), "{report}");
     assert!(run(2, async |_: &Cx| Ok::<_, Error>(())).is_ok(), "after the run there is none");
+}
+
+#[test]
+fn what_other_threads_do_in_a_poll_is_heard() {
+    let lab = LabRuntime::new(LabConfig::default().capture_trace(true));
+    let report = lab.run(async |cx: &Cx| {
+        let mut sleeper = cx.spawn(async |cx: &Cx| {
+            cx.wait("for ever", |_| Poll::<()>::Pending).await?;
+            Ok::<_, Error>(())
+        });
+        let parcel = Parcel::new(cx, "a letter", 7);
+        cx.yield_now().await?;
+        cx.yield_now().await?;
+        // Within one poll, which waits for the thread's end.
+        std::thread::scope(|scope| {
+            scope.spawn(|| sleeper.cancel(CancelReason::user("enough")));
+            scope.spawn(|| drop(parcel));
+        });
+        Ok::<_, Error>(sleeper.join(cx).await?.is_ok())
+    });
+    assert!(matches!(report.outcome, Outcome::Ok(false)), "{report}");
+    let delivery = lab.oracle(Invariant::Delivery);
+    assert_eq!(delivery.violations().len(), 1, "{delivery}");
+    assert_eq!(delivery.seen(), 2, "{delivery}");
+    assert_eq!(lab.oracle(Invariant::Severity).seen(), 1);
+    assert_eq!(lab.oracle(Invariant::Completion).seen(), 1);
 }

@@ -5,7 +5,7 @@
 //! of its records and can be written in one pass.
 
 use crate::error::TraceError;
-use crate::ids::IdMap;
+use crate::ids::Numbers;
 use crate::reader::Limits;
 use crate::tables::{BlobId, Interner, Site, SiteId, StrId, Tables};
 use asupersync_core::event::{Access, Resolution};
@@ -16,7 +16,7 @@ use std::fmt;
 pub(crate) struct Encoder {
     pub(crate) bytes: Vec<u8>,
     pub(crate) interner: Interner,
-    ids: IdMap<u64, u32>,
+    ids: Numbers<u64>,
     /// How many texts and sites the bytes already define.
     strings: u32,
     sites: u32,
@@ -48,10 +48,10 @@ impl Encoder {
     }
 
     fn id(&mut self, bits: u64) {
-        let count = self.ids.len() as u32;
-        let index = *self.ids.entry(bits).or_insert(count);
+        let count = self.ids.len();
+        let index = self.ids.number(bits);
         self.number(index.into());
-        if index == count {
+        if index as usize == count {
             self.bytes.extend_from_slice(&bits.to_le_bytes());
         }
     }

@@ -9,9 +9,9 @@
 //! classes, equal ones mean equal classes up to a chance of about n^2 / 2^129 among n classes. It
 //! does not resist an adversary.
 
-use crate::ids::IdMap;
+use crate::ids::Numbers;
 use crate::reader::Trace;
-use crate::step::{Actor, Effect, Step, StepBuilder, StepView, Target};
+use crate::step::{Actor, Effect, Ended, Key, Sink, Step, StepBuilder};
 use asupersync_core as kernel;
 use std::fmt;
 use twox_hash::XxHash3_128;
@@ -26,7 +26,7 @@ impl Fingerprint {
     pub fn of_steps(steps: &[Step]) -> Fingerprint {
         let mut levels = Levels::default();
         for step in steps {
-            levels.push(step.view());
+            levels.push_step(step);
         }
         Fingerprint(levels.sum)
     }
@@ -62,8 +62,8 @@ impl Fingerprinter {
     }
 
     /// Takes a kernel event; `each` is shown the steps that it ends.
-    pub fn kernel_with(&mut self, event: &kernel::Event<'_>, mut each: impl FnMut(StepView<'_>)) {
-        Effect::each_of_kernel(event, |effect| self.feed(effect, &mut each));
+    pub fn kernel_with(&mut self, event: &kernel::Event<'_>, each: impl FnMut(Ended<'_>)) {
+        Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each });
     }
 
     /// Takes a recorded event or one of the host's own.
@@ -72,8 +72,8 @@ impl Fingerprinter {
     }
 
     /// Takes a recorded event or one of the host's own; `each` is shown the steps that it ends.
-    pub fn host_with(&mut self, event: &crate::Event, mut each: impl FnMut(StepView<'_>)) {
-        Effect::each_of_event(event, |effect| self.feed(effect, &mut each));
+    pub fn host_with(&mut self, event: &crate::Event, each: impl FnMut(Ended<'_>)) {
+        Effect::each_of_event(event, &mut Feeding { fingerprinter: self, each });
     }
 
     /// The fingerprint of everything taken, after which it can be used for the next run.
@@ -91,12 +91,21 @@ impl Fingerprinter {
         self.builder.clear();
         self.levels.clear();
     }
+}
 
-    #[inline]
-    fn feed(&mut self, effect: Effect, each: &mut impl FnMut(StepView<'_>)) {
-        if let Some(step) = self.builder.feed(effect) {
-            each(step);
-            self.levels.push(step);
+/// A fingerprinter, and who is shown the steps.
+struct Feeding<'a, F> {
+    fingerprinter: &'a mut Fingerprinter,
+    each: F,
+}
+
+impl<F: FnMut(Ended<'_>)> Sink for Feeding<'_, F> {
+    #[inline(always)]
+    fn take(&mut self, effect: Effect) {
+        let Fingerprinter { builder, levels } = &mut *self.fingerprinter;
+        if let Some(step) = builder.feed(effect) {
+            (self.each)(step);
+            levels.push(step);
         }
     }
 }
@@ -104,9 +113,8 @@ impl Fingerprinter {
 /// The levels of the Foata normal form so far. Level 0 is below every step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Levels {
-    actors: IdMap<Actor, u32>,
-    /// Where in `places` a target's levels are.
-    targets: IdMap<Target, u32>,
+    /// Where in `places` the levels of a target, or of an actor, are.
+    numbers: Numbers<u128>,
     places: Vec<Place>,
     /// The places of the step being added.
     touched: Vec<u32>,
@@ -115,9 +123,10 @@ pub(crate) struct Levels {
     highest: u32,
     sum: u128,
     bytes: Vec<u8>,
+    keys: Vec<Key>,
 }
 
-/// The highest level that wrote a target, and that touched it at all.
+/// The highest level that wrote a target, and that touched it at all; of an actor, that of its last step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     written: u32,
@@ -132,26 +141,33 @@ const SHORT: usize = 8;
 
 impl Levels {
     /// Adds the run's next step and answers its level.
-    pub(crate) fn push(&mut self, step: StepView<'_>) -> u32 {
-        let Levels { actors, targets, places, touched, .. } = self;
+    pub(crate) fn push_step(&mut self, step: &Step) -> u32 {
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        keys.extend(step.touches.iter().map(|touch| Key::of(*touch)));
+        let level = self.push(Ended { actor: step.actor, touches: &keys });
+        self.keys = keys;
+        level
+    }
+
+    /// Adds the run's next step and answers its level.
+    fn push(&mut self, step: Ended<'_>) -> u32 {
         let mut below = self.floor;
+        // Steps of one actor are ordered as if each wrote the actor, which no target is named like.
         let keeps = step.actor.is_sequential() && step.actor != Actor::Host;
-        let own = if keeps { actors.get_mut(&step.actor) } else { None };
-        if let Some(level) = &own {
-            below = below.max(**level);
+        let own = keeps.then(|| {
+            let (tag, bits) = name(step.actor);
+            self.place(u128::from(bits) | u128::from(tag + 1) << 120)
+        });
+        if let Some(own) = own {
+            below = below.max(self.places[own].touched);
         }
-        touched.clear();
-        for touch in step.touches {
-            if let Some(at) = targets.get(&touch.target) {
-                touched.push(*at);
-                let place = places[*at as usize];
-                below = below.max(if touch.write { place.touched } else { place.written });
-            } else {
-                let next = places.len() as u32;
-                targets.insert(touch.target, next);
-                places.push(Place::default());
-                touched.push(next);
-            }
+        self.touched.clear();
+        for key in step.touches {
+            let at = self.place(key.target());
+            self.touched.push(at as u32);
+            let place = self.places[at];
+            below = below.max(if key.is_write() { place.touched } else { place.written });
         }
         if step.actor == Actor::Host {
             below = self.highest;
@@ -161,15 +177,13 @@ impl Levels {
         if step.actor == Actor::Host {
             self.floor = level;
         }
-        match own {
-            Some(own) => *own = level,
-            None if keeps => drop(actors.insert(step.actor, level)),
-            None => {}
+        if let Some(own) = own {
+            self.places[own].touched = level;
         }
-        for (touch, at) in step.touches.iter().zip(touched) {
-            let place = &mut places[*at as usize];
+        for (key, at) in step.touches.iter().zip(&self.touched) {
+            let place = &mut self.places[*at as usize];
             place.touched = level.max(place.touched);
-            if touch.write {
+            if key.is_write() {
                 place.written = level.max(place.written);
             }
         }
@@ -177,16 +191,25 @@ impl Levels {
         level
     }
 
+    /// Where the levels of what has this name are.
+    #[inline]
+    fn place(&mut self, name: u128) -> usize {
+        let at = self.numbers.number(name) as usize;
+        if at == self.places.len() {
+            self.places.push(Place::default());
+        }
+        at
+    }
+
     fn clear(&mut self) {
-        self.actors.clear();
-        self.targets.clear();
+        self.numbers.clear();
         self.places.clear();
         self.floor = 0;
         self.highest = 0;
         self.sum = 0;
     }
 
-    fn hash(&mut self, level: u32, step: StepView<'_>) -> u128 {
+    fn hash(&mut self, level: u32, step: Ended<'_>) -> u128 {
         let length = HEAD + TOUCH * step.touches.len();
         let mut short = [0; HEAD + TOUCH * SHORT];
         if let Some(bytes) = short.get_mut(..length) {
@@ -199,29 +222,27 @@ impl Levels {
     }
 }
 
-/// Fills `bytes` with the level and the step.
-fn write(bytes: &mut [u8], level: u32, step: StepView<'_>) {
-    let (head, touches) = bytes.split_at_mut(HEAD);
-    let (tag, bits) = match step.actor {
+/// An actor as it is hashed.
+fn name(actor: Actor) -> (u8, u64) {
+    match actor {
         Actor::Task(id) => (0, id.to_bits()),
         Actor::Region(id) => (1, id.to_bits()),
         Actor::Timer(at) => (2, at.as_nanos()),
         Actor::Host => (3, 0),
         Actor::Outside => (4, 0),
-    };
+    }
+}
+
+/// Fills `bytes` with the level and the step.
+fn write(bytes: &mut [u8], level: u32, step: Ended<'_>) {
+    let (head, touches) = bytes.split_at_mut(HEAD);
+    let (tag, bits) = name(step.actor);
     head[..4].copy_from_slice(&level.to_le_bytes());
     head[4] = tag;
     head[5..].copy_from_slice(&bits.to_le_bytes());
-    for (bytes, touch) in touches.chunks_exact_mut(TOUCH).zip(step.touches) {
-        let (tag, bits) = match touch.target {
-            Target::Object(id) => (0, id.to_bits()),
-            Target::Readiness(id) => (2, id.to_bits()),
-            Target::Door(id) => (4, id.to_bits()),
-            Target::Children(id) => (6, id.to_bits()),
-            Target::Turn(id) => (8, id.to_bits()),
-        };
-        bytes[0] = tag | u8::from(touch.write);
-        bytes[1..].copy_from_slice(&bits.to_le_bytes());
+    for (bytes, key) in touches.chunks_exact_mut(TOUCH).zip(step.touches) {
+        bytes[0] = (key.rank() << 1) | u8::from(key.is_write());
+        bytes[1..].copy_from_slice(&key.bits().to_le_bytes());
     }
 }
 

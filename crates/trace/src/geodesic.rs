@@ -117,7 +117,7 @@ struct Position {
 impl Order {
     fn of(steps: &[Step]) -> Order {
         let mut levels = Levels::default();
-        let levels: Vec<u32> = steps.iter().map(|step| levels.push(step.view())).collect();
+        let levels: Vec<u32> = steps.iter().map(|step| levels.push_step(step)).collect();
         let mut canonical: Vec<usize> = (0..steps.len()).collect();
         // Equal labels of one level have the same steps below and above them: which is which does not matter.
         canonical.sort_by(|a, b| (levels[*a], &steps[*a]).cmp(&(levels[*b], &steps[*b])));

@@ -74,10 +74,15 @@ impl Touch {
     const fn write(target: Target) -> Touch {
         Touch { target, write: true }
     }
+}
 
-    /// All of it in a number, by which targets are in their order, and a write before a read.
-    const fn key(self) -> u128 {
-        let (rank, bits) = match self.target {
+/// A touch in a number, by which targets are in their order, and a write comes before a read of the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(u128);
+
+impl Key {
+    pub(crate) const fn of(touch: Touch) -> Key {
+        let (rank, bits) = match touch.target {
             Target::Object(id) => (0, id.to_bits()),
             Target::Readiness(id) => (1, id.to_bits()),
             Target::Door(id) => (2, id.to_bits()),
@@ -85,19 +90,38 @@ impl Touch {
             Target::Turn(id) => (4, id.to_bits()),
         };
         let bits: u64 = bits;
-        ((rank as u128) << 65) | ((bits as u128) << 1) | !self.write as u128
+        Key(((rank as u128) << 65) | ((bits as u128) << 1) | !touch.write as u128)
     }
 
-    fn of_key(key: u128) -> Touch {
-        let bits = (key >> 1) as u64;
-        let target = match (key >> 65) as u8 {
+    fn touch(self) -> Touch {
+        let bits = self.bits();
+        let target = match self.rank() {
             0 => Target::Object(ObjectId::from_bits(bits)),
             1 => Target::Readiness(TaskId::from_bits(bits)),
             2 => Target::Door(RegionId::from_bits(bits)),
             3 => Target::Children(RegionId::from_bits(bits)),
             _ => Target::Turn(RegionId::from_bits(bits)),
         };
-        Touch { target, write: key & 1 == 0 }
+        Touch { target, write: self.is_write() }
+    }
+
+    /// The target alone, below 2^67.
+    pub(crate) const fn target(self) -> u128 {
+        self.0 >> 1
+    }
+
+    /// Which sort of target, in the order of [`Target`].
+    pub(crate) const fn rank(self) -> u8 {
+        (self.0 >> 65) as u8
+    }
+
+    /// The target's id.
+    pub(crate) const fn bits(self) -> u64 {
+        (self.0 >> 1) as u64
+    }
+
+    pub(crate) const fn is_write(self) -> bool {
+        self.0 & 1 == 0
     }
 }
 
@@ -114,9 +138,9 @@ impl Step {
     /// A step with this footprint, in any order and with repetitions.
     #[must_use]
     pub fn new(actor: Actor, touches: Vec<Touch>) -> Step {
-        let mut keys: Vec<u128> = touches.into_iter().map(Touch::key).collect();
+        let mut keys: Vec<Key> = touches.into_iter().map(Key::of).collect();
         normalise(&mut keys);
-        Step { actor, touches: keys.into_iter().map(Touch::of_key).collect() }
+        Ended { actor, touches: &keys }.to_step()
     }
 
     /// The step, borrowed.
@@ -135,11 +159,20 @@ pub struct StepView<'a> {
     pub touches: &'a [Touch],
 }
 
-impl StepView<'_> {
+/// A step that a [`StepBuilder`] has brought to its end, as it keeps it until the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    pub(crate) actor: Actor,
+    /// Sorted, each target once.
+    pub(crate) touches: &'a [Key],
+}
+
+impl Ended<'_> {
     /// A copy to keep.
     #[must_use]
     pub fn to_step(self) -> Step {
-        Step { actor: self.actor, touches: self.touches.into() }
+        let touches = self.touches.iter().map(|key| key.touch()).collect();
+        Step { actor: self.actor, touches }
     }
 }
 
@@ -180,65 +213,70 @@ pub enum Effect {
     Close(RegionId),
 }
 
+/// Takes effects, one after the other. Not a closure, which would be called where its effect is known.
+pub(crate) trait Sink {
+    fn take(&mut self, effect: Effect);
+}
+
 /// The same rows for the kernel's events and the owned ones: their variants have the same names.
 macro_rules! effects {
     ($event:expr, $E:ident, $sink:ident, { $($host:tt)* }) => {
         match *$event {
             $E::PollBegin { task, .. } => {
-                $sink(Effect::Begin(Actor::Task(task)));
-                $sink(Effect::Touch(Touch::read(Target::Readiness(task))));
+                $sink.take(Effect::Begin(Actor::Task(task)));
+                $sink.take(Effect::Touch(Touch::read(Target::Readiness(task))));
             }
-            $E::PollEnd { .. } => $sink(Effect::End),
+            $E::PollEnd { .. } => $sink.take(Effect::End),
             $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
+                $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
             $E::TaskSpawned { task, region, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
-                $sink(Effect::Touch(Touch::read(Target::Door(region))));
-                $sink(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
+                $sink.take(Effect::Touch(Touch::read(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Children(region))));
             }
             $E::SpawnRefused { region, .. } => {
-                $sink(Effect::Touch(Touch::read(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Door(region))));
             }
             // Who is spawned or opened beneath later sees it from the start.
             $E::RegionSoftCancelled { region, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
             }
             $E::TaskSoftCancelled { task, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
+                $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
             // A child that has ended is not told of a cancellation that comes later.
             $E::TaskCompleted { region, .. } => {
-                $sink(Effect::Touch(Touch::read(Target::Children(region))));
-                $sink(Effect::Touch(Touch::read(Target::Turn(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Turn(region))));
             }
             // It is this one that closes the region, or the last child: which, their order decides.
             $E::RegionClosing { region } => {
-                $sink(Effect::Touch(Touch::read(Target::Children(region))));
-                $sink(Effect::Touch(Touch::write(Target::Turn(region))));
+                $sink.take(Effect::Touch(Touch::read(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Turn(region))));
             }
             $E::RegionOpened { region, parent, by, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
                 if let Some(parent) = parent {
-                    $sink(Effect::Touch(Touch::read(Target::Door(parent))));
-                    $sink(Effect::Touch(Touch::read(Target::Children(parent))));
+                    $sink.take(Effect::Touch(Touch::read(Target::Door(parent))));
+                    $sink.take(Effect::Touch(Touch::read(Target::Children(parent))));
                 }
                 if let Some(by) = by {
-                    $sink(Effect::Open(region, by));
+                    $sink.take(Effect::Open(region, by));
                 }
             }
             $E::RegionCancelRequested { region, .. } => {
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
-                $sink(Effect::Touch(Touch::write(Target::Turn(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Turn(region))));
             }
             $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => {
-                $sink(Effect::Close(region));
-                $sink(Effect::Touch(Touch::write(Target::Children(region))));
-                $sink(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Close(region));
+                $sink.take(Effect::Touch(Touch::write(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
             }
             $E::Access { object, access, .. } => {
                 let write = access == Access::Write;
-                $sink(Effect::Touch(Touch { target: Target::Object(object), write }));
+                $sink.take(Effect::Touch(Touch { target: Target::Object(object), write }));
             }
             $($host)*
             _ => {}
@@ -247,68 +285,78 @@ macro_rules! effects {
 }
 
 impl Effect {
-    /// Calls `sink` with the effects of a kernel event, in order.
+    /// Gives `sink` the effects of a kernel event, in order.
     #[inline]
-    pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, mut sink: impl FnMut(Effect)) {
+    pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, sink: &mut impl Sink) {
         use kernel::Event as E;
         effects!(event, E, sink, {});
     }
 
-    /// Calls `sink` with the effects of a recorded event, in order.
+    /// Gives `sink` the effects of a recorded event, in order.
     #[inline]
-    pub(crate) fn each_of_event(event: &Event, mut sink: impl FnMut(Effect)) {
+    pub(crate) fn each_of_event(event: &Event, sink: &mut impl Sink) {
         use Event as E;
         effects!(event, E, sink, {
-            E::TimerFired { at } => sink(Effect::Begin(Actor::Timer(at))),
+            E::TimerFired { at } => sink.take(Effect::Begin(Actor::Timer(at))),
             E::ClockAdvanced { .. }
             | E::CancelInjected { .. }
             | E::Abandoned { .. }
             | E::FaultInjected { .. } => {
-                sink(Effect::Begin(Actor::Host));
+                sink.take(Effect::Begin(Actor::Host));
             }
         });
     }
 
     /// The effects of a kernel event, in order.
     pub fn of_kernel(event: &kernel::Event<'_>) -> impl Iterator<Item = Effect> + use<> {
-        collect(|sink| Effect::each_of_kernel(event, sink))
+        let mut effects = Effects::default();
+        Effect::each_of_kernel(event, &mut effects);
+        effects.all.into_iter().flatten()
     }
 
     /// The effects of a recorded event, in order.
     pub fn of_event(event: &Event) -> impl Iterator<Item = Effect> + use<> {
-        collect(|sink| Effect::each_of_event(event, sink))
+        let mut effects = Effects::default();
+        Effect::each_of_event(event, &mut effects);
+        effects.all.into_iter().flatten()
     }
 }
 
-type Effects = std::iter::Flatten<std::array::IntoIter<Option<Effect>, 4>>;
+/// The effects of one event.
+#[derive(Default)]
+struct Effects {
+    all: [Option<Effect>; 4],
+    count: usize,
+}
 
-fn collect(each: impl FnOnce(&mut dyn FnMut(Effect))) -> Effects {
-    let mut effects = [None; 4];
-    let mut count = 0;
-    each(&mut |effect| {
-        effects[count] = Some(effect);
-        count += 1;
-    });
-    effects.into_iter().flatten()
+impl Sink for Effects {
+    fn take(&mut self, effect: Effect) {
+        self.all[self.count] = Some(effect);
+        self.count += 1;
+    }
 }
 
 /// Collects effects into steps.
 #[derive(Clone, Debug, Default)]
 pub struct StepBuilder {
     actor: Option<Actor>,
-    /// The keys of what the step in progress touched.
-    touches: Vec<u128>,
-    done: Vec<Touch>,
+    /// What the step in progress touched.
+    touches: Vec<Key>,
+    /// Of the regions' targets, the one of each sort that it touched last.
+    regions: [Option<Key>; 3],
+    /// What the step before it touched.
+    ended: Vec<Key>,
     openers: IdMap<RegionId, TaskId>,
 }
 
 impl StepBuilder {
     /// Takes the next effect; yields the step that it ended.
-    #[inline]
-    pub fn feed(&mut self, effect: Effect) -> Option<StepView<'_>> {
+    // Where the effect is known, and mostly it is, what is left of this is one of the branches.
+    #[inline(always)]
+    pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
         match effect {
             Effect::Touch(touch) => {
-                self.touch(touch);
+                self.touch(Key::of(touch));
                 None
             }
             Effect::Open(region, task) => {
@@ -320,11 +368,14 @@ impl StepBuilder {
     }
 
     /// The step in progress touches something.
-    #[inline]
-    fn touch(&mut self, touch: Touch) {
+    fn touch(&mut self, key: Key) {
         self.actor.get_or_insert(Actor::Outside);
-        let key = touch.key();
         // Who spawns many touches the same region for each.
+        if let Some(last) = usize::from(key.rank()).checked_sub(2) {
+            if self.regions[last].replace(key) == Some(key) {
+                return;
+            }
+        }
         let last = self.touches.len().saturating_sub(3);
         if !self.touches[last..].contains(&key) {
             self.touches.push(key);
@@ -332,7 +383,7 @@ impl StepBuilder {
     }
 
     /// Another step begins, or none.
-    fn turn(&mut self, effect: Effect) -> Option<StepView<'_>> {
+    fn turn(&mut self, effect: Effect) -> Option<Ended<'_>> {
         let next = match effect {
             Effect::Begin(actor) => Some(actor),
             Effect::Close(region) => {
@@ -349,7 +400,7 @@ impl StepBuilder {
     }
 
     /// Ends the step in progress, if there is one, and yields it.
-    pub fn finish(&mut self) -> Option<StepView<'_>> {
+    pub fn finish(&mut self) -> Option<Ended<'_>> {
         let actor = self.actor.take();
         self.take(actor)
     }
@@ -358,22 +409,24 @@ impl StepBuilder {
     pub fn clear(&mut self) {
         self.actor = None;
         self.touches.clear();
+        self.regions = [None; 3];
         self.openers.clear();
     }
 
-    fn take(&mut self, actor: Option<Actor>) -> Option<StepView<'_>> {
+    fn take(&mut self, actor: Option<Actor>) -> Option<Ended<'_>> {
         let actor = actor?;
-        normalise(&mut self.touches);
-        self.done.clear();
-        self.done.extend(self.touches.drain(..).map(Touch::of_key));
-        Some(StepView { actor, touches: &self.done })
+        std::mem::swap(&mut self.touches, &mut self.ended);
+        self.touches.clear();
+        self.regions = [None; 3];
+        normalise(&mut self.ended);
+        Some(Ended { actor, touches: &self.ended })
     }
 }
 
 /// Footprints up to this long are sorted by insertion, which is most of them.
-const SHORT: usize = 16;
+const SHORT: usize = 32;
 
-fn normalise(touches: &mut Vec<u128>) {
+fn normalise(touches: &mut Vec<Key>) {
     if touches.len() > SHORT {
         touches.sort_unstable();
     } else {
@@ -387,7 +440,7 @@ fn normalise(touches: &mut Vec<u128>) {
         }
     }
     // Of two touches of the same target the write comes first and is kept.
-    touches.dedup_by_key(|touch| *touch >> 1);
+    touches.dedup_by_key(|touch| touch.target());
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! Happens-before over the events of a run, kept while runs share a beginning.
 
 use super::history::Event;
-use asupersync_trace::{Actor, IdMap, Target};
+use asupersync_trace::{Actor, IdMap, Numbers, Target};
+use smallvec::SmallVec;
+
+/// Events that made a task runnable: seldom more than one.
+pub(super) type Wakes = SmallVec<[usize; 2]>;
 
 /// Where an event stands: its vector clock and what it directly depends on.
 #[derive(Debug, Default)]
@@ -13,7 +17,7 @@ pub(super) struct Place {
     /// The events that it directly depends on, in their order.
     pub(super) direct: Vec<usize>,
     /// For a poll, the events that made its task runnable.
-    pub(super) wakes: Vec<usize>,
+    pub(super) wakes: Wakes,
     /// How long the list of changes was before it.
     changes: usize,
 }
@@ -30,7 +34,7 @@ struct Users {
     write: Option<usize>,
     reads: Vec<usize>,
     /// Writes since the poll of the task whose readiness this is.
-    wakes: Vec<usize>,
+    wakes: Wakes,
 }
 
 /// What comes next depends on this; the changes that led to it can be taken back one by one.
@@ -41,7 +45,8 @@ pub(super) struct Order {
     actors: IdMap<Actor, usize>,
     /// The last event of each actor.
     last_of: Vec<usize>,
-    targets: IdMap<Target, usize>,
+    targets: Numbers<Target>,
+    /// By the targets' numbers.
     users: Vec<Users>,
     /// The last step of the host.
     floor: Option<usize>,
@@ -133,9 +138,8 @@ impl Order {
     }
 
     fn target(&mut self, target: Target) -> usize {
-        let next = self.users.len();
-        let index = *self.targets.entry(target).or_insert(next);
-        if index == next {
+        let index = self.targets.number(target) as usize;
+        if index == self.users.len() {
             self.users.push(Users::default());
         }
         index
@@ -159,14 +163,13 @@ impl Order {
             self.changes.push(Change::Floor { before: self.floor });
             self.floor = Some(at);
         }
+        let task = match event.step.actor {
+            Actor::Task(task) if event.is_poll => Some(task),
+            _ => None,
+        };
         let mut own = None;
         for touch in &*event.step.touches {
             let target = self.target(touch.target);
-            if let (true, Target::Readiness(task)) = (event.is_poll, touch.target) {
-                if event.step.actor == Actor::Task(task) {
-                    own = Some(target);
-                }
-            }
             let mut reads = if touch.write { self.list() } else { Vec::new() };
             let users = &mut self.users[target];
             direct.extend(users.write);
@@ -179,17 +182,20 @@ impl Order {
                 users.reads.push(at);
                 self.changes.push(Change::Read { target });
             }
+            match touch.target {
+                Target::Readiness(of) if Some(of) == task => own = Some((target, touch.write)),
+                Target::Readiness(_) if touch.write => self.wake(target, at),
+                _ => {}
+            }
         }
-        let mut wakes = Vec::new();
-        if let Some(target) = own.filter(|target| !self.users[*target].wakes.is_empty()) {
-            wakes = std::mem::take(&mut self.users[target].wakes);
-            self.changes.push(Change::Took { target, event: at });
-        }
-        for touch in &*event.step.touches {
-            if let (Target::Readiness(_), true) = (touch.target, touch.write) {
-                let target = self.target(touch.target);
-                self.users[target].wakes.push(at);
-                self.changes.push(Change::Woke { target });
+        let mut wakes = Wakes::new();
+        if let Some((target, wakes_itself)) = own {
+            if !self.users[target].wakes.is_empty() {
+                wakes = std::mem::take(&mut self.users[target].wakes);
+                self.changes.push(Change::Took { target, event: at });
+            }
+            if wakes_itself {
+                self.wake(target, at);
             }
         }
         direct.sort_unstable();
@@ -204,6 +210,12 @@ impl Order {
         }
         clock[actor] += 1;
         event.place = Place { actor, count: clock[actor], clock, direct, wakes, changes };
+    }
+
+    /// The event `at` makes the task runnable whose readiness this is.
+    fn wake(&mut self, target: usize, at: usize) {
+        self.users[target].wakes.push(at);
+        self.changes.push(Change::Woke { target });
     }
 
     /// The number of an actor that acts at `at`; what it did before goes into `direct`.

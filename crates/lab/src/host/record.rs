@@ -1,6 +1,6 @@
 //! What happens on the run's way past the observers, and what they make of it.
 
-use crate::oracle::Oracles;
+use crate::oracle::{Fact, Oracles};
 use crate::replay::Playback;
 use crate::strategy::Footprint;
 use asupersync_core::event::Resolution;
@@ -86,7 +86,7 @@ impl Record {
     }
 
     /// Whether what happens now was seen in a run before, and is accounted for.
-    pub(super) fn is_known(&self) -> bool {
+    fn is_known(&self) -> bool {
         self.resume > 0 && self.polls <= self.resume
     }
 
@@ -109,6 +109,7 @@ impl Record {
     }
 
     /// Notes one of the kernel's events.
+    #[inline(always)]
     pub(super) fn kernel(&mut self, event: &Event<'_>) {
         if let Some(trace) = &mut self.trace {
             trace.kernel(event);
@@ -119,18 +120,19 @@ impl Record {
         match *event {
             Event::Access { object, .. } => self.last_object = Some(object),
             Event::PollBegin { .. } => self.poll_begins(),
+            Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
+            | Event::ObligationResolved { how: Resolution::Leaked, .. }
+                if !self.is_known() =>
+            {
+                self.judged.failed_at.get_or_insert(self.polls);
+            }
             _ => {}
         }
         if self.is_known() {
             return;
         }
-        let Record { judged: Judged { oracles, fingerprint, failed_at }, watch, polls, .. } = self;
+        let Record { judged: Judged { oracles, fingerprint, .. }, watch, polls, .. } = self;
         oracles.observe(event);
-        if let Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
-        | Event::ObligationResolved { how: Resolution::Leaked, .. } = *event
-        {
-            failed_at.get_or_insert(*polls);
-        }
         match watch.as_mut().filter(|watch| *polls >= watch.skips) {
             Some(watch) => {
                 let footprint = &mut watch.footprint;
@@ -142,6 +144,13 @@ impl Record {
                 fingerprint.kernel_with(event, |step| footprint.steps.push(step.to_step()));
             }
             None => fingerprint.kernel(event),
+        }
+    }
+
+    /// Notes what the program says.
+    pub(super) fn fact(&mut self, fact: Fact<'_>) {
+        if !self.is_known() {
+            self.judged.oracles.fact(fact);
         }
     }
 

@@ -4,6 +4,7 @@
 use super::tree::Tree;
 use super::{Findings, Invariant, Oracle};
 use asupersync_core::{DetHashMap, Event};
+use std::borrow::Cow;
 
 /// I9: what was sent arrives or is handed back, once.
 #[derive(Clone, Debug, Default)]
@@ -52,15 +53,33 @@ impl Oracle for Framing {
 }
 
 /// Something that a program says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Fact<'a> {
     Issued,
-    Arrived { name: &'a str, before: bool },
-    Lost { name: &'a str },
-    Effect { name: &'a str },
-    FrameBegun { stream: &'a str },
+    Arrived { name: Cow<'a, str>, before: bool },
+    Lost { name: Cow<'a, str> },
+    Effect { name: Cow<'a, str> },
+    FrameBegun { stream: Cow<'a, str> },
     FrameEnded,
-    FrameCut { stream: &'a str, at: &'a str },
+    FrameCut { stream: Cow<'a, str>, at: Cow<'a, str> },
+}
+
+impl Fact<'_> {
+    /// With copies of its texts.
+    pub(crate) fn kept(self) -> Fact<'static> {
+        fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        match self {
+            Fact::Issued => Fact::Issued,
+            Fact::Arrived { name, before } => Fact::Arrived { name: own(name), before },
+            Fact::Lost { name } => Fact::Lost { name: own(name) },
+            Fact::Effect { name } => Fact::Effect { name: own(name) },
+            Fact::FrameBegun { stream } => Fact::FrameBegun { stream: own(stream) },
+            Fact::FrameEnded => Fact::FrameEnded,
+            Fact::FrameCut { stream, at } => Fact::FrameCut { stream: own(stream), at: own(at) },
+        }
+    }
 }
 
 impl super::Oracles {
@@ -87,7 +106,7 @@ impl super::Oracles {
             Fact::Effect { name } => {
                 let (effects, findings) = &mut self.effects;
                 findings.saw();
-                let count = effects.counts.entry(name.to_owned()).or_default();
+                let count = effects.counts.entry(name.clone().into_owned()).or_default();
                 *count += 1;
                 let count = *count;
                 if count > 1 {
@@ -97,7 +116,7 @@ impl super::Oracles {
             Fact::FrameBegun { stream } => {
                 let (framing, findings) = &mut self.framing;
                 findings.saw();
-                if let Some(at) = framing.cut.get(stream) {
+                if let Some(at) = framing.cut.get(&*stream) {
                     findings.broken(|| {
                         format!("{stream}: a frame is read from the middle of one given up {at}")
                     });
@@ -107,7 +126,7 @@ impl super::Oracles {
                 self.framing.1.saw();
             }
             Fact::FrameCut { stream, at } => {
-                self.framing.0.cut.insert(stream.to_owned(), at.to_owned());
+                self.framing.0.cut.insert(stream.into_owned(), at.into_owned());
             }
         }
     }

@@ -11,6 +11,7 @@ impl Oracle for Ownership {
     const INVARIANT: Invariant = Invariant::Ownership;
     const WANTS: u32 = kinds::POLL_BEGIN | kinds::COMPLETED | kinds::SPAWNED;
 
+    #[inline(always)]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::TaskSpawned { task, region, .. } => {

@@ -100,7 +100,7 @@ fn judge_all(
         oracles.observe(&event);
     }
     for fact in facts {
-        oracles.fact(*fact);
+        oracles.fact(fact.clone());
     }
     oracles.end(ending);
     oracles.verdicts(|_| true)
@@ -156,9 +156,9 @@ fn a_correct_run_satisfies_every_oracle_and_each_has_seen_something() {
     ];
     let facts = [
         Fact::Issued,
-        Fact::Arrived { name: "a letter", before: false },
-        Fact::Effect { name: "the launch" },
-        Fact::FrameBegun { stream: "the line" },
+        Fact::Arrived { name: "a letter".into(), before: false },
+        Fact::Effect { name: "the launch".into() },
+        Fact::FrameBegun { stream: "the line".into() },
         Fact::FrameEnded,
     ];
     for verdict in judge_all(start().into_iter().chain(middle), &facts, Ending::Quiescent) {
@@ -407,17 +407,18 @@ fn what_a_program_says_is_judged() {
             assert!(!broken || verdict.to_string().contains(words), "{verdict}");
         }
     };
-    let lost = [Fact::Issued, Fact::Lost { name: "a letter" }];
+    let lost = [Fact::Issued, Fact::Lost { name: "a letter".into() }];
     judged(&lost, Invariant::Delivery, "a letter neither arrived nor was handed back");
-    let arrived = |before| Fact::Arrived { name: "a letter", before };
+    let arrived = |before| Fact::Arrived { name: "a letter".into(), before };
     let twice = [Fact::Issued, arrived(false), arrived(true)];
     judged(&twice, Invariant::Delivery, "a letter arrived twice");
-    let effects = [Fact::Effect { name: "the launch" }; 2];
+    let launch = || Fact::Effect { name: "the launch".into() };
+    let effects = [launch(), launch()];
     judged(&effects, Invariant::Effects, "the launch happened 2 times");
-    let begun = Fact::FrameBegun { stream: "the line" };
-    let cut = Fact::FrameCut { stream: "the line", at: "after its header" };
+    let begun = || Fact::FrameBegun { stream: "the line".into() };
+    let cut = Fact::FrameCut { stream: "the line".into(), at: "after its header".into() };
     let words = "a frame is read from the middle of one given up after its header";
-    judged(&[begun, cut, begun], Invariant::Framing, words);
+    judged(&[begun(), cut, begun()], Invariant::Framing, words);
 }
 
 #[test]

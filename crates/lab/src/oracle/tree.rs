@@ -82,6 +82,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    #[inline(always)]
     pub(super) fn apply(&mut self, event: &Event<'_>) {
         match *event {
             Event::PollBegin { task, .. } => {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::step::{Touch, dependent};
+use crate::step::{Target, Touch, dependent};
 use asupersync_core::{ObjectId, TaskId, Time};
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn levels(steps: &[Step]) -> Vec<u32> {
     let mut levels = Levels::default();
-    steps.iter().map(|step| levels.push(step.view())).collect()
+    steps.iter().map(|step| levels.push_step(step)).collect()
 }
 
 /// The definition: one more than the highest level among earlier steps it depends on.

@@ -13,10 +13,10 @@ fn steps(events: &[Kernel<'_>]) -> Vec<Step> {
     let mut steps = Vec::new();
     for event in events {
         for effect in Effect::of_kernel(event) {
-            steps.extend(builder.feed(effect).map(StepView::to_step));
+            steps.extend(builder.feed(effect).map(Ended::to_step));
         }
     }
-    steps.extend(builder.finish().map(StepView::to_step));
+    steps.extend(builder.finish().map(Ended::to_step));
     steps
 }
 
