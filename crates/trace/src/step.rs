@@ -192,6 +192,12 @@ macro_rules! effects {
             $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
                 $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
+            $E::TaskCancelIgnored { task } => {
+                $sink(Effect::Touch(Touch::read(Target::Readiness(task))));
+            }
+            $E::RegionCancelIgnored { region } => {
+                $sink(Effect::Touch(Touch::read(Target::Door(region))));
+            }
             $E::TaskSpawned { task, region, .. } => {
                 $sink(Effect::Touch(Touch::write(Target::Readiness(task))));
                 $sink(Effect::Touch(Touch::read(Target::Door(region))));
