@@ -296,10 +296,13 @@ impl History {
         !wakes.is_empty() && !wakes.iter().any(|wake| stays(*wake))
     }
 
-    /// Whether `first` happens before `second` otherwise than through `through`.
+    /// Whether `first` happens before `second` otherwise than through `through`, and not only because the two
+    /// themselves race.
     fn before_without(&self, first: usize, second: usize, through: usize) -> bool {
-        let others = self.events[second].place.direct.iter().filter(|other| **other != through);
-        others.copied().any(|other| self.before(first, other))
+        let place = &self.events[second].place;
+        let races = self.events[first].place.actor != place.actor;
+        let others = place.direct.iter().copied().filter(|other| *other != through);
+        others.into_iter().any(|other| (other != first || !races) && self.before(first, other))
     }
 
     fn reversal(&self, moved: usize, first: usize, second: usize) -> Option<Vec<Shared>> {

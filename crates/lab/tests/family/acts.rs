@@ -1,7 +1,7 @@
 //! The acts of which the programs consist.
 
 use asupersync_channel::{broadcast, mpsc, oneshot, watch};
-use asupersync_combinator::{race, timeout};
+use asupersync_combinator::{Latencies, race, timeout};
 use asupersync_core::{CancelReason, Cx, Error, TaskHandle};
 use asupersync_lab::{Atomic, Shared};
 use asupersync_sync::{Barrier, Mutex, Notify, OnceLock, RwLock, Semaphore};
@@ -91,6 +91,8 @@ pub(crate) const ACTS: &[&str] = &[
     "tbrecv",
     "twchanged",
     "toclosed",
+    "record",
+    "percentile",
     "defer",
     "oncefail",
     "ifz",
@@ -111,6 +113,7 @@ struct World {
     notify: Arc<Notify>,
     bar: Arc<Barrier>,
     once: Arc<OnceLock<u64>>,
+    latencies: Latencies,
 }
 type Handles = Arc<std::sync::Mutex<Vec<Option<TaskHandle<(), Error>>>>>;
 /// What each task has heard. Not told to the lab: no task looks at it.
@@ -128,6 +131,7 @@ pub(crate) async fn run(cx: &Cx, tasks: Vec<Vec<&'static str>>, out: Log) -> Res
         notify: Arc::new(Notify::new()),
         bar: Arc::new(Barrier::new(2)),
         once: Arc::new(OnceLock::new()),
+        latencies: Latencies::new(1),
     });
     let handles: Handles = Arc::default();
     let n = tasks.len();
@@ -658,6 +662,8 @@ pub(crate) async fn run(cx: &Cx, tasks: Vec<Vec<&'static str>>, out: Log) -> Res
                                 }
                             }
                             "why" => l!("{:?}", cx.cancel_reason().map(|r| r.to_string())),
+                            "record" => w.latencies.record(Duration::from_millis(id as u64)),
+                            "percentile" => l!("{:?}", w.latencies.percentile(50)),
                             "my" => {}
                             other => panic!("{other}"),
                         }

@@ -119,6 +119,7 @@ fn a_look_at_a_primitive_is_an_access() {
     agrees("nwait | notified", 2);
     agrees("bwaiting | barrier", 2);
     agrees("len | trysend", 2);
+    agrees("percentile | record", 2);
     agrees("inflight | trysend", 2);
     agrees("isclosed | closerx", 2);
 }
@@ -163,6 +164,8 @@ fn a_join_that_waits_has_looked_for_the_end() {
 #[test]
 fn a_region_that_closes_in_a_poll_comes_with_it() {
     agrees("softnext regioncancel", 2);
+    agrees("cancelnext | spawn defer", 14);
+    agrees("cancelnext | my cancelnext | yield", 27);
 }
 
 /// What a poll touches is known once it was run. What was left out because of what it was expected to touch is
