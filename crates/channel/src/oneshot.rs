@@ -409,6 +409,8 @@ impl<T> Park<'_, T> {
 impl<T> Drop for Park<'_, T> {
     fn drop(&mut self) {
         if self.parked {
+            // Who sends or leaves after this finds nobody to wake.
+            self.shared.object.write();
             let waker = self.shared.wakers.lock()[self.side as usize].take();
             drop(waker);
         }

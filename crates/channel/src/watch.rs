@@ -220,6 +220,7 @@ impl<T> Closing<'_, T> {
 impl<T> Drop for Closing<'_, T> {
     fn drop(&mut self) {
         let Some(key) = self.key.take() else { return };
+        self.shared.object.write();
         let mut waker = None;
         // Granted: the channel has closed for everybody, and nothing is this waiter's to pass on.
         let _ = self.shared.state.lock().closers.remove(key, &mut waker);

@@ -5,7 +5,7 @@ use crate::slot::Slot;
 use crate::tuple::Slots2;
 use asupersync_core::cap::HasTime;
 use asupersync_core::primitive::{AtomicBool, Mutex, Ordering};
-use asupersync_core::{CancelKind, Cancelled, Cx, Error, ErrorKind};
+use asupersync_core::{CancelKind, Cancelled, Cx, Error, ErrorKind, Object};
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
@@ -190,17 +190,23 @@ pub struct Latencies {
     // The newest overwrites the oldest; `next` is where.
     window: Mutex<(Vec<Duration>, usize)>,
     capacity: usize,
+    object: Object,
 }
 
 impl Latencies {
     /// Remembers the last `capacity` latencies, at least one.
     #[must_use]
     pub fn new(capacity: usize) -> Latencies {
-        Latencies { window: Mutex::new((Vec::new(), 0)), capacity: capacity.max(1) }
+        Latencies {
+            window: Mutex::new((Vec::new(), 0)),
+            capacity: capacity.max(1),
+            object: Object::new("Latencies"),
+        }
     }
 
     /// Adds one, in place of the oldest when there are `capacity`.
     pub fn record(&self, latency: Duration) {
+        self.object.write();
         let mut window = self.window.lock();
         let (latencies, next) = &mut *window;
         if latencies.len() < self.capacity {
@@ -215,6 +221,7 @@ impl Latencies {
     /// than 100 count as 100); `None` when there is none. Costs a copy of the window.
     #[must_use]
     pub fn percentile(&self, percent: u8) -> Option<Duration> {
+        self.object.read();
         let mut latencies = self.window.lock().0.clone();
         let rank = (latencies.len() * usize::from(percent.min(100))).div_ceil(100);
         let index = rank.saturating_sub(1);

@@ -37,6 +37,9 @@ pub enum Event<'a> {
     WaitEnded { task: TaskId, label: &'static str, cancelled: bool },
     /// The task's own scope was cancelled, or its reason strengthened.
     TaskCancelRequested { task: TaskId, kind: CancelKind, severity: CancelKind },
+    /// A request that changed nothing: the reason in force is as strong. That it is in force is what the step
+    /// depends on.
+    TaskCancelIgnored { task: TaskId },
     /// The task was asked to finish, itself or with a region around it. `until` is when the wish becomes a
     /// cancellation; what lies beneath the asked has none of its own.
     TaskSoftCancelled { task: TaskId, until: Option<Time> },
@@ -66,6 +69,8 @@ pub enum Event<'a> {
     RegionSoftCancelled { region: RegionId, until: Option<Time> },
     /// The region's future was dropped before the region has closed: it closes without it.
     RegionAbandoned { region: RegionId },
+    /// A request that changed nothing: the reason in force is as strong, or the region has closed.
+    RegionCancelIgnored { region: RegionId },
     /// The region's body has ended; it now waits for its children.
     RegionClosing { region: RegionId },
     /// Children are gone; finalizers run.
@@ -132,6 +137,7 @@ impl<'a> Event<'a> {
             WaitParked { task, label, site }
             WaitEnded { task, label, cancelled }
             TaskCancelRequested { task, kind, severity }
+            TaskCancelIgnored { task }
             TaskSoftCancelled { task, until }
             TaskCancelTold { task }
             TaskEscalated { task }
@@ -141,6 +147,7 @@ impl<'a> Event<'a> {
             BranchesLeft { task, open }
             RegionCancelRequested { region, kind, severity }
             RegionSoftCancelled { region, until }
+            RegionCancelIgnored { region }
             RegionAbandoned { region }
             RegionClosing { region }
             RegionFinalizing { region }

@@ -358,6 +358,8 @@ impl TaskRef {
         let woken = {
             let mut inner = header.inner.lock();
             if !inner.scopes.cancel(ScopeKey::BASE, &reason) {
+                drop(inner);
+                header.observe(|| Event::TaskCancelIgnored { task: header.id });
                 return false;
             }
             // From here on polls are paid out of the cleanup budget.

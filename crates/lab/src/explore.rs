@@ -246,8 +246,9 @@ impl fmt::Display for ExploreFailure {
 /// For programs over [`Shared`](crate::Shared), [`Atomic`](crate::Atomic), [`Mutex`](crate::Mutex)
 /// and [`Queue`](crate::Queue),
 /// whose outcomes can be told beforehand, [`Method::Optimal`] gives up no run. For other primitives
-/// a step that is moved may turn out to touch something else; then a class is never lost for it, but a
-/// run may be given up, and `blocked` counts it.
+/// a step that is moved may turn out to touch something else; then a run may be given up, and `blocked`
+/// counts it. That a class is lost for it is not excluded by proof: of 28,000 random programs over all primitives two lost
+/// one, where a cancellation races with the end of a region's body. [`Method::SleepSets`] foresees nothing, and finds them.
 ///
 /// # Example
 /// ```

@@ -141,6 +141,12 @@ impl Names {
             Event::TaskSoftCancelled { task, .. } => {
                 Some(format!("asks {} to finish", self.task(task)))
             }
+            Event::RegionCancelIgnored { region } => {
+                Some(format!("cancels region {region}, which is so already"))
+            }
+            Event::TaskCancelIgnored { task } => {
+                Some(format!("cancels {}, which is so already", self.task(task)))
+            }
             Event::RegionAbandoned { region } => Some(format!("drops region {region}'s future")),
             Event::TaskCancelTold { .. } => Some("is told that it is cancelled".to_owned()),
             Event::TaskCompleted { severity, .. } => Some(format!("ends as {severity:?}")),

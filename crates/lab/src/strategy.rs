@@ -81,6 +81,9 @@ pub struct Footprint {
     pub foreign: bool,
     /// Tasks that were cancelled in it: what they do next is another thing than it would have been.
     pub cancels: Vec<TaskId>,
+    /// It looked at whether another task had ended, or asked for a cancellation that was in force already:
+    /// sooner, that might have cancelled somebody.
+    pub tentative: bool,
 }
 
 /// An operation on one of the lab's own objects.

@@ -26,6 +26,7 @@ impl Barrier {
     /// How many have arrived and wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
+        self.object.read();
         self.line.lock().len()
     }
 

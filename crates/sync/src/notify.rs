@@ -100,6 +100,7 @@ impl Notify {
     /// How many tasks wait now.
     #[must_use]
     pub fn waiting(&self) -> usize {
+        self.object.read();
         self.state.lock().line.len()
     }
 
@@ -117,6 +118,7 @@ impl Notify {
     #[track_caller]
     pub fn notified<'a>(&'a self, cx: &'a TaskCx) -> impl Future<Output = Result<(), Cancelled>> {
         let site = Location::caller();
+        self.object.read();
         let since = self.state.lock().broadcasts;
         let mut place = Place { notify: self, since, key: None };
         async move { cx.wait_at("Notify::notified", site, |context| place.poll(context)).await }
@@ -176,13 +178,13 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key.take() else { return };
+        self.notify.object.write();
         let mut waker = None;
         let removed = self.notify.state.lock().line.remove(key, &mut waker);
         if let Removed::Granted(Call::Alone) = removed {
             if mutant!(NotifyTokenDropped) {
                 return;
             }
-            self.notify.object.write();
             self.notify.call_one();
         }
     }

@@ -37,6 +37,8 @@ impl<T> OnceLock<T> {
     /// The value, if it is there.
     #[must_use]
     pub fn get(&self) -> Option<&T> {
+        // Set by who closes the turn.
+        let _ = self.turn.is_closed();
         self.value.get()
     }
 

@@ -11,7 +11,7 @@ pub use options::PoolOptions;
 use crate::slots::Slots;
 use asupersync_core::primitive::Mutex;
 use asupersync_core::{
-    Branch, BranchEnd, BranchOptions, CancelKind, Cancelled, Cx, ObligationKind, Time,
+    Branch, BranchEnd, BranchOptions, CancelKind, Cancelled, Cx, Object, ObligationKind, Time,
 };
 use std::fmt;
 use std::future::Future;
@@ -96,6 +96,8 @@ pub struct Pool<M: Maker> {
     options: PoolOptions,
     slots: Slots,
     idle: Mutex<Vec<Idle<M::Object>>>,
+    /// The stack of idle objects, for the lab.
+    stack: Object,
 }
 
 /// An object that nobody uses.
@@ -110,7 +112,8 @@ impl<M: Maker> Pool<M> {
     #[must_use]
     pub fn new(maker: M, options: PoolOptions) -> Pool<M> {
         let slots = Slots::new("Pool", options.max_size);
-        Pool { maker, options, slots, idle: Mutex::new(Vec::new()) }
+        let stack = Object::new("Pool::idle");
+        Pool { maker, options, slots, idle: Mutex::new(Vec::new()), stack }
     }
 
     /// Waits for an object: the one used last if it is fit, or else a new one.
@@ -191,6 +194,7 @@ impl<M: Maker> Pool<M> {
     /// pool has none of its own.
     pub fn reap(&self, cx: &Cx) -> usize {
         let now = cx.now();
+        self.stack.write();
         // Taken out and looked at outside of the lock: dropping an object is foreign code.
         let idle = std::mem::take(&mut *self.idle.lock());
         let (old, fit): (Vec<_>, Vec<_>) =
@@ -208,6 +212,7 @@ impl<M: Maker> Pool<M> {
     /// objects are dropped now, those that are out when they come back.
     pub fn close(&self) {
         self.slots.close();
+        self.stack.write();
         let idle = std::mem::take(&mut *self.idle.lock());
         drop(idle);
     }
@@ -221,6 +226,7 @@ impl<M: Maker> Pool<M> {
     /// How many objects nobody uses.
     #[must_use]
     pub fn idle(&self) -> usize {
+        self.stack.read();
         self.idle.lock().len()
     }
 
@@ -249,6 +255,7 @@ impl<M: Maker> Pool<M> {
     }
 
     fn take_idle(&self) -> Option<Idle<M::Object>> {
+        self.stack.write();
         self.idle.lock().pop()
     }
 
@@ -264,6 +271,7 @@ impl<M: Maker> Pool<M> {
         if self.is_closed() {
             return;
         }
+        self.stack.write();
         let mut objects = self.idle.lock();
         objects.push(idle);
         // Closed in between: `close` may have taken what was there before.

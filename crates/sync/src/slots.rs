@@ -90,18 +90,28 @@ impl Slots {
     #[must_use]
     #[inline]
     pub fn free(&self) -> usize {
+        self.object.read();
+        self.peek_free()
+    }
+
+    /// As [`free`](Slots::free), for a look of which nothing can be seen later: the lab is not told of it,
+    /// and does not try other orders for its sake.
+    #[must_use]
+    #[inline]
+    pub fn peek_free(&self) -> usize {
         // In this order: slots on their way from the second to the first are counted twice, not missed.
         let aside = self.aside.load(Ordering::Acquire) / ONE;
         aside + self.word.load(Ordering::Acquire) / ONE
     }
 
-    /// Whether [`close`](Slots::close) was called and so many slots are free: all are home.
+    /// Whether [`close`](Slots::close) was called and so many slots are free: all are home. The lab is not
+    /// told of this look: who brings the last one home has to tell the looker, and is seen to.
     #[must_use]
     pub fn is_closed_and_home(&self, all: usize) -> bool {
-        self.is_closed() && {
+        self.word.load(Ordering::Acquire) & CLOSED != 0 && {
             // No slot is on its way from one word to the other.
             let _line = (!mutant!(HomeCountedOnTheWay)).then(|| self.line.lock());
-            self.free() == all
+            self.peek_free() == all
         }
     }
 
@@ -109,12 +119,14 @@ impl Slots {
     #[must_use]
     #[inline]
     pub fn is_closed(&self) -> bool {
+        self.object.read();
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// How many waiters stand in line.
     #[must_use]
     pub fn waiting(&self) -> usize {
+        self.object.read();
         self.line.lock().len()
     }
 

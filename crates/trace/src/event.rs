@@ -157,6 +157,8 @@ events! {
         27 TaskSoftCancelled { task: TaskId, until: Option<Time> }
         28 RegionSoftCancelled { region: RegionId, until: Option<Time> }
         29 RegionAbandoned { region: RegionId }
+        30 TaskCancelIgnored { task: TaskId }
+        31 RegionCancelIgnored { region: RegionId }
     }
     host {
         /// More than one transition was possible: the `index`-th of `of` was taken.

@@ -5,7 +5,8 @@
 //! step before it that it depends on. Two runs are equivalent exactly when their normal forms are
 //! equal, that is, when level by level they have the same multiset of steps. So the fingerprint is
 //! the sum modulo 2^128 of XXH3-128 over (level, step): independent of the order in a level, and
-//! computed while the run goes on. It is a hash, not a proof: unequal fingerprints mean different
+//! computed while the run goes on. A run that the lab gave up is what it was until then: in which order its
+//! tasks were torn down is no part of it. It is a hash, not a proof: unequal fingerprints mean different
 //! classes, equal ones mean equal classes up to a chance of about n^2 / 2^129 among n classes. It
 //! does not resist an adversary.
 
@@ -53,6 +54,8 @@ impl fmt::Display for Fingerprint {
 pub struct Fingerprinter {
     builder: StepBuilder,
     levels: Levels,
+    /// The lab gave the run up: what follows is no part of it.
+    is_over: bool,
 }
 
 impl Fingerprinter {
@@ -74,12 +77,14 @@ impl Fingerprinter {
     /// Takes a recorded event or one of the host's own; `each` is shown the steps that it ends.
     pub fn host_with(&mut self, event: &crate::Event, each: impl FnMut(Ended<'_>)) {
         Effect::each_of_event(event, &mut Feeding { fingerprinter: self, each });
+        self.is_over |= matches!(event, crate::Event::Abandoned { .. });
     }
 
     /// The fingerprint of everything taken, after which it can be used for the next run.
     pub fn finish(&mut self) -> Fingerprint {
-        if let Some(step) = self.builder.finish() {
-            self.levels.push(step);
+        match self.builder.finish() {
+            Some(step) if !self.is_over => drop(self.levels.push(step)),
+            _ => {}
         }
         let sum = self.levels.sum;
         self.clear();
@@ -90,6 +95,7 @@ impl Fingerprinter {
     pub fn clear(&mut self) {
         self.builder.clear();
         self.levels.clear();
+        self.is_over = false;
     }
 }
 
@@ -102,10 +108,12 @@ struct Feeding<'a, F> {
 impl<F: FnMut(Ended<'_>)> Sink for Feeding<'_, F> {
     #[inline(always)]
     fn take(&mut self, effect: Effect) {
-        let Fingerprinter { builder, levels } = &mut *self.fingerprinter;
+        let Fingerprinter { builder, levels, is_over } = &mut *self.fingerprinter;
         if let Some(step) = builder.feed(effect) {
             (self.each)(step);
-            levels.push(step);
+            if !*is_over {
+                levels.push(step);
+            }
         }
     }
 }

@@ -230,6 +230,12 @@ macro_rules! effects {
             $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
+            $E::TaskCancelIgnored { task } => {
+                $sink.take(Effect::Touch(Touch::read(Target::Readiness(task))));
+            }
+            $E::RegionCancelIgnored { region } => {
+                $sink.take(Effect::Touch(Touch::read(Target::Door(region))));
+            }
             $E::TaskSpawned { task, region, .. } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
                 $sink.take(Effect::Touch(Touch::read(Target::Door(region))));

@@ -113,7 +113,7 @@ impl<T> Receiver<T> {
         site: &'static Location<'static>,
     ) -> Result<(), RecvError> {
         // All slots at home: nothing is there, so the first look may leave the waker at once.
-        if self.shared.slots.free() < self.shared.capacity {
+        if self.shared.slots.peek_free() < self.shared.capacity {
             match self.look(None) {
                 Look::Message => return Ok(()),
                 Look::Finished => return Err(RecvError::Closed),
@@ -223,6 +223,7 @@ impl<T> Receiver<T> {
     /// Whether the channel was closed, or no sender is left. Messages may still be there.
     #[must_use]
     pub fn is_closed(&self) -> bool {
+        self.shared.object.read();
         self.shared.slots.is_closed()
             || self.shared.senders.load(asupersync_core::primitive::Ordering::Acquire) == 0
     }
@@ -230,6 +231,7 @@ impl<T> Receiver<T> {
     /// How many messages are there.
     #[must_use]
     pub fn len(&self) -> usize {
+        self.shared.object.read();
         self.batch.len() + self.shared.queue.lock().messages.len()
     }
 
@@ -319,6 +321,8 @@ impl<T> Park<'_, T> {
 impl<T> Drop for Park<'_, T> {
     fn drop(&mut self) {
         if self.parked {
+            // Who sends after this finds nobody to wake.
+            self.receiver.shared.object.write();
             let waker = self.receiver.shared.queue.lock().receiver.take();
             drop(waker);
         }

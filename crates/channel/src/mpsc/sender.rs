@@ -246,6 +246,8 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
+        // Whether it is the last one depends on who was dropped before.
+        self.shared.object.write();
         // Release: this sender's messages are seen by whoever sees it gone.
         let last = self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1;
         if last && !mutant!(LastSenderLeavesSilently) {
@@ -273,6 +275,7 @@ impl<T> WeakSender<T> {
     /// A full sender, while at least one other exists.
     #[must_use]
     pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.shared.object.read();
         let senders = &self.shared.senders;
         let mut count = senders.load(Ordering::Relaxed);
         while count != 0 {

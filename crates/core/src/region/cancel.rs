@@ -25,7 +25,8 @@ impl Region {
             if inner.state == RegionState::Closed
                 || !crate::cancel_strengthens(&reason, inner.cancel.as_ref())
             {
-                return;
+                drop(inner);
+                return self.observe(|| Event::RegionCancelIgnored { region: self.id });
             }
             inner.origin = origin;
             inner.cancel = Some(reason.clone());

@@ -67,6 +67,7 @@ impl<T, E> TaskHandle<T, E> {
     /// [`Scope::cancel_soft`](crate::Scope::cancel_soft).
     #[track_caller]
     pub fn cancel_soft(&self, reason: CancelReason, grace: std::time::Duration) {
+        self.task.header().touch_outcome(Access::Read);
         self.task.cancel_soft(reason, grace);
     }
 
@@ -85,6 +86,8 @@ impl<T, E> TaskHandle<T, E> {
                 std::mem::swap(&mut inner.joiner, &mut waker);
                 drop(inner);
                 drop(waker);
+                // Whether it has ended is what this step depends on, as when it has.
+                header.touch_outcome(Access::Read);
                 return Poll::Pending;
             }
         }

@@ -22,6 +22,8 @@ struct Node {
     sleep: Vec<Shared>,
     /// Branches still to be run.
     wakeup: Vec<Branch>,
+    /// What was planned with the branch being run, as far as that relies on what its poll touches.
+    relied: Vec<(Vec<Shared>, TaskId)>,
     /// What the choices before cost, of the bounded methods.
     spent: u32,
 }
@@ -34,6 +36,10 @@ pub(super) struct Engine {
     shared: usize,
     /// The branches below the last node's branch.
     carried: Vec<Branch>,
+    /// What the last node's branch, if it is a leaf, has absorbed.
+    absorbed: Vec<Branch>,
+    /// Something was planned of which it is not certain what it touches.
+    guesses: bool,
     history: History,
     blocked_tasks: Vec<Blocked>,
     chosen: Option<TaskId>,
@@ -53,6 +59,8 @@ impl Engine {
             nodes: Vec::new(),
             shared: 0,
             carried: Vec::new(),
+            absorbed: Vec::new(),
+            guesses: false,
             history: History::default(),
             blocked_tasks: Vec::new(),
             chosen: None,
@@ -153,9 +161,13 @@ impl Engine {
         }
         let sleeps = |task: TaskId| sleep.iter().any(|label| label.task == task);
         let is_enabled = |task: TaskId| enabled.iter().any(|choice| choice.task == task);
+        let absorbed = std::mem::take(&mut self.absorbed);
         let mut wakeup: Vec<Branch> = std::mem::take(&mut self.carried);
+        if wakeup.is_empty() && !sleep.is_empty() {
+            wakeup = absorbed;
+        }
         wakeup.retain(|branch| !sleeps(branch.label.task) && is_enabled(branch.label.task));
-        let mut reversed = None;
+        let (mut reversed, mut relied) = (None, Vec::new());
         let task = if wakeup.is_empty() {
             match least(&mut all.filter(|(_, task)| !sleeps(*task)), self.order) {
                 Some((_, task)) => task,
@@ -167,6 +179,8 @@ impl Engine {
         } else {
             let branch = wakeup.remove(0);
             self.carried = branch.children;
+            self.absorbed = branch.absorbed;
+            relied = branch.relied;
             reversed = branch.reversed;
             branch.label.task
         };
@@ -182,6 +196,7 @@ impl Engine {
             enabled: enabled_here,
             sleep,
             wakeup,
+            relied,
             spent,
         });
         self.chosen = Some(task);
@@ -199,7 +214,17 @@ impl Engine {
         let task = tasks[0];
         let spent = self.nodes.last().map_or(0, |node| node.spent);
         let (label, reversed, sleep, wakeup) = (None, None, Vec::new(), Vec::new());
-        self.nodes.push(Node { task, label, reversed, enabled: tasks, sleep, wakeup, spent });
+        let relied = Vec::new();
+        self.nodes.push(Node {
+            task,
+            label,
+            reversed,
+            enabled: tasks,
+            sleep,
+            wakeup,
+            relied,
+            spent,
+        });
         self.chosen = Some(task);
         enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
     }
@@ -243,7 +268,15 @@ impl Engine {
             self.depth += 1;
             return;
         }
-        self.nodes[self.depth].label = Some(self.history.push(task, footprint));
+        let label = self.history.push(task, footprint);
+        let node = &mut self.nodes[self.depth];
+        for (sequence, first) in std::mem::take(&mut node.relied) {
+            let covered = |label: &Shared| tree::covers(label, &sequence);
+            if !covered(&label) && !node.sleep.iter().any(covered) {
+                tree::insert(&mut node.wakeup, sequence, first, self.guesses);
+            }
+        }
+        node.label = Some(label);
         self.depth += 1;
     }
 
@@ -263,6 +296,7 @@ impl Engine {
     /// Moves on to the next branch; false when there is none.
     fn next(&mut self) -> bool {
         self.carried.clear();
+        self.absorbed.clear();
         if let Method::Preemptions(_) | Method::Delays(_) = self.method {
             return self.next_affordable();
         }
@@ -286,6 +320,8 @@ impl Engine {
                         node.label = Some(branch.label);
                         node.reversed = branch.reversed;
                         self.carried = branch.children;
+                        self.absorbed = branch.absorbed;
+                        node.relied = branch.relied;
                         return true;
                     }
                 }
@@ -305,24 +341,28 @@ impl Engine {
 
     /// Plans the reversal of every race that is not covered yet.
     fn plan(&mut self) {
-        let Engine { history, nodes, blocked_tasks, .. } = self;
-        history.races(blocked_tasks, &mut Nodes(nodes));
+        let Engine { history, nodes, blocked_tasks, guesses, .. } = self;
+        history.races(blocked_tasks, &mut Nodes { nodes, guesses });
     }
 }
 
 /// The states on a run's way, as what is planned.
-struct Nodes<'a>(&'a mut [Node]);
+struct Nodes<'a> {
+    nodes: &'a mut [Node],
+    guesses: &'a mut bool,
+}
 
 impl Plan for Nodes<'_> {
     fn sleeping(&self, poll: usize) -> &[Shared] {
-        &self.0[poll].sleep
+        &self.nodes[poll].sleep
     }
 
     fn add(&mut self, race: Race) {
-        let node = &mut self.0[race.first];
+        *self.guesses |= race.sequence.last().is_some_and(|label| label.is_guess());
+        let node = &mut self.nodes[race.first];
         let covered = |label: &Shared| tree::covers(label, &race.sequence);
         if !node.label.iter().chain(&node.sleep).any(covered) {
-            tree::insert(&mut node.wakeup, race.sequence, node.task);
+            tree::insert(&mut node.wakeup, race.sequence, node.task, *self.guesses);
         }
     }
 }

@@ -112,7 +112,7 @@ impl History {
     /// Adds the poll of `task`; answers its label.
     pub(crate) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
         let poll = self.polls.len();
-        let Footprint { steps, ops, foreign, cancels } = footprint;
+        let Footprint { steps, ops, foreign, cancels, tentative } = footprint;
         let at = steps.iter().position(|step| step.actor == Actor::Task(task));
         let mut closes = Vec::new();
         let mut own = None;
@@ -134,7 +134,8 @@ impl History {
         }
         let step = own.expect("a poll is a step of its task");
         let (opaque, masks) = (false, Masks::of(closes.iter().chain([&step])));
-        let label = Arc::new(Label { task, step, closes, ops, foreign, cancels, opaque, masks });
+        let label = Label { task, step, closes, ops, foreign, cancels, tentative, opaque, masks };
+        let label = Arc::new(label);
         self.polls.push(label.clone());
         label
     }
@@ -214,7 +215,10 @@ impl History {
                 if previous.is_some_and(|previous| self.before(first, previous)) {
                     continue;
                 }
-                let mut sequence = self.not_after(first, None);
+                let is_after = |e: usize| self.before(first, e);
+                let others = self.not_after(first, is_after);
+                let mut sequence: Vec<Shared> =
+                    others.map(|poll| self.without(poll, is_after)).collect();
                 sequence.push(Label::lock(*task, *object));
                 plan.add(Race { first: self.events[first].poll, second: None, sequence });
             }
@@ -278,7 +282,10 @@ impl History {
         let start = self.events[moved].poll + 1;
         let poll = start + self.polls[start..].iter().position(|label| label.task == step.task)?;
         let label = &self.polls[poll];
-        let depends = |before: usize| !is_after(before) && self.polls[before].dependent(label);
+        let depends = |before: usize| {
+            let other = &self.polls[before];
+            !is_after(before) && (other.dependent(label) || other.dependent(step))
+        };
         (!is_after(poll) && !(start..poll).any(depends)).then_some(poll + 1)
     }
 
@@ -289,10 +296,13 @@ impl History {
         !wakes.is_empty() && !wakes.iter().any(|wake| stays(*wake))
     }
 
-    /// Whether `first` happens before `second` otherwise than through `through`.
+    /// Whether `first` happens before `second` otherwise than through `through`, and not only because the two
+    /// themselves race.
     fn before_without(&self, first: usize, second: usize, through: usize) -> bool {
-        let others = self.events[second].place.direct.iter().filter(|other| **other != through);
-        others.copied().any(|other| self.before(first, other))
+        let place = &self.events[second].place;
+        let races = self.events[first].place.actor != place.actor;
+        let others = place.direct.iter().copied().filter(|other| *other != through);
+        others.into_iter().any(|other| (other != first || !races) && self.before(first, other))
     }
 
     fn reversal(&self, moved: usize, first: usize, second: usize) -> Option<Vec<Shared>> {
@@ -316,43 +326,63 @@ impl History {
         if is_shut {
             return None;
         }
-        let mut sequence = self.not_after(moved, Some(first));
+        let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
+        // Where only what closed in it comes after the first, it is not itself after it.
+        let others = self.not_after(moved, is_after).filter(|poll| *poll != second);
+        let mut sequence: Vec<Shared> = others.map(|poll| self.without(poll, is_after)).collect();
         let before = &self.events[first];
         let cancelled = before.is_poll && self.polls[before.poll].cancels.contains(&label.task);
-        if cancelled {
-            // It was told that it is cancelled, and without that will do something else.
+        if cancelled || label.tentative {
+            // It was told that it is cancelled, or what it asked for had been done; without that it will do
+            // something else.
             sequence.push(Arc::new(Label {
                 opaque: true,
                 closes: Vec::new(),
                 ..Label::clone(label)
             }));
         } else {
-            sequence.push(label.moved(value));
+            sequence.push(label.moved(value, self.closes_without(second, is_after)));
         }
         Some(sequence)
     }
 
-    /// The polls after `first` that do not happen after it, nor after `other`.
-    fn not_after(&self, first: usize, other: Option<usize>) -> Vec<Shared> {
+    /// The polls from that of `first` on of which this is not said.
+    fn not_after(
+        &self,
+        first: usize,
+        is_after: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = usize> {
         let start = self.events[first].poll;
-        let after =
-            |e: usize| self.before(first, e) || other.is_some_and(|other| self.before(other, e));
-        let mut sequence = Vec::new();
-        for poll in start..self.polls.len() {
-            let at = self.events_of_polls[poll];
-            if after(at) {
-                continue;
-            }
-            let label = &self.polls[poll];
-            if label.closes.is_empty() {
-                sequence.push(label.clone());
-                continue;
-            }
-            // What closed in it stays only if it too comes without `first`.
-            let closes = at + 1..at + 1 + label.closes.len();
-            let closes = closes.filter(|e| !after(*e)).map(|e| self.events[e].step.clone());
-            sequence.push(Arc::new(Label { closes: closes.collect(), ..Label::clone(label) }));
+        (start..self.polls.len()).filter(move |poll| !is_after(self.events_of_polls[*poll]))
+    }
+
+    /// The poll as it is when it comes before what `is_after` says of.
+    fn without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Shared {
+        let label = &self.polls[poll];
+        if label.closes.is_empty() {
+            return label.clone();
         }
-        sequence
+        let closes = self.closes_without(poll, is_after);
+        let masks = Masks::of(closes.iter().chain([&label.step]));
+        Arc::new(Label { closes, masks, ..Label::clone(label) })
+    }
+
+    /// The regions that close in the poll when it comes before what `is_after` says of: those whose other
+    /// children end without that. What else a close touches does not keep it from happening.
+    fn closes_without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Vec<Step> {
+        let at = self.events_of_polls[poll];
+        let closes = at + 1..at + 1 + self.polls[poll].closes.len();
+        let counts = |e: usize, close: usize| {
+            let touches = &self.events[e].step.touches;
+            let mut written = self.events[close].step.touches.iter().map(|touch| touch.target);
+            written.any(|target| {
+                matches!(target, Target::Children(_)) && touches.iter().any(|t| t.target == target)
+            })
+        };
+        let happens = |close: &usize| {
+            let direct = &self.events[*close].place.direct;
+            direct.iter().all(|e| *e == at || !counts(*e, *close) || !is_after(*e))
+        };
+        closes.filter(happens).map(|close| self.events[close].step.clone()).collect()
     }
 }

@@ -15,6 +15,7 @@ pub(crate) struct Label {
     pub(super) ops: Vec<Op>,
     pub(super) foreign: bool,
     pub(super) cancels: Vec<TaskId>,
+    pub(super) tentative: bool,
     /// What it will touch cannot be told: its order matters with everything.
     pub(super) opaque: bool,
     pub(super) masks: Masks,
@@ -61,6 +62,7 @@ impl Label {
             ops: Vec::new(),
             foreign: true,
             cancels: Vec::new(),
+            tentative: false,
             opaque: false,
             masks: Masks::default(),
         })
@@ -82,6 +84,7 @@ impl Label {
             ops: vec![op],
             foreign: false,
             cancels: Vec::new(),
+            tentative: false,
             opaque: false,
         })
     }
@@ -109,10 +112,14 @@ impl Label {
         self.step.touches.iter().any(|touch| touch.target == target)
     }
 
-    /// The same poll where the objects have other values. Outcomes that cannot be told are taken to
-    /// write whatever they touch.
-    pub(super) fn moved(&self, value: impl Fn(ObjectId) -> Option<u64>) -> Shared {
-        let mut label = Label { closes: Vec::new(), ..self.clone() };
+    /// The same poll where the objects have other values and these regions close in it. Outcomes that cannot
+    /// be told are taken to write whatever they touch.
+    pub(super) fn moved(
+        &self,
+        value: impl Fn(ObjectId) -> Option<u64>,
+        closes: Vec<Step>,
+    ) -> Shared {
+        let mut label = Label { closes, ..self.clone() };
         let is_message = |touch: &Touch| {
             let of =
                 |op: &Op| op.kind == OpKind::Message && Target::Object(op.object) == touch.target;
@@ -135,8 +142,13 @@ impl Label {
             }
         }
         label.step.touches = touches.into();
-        label.masks = Masks::of([&label.step]);
+        label.masks = Masks::of(label.closes.iter().chain([&label.step]));
         Arc::new(label)
+    }
+
+    /// Whether it may touch something else when it is run.
+    pub(super) fn is_guess(&self) -> bool {
+        self.opaque || self.foreign
     }
 
     /// The object that rivals for this poll's turn touch, where the poll waited for its turn, and

@@ -10,16 +10,24 @@ use std::sync::Arc;
 pub(super) struct Branch {
     pub(super) label: Shared,
     pub(super) children: Vec<Branch>,
+    /// What was left out because anything may follow this branch. To be run after all if something sleeps at
+    /// its end, for then not all that may follow is run.
+    pub(super) absorbed: Vec<Branch>,
+    /// Sequences that begin with this branch only if its poll is independent of what they have before it, which
+    /// is not known before it is run; each with the task that came first before.
+    pub(super) relied: Vec<(Vec<Shared>, TaskId)>,
     /// Set on the branch that ends the reversal of a race: the task that came first before.
     pub(super) reversed: Option<TaskId>,
 }
 
 /// Where `first` stands in `sequence`, if it does, provided that a sequence equivalent to one that begins
-/// with `first` may begin with `sequence`: a weak initial.
+/// with `first` may begin with `sequence`: a weak initial. The same poll may touch something else here than
+/// there, where it stands after others that it depends on.
 fn initial(first: &Label, sequence: &[Shared]) -> Option<Option<usize>> {
     match sequence.iter().position(|label| label.task == first.task) {
         Some(at) => {
-            let alone = sequence[..at].iter().all(|label| !label.dependent(&sequence[at]));
+            let other = &*sequence[at];
+            let alone = sequence[..at].iter().all(|l| !l.dependent(other) && !l.dependent(first));
             alone.then_some(Some(at))
         }
         None => {
@@ -51,26 +59,44 @@ fn take_out(sequence: &mut Vec<Shared>, at: usize) {
 }
 
 /// Adds a sequence, unless a branch covers it.
-pub(super) fn insert(mut branches: &mut Vec<Branch>, mut sequence: Vec<Shared>, first: TaskId) {
+///
+/// A branch that is a leaf covers whatever may start with it, for nothing sleeps at its end: what is run before
+/// it is independent of none of it, or would cover it. That is so as far as labels say what polls turn out to touch. Where
+/// they need not, which `keeps` says, what a leaf covers is kept with it.
+pub(super) fn insert(
+    mut branches: &mut Vec<Branch>,
+    mut sequence: Vec<Shared>,
+    first: TaskId,
+    keeps: bool,
+) {
     loop {
         let found = branches
             .iter()
             .enumerate()
             .find_map(|(index, branch)| initial(&branch.label, &sequence).map(|at| (index, at)));
         let Some((index, at)) = found else { break };
+        let branch = &mut branches[index];
+        if at != Some(0) && keeps {
+            branch.relied.push((sequence.clone(), first));
+        }
         if let Some(at) = at {
             take_out(&mut sequence, at);
         }
-        if branches[index].children.is_empty() || sequence.is_empty() {
+        if sequence.is_empty() {
             return;
         }
-        branches = &mut branches[index].children;
+        branches = match branch.children.is_empty() {
+            false => &mut branch.children,
+            true if keeps => &mut branch.absorbed,
+            true => return,
+        };
     }
     let mut chain: Option<Branch> = None;
     for label in sequence.into_iter().rev() {
         let reversed = chain.is_none().then_some(first);
         let children = chain.take().into_iter().collect();
-        chain = Some(Branch { label, children, reversed });
+        let (absorbed, relied) = (Vec::new(), Vec::new());
+        chain = Some(Branch { label, children, absorbed, relied, reversed });
     }
     branches.extend(chain);
 }

@@ -3,7 +3,7 @@
 use crate::oracle::{Fact, Oracles};
 use crate::replay::Playback;
 use crate::strategy::Footprint;
-use asupersync_core::event::Resolution;
+use asupersync_core::event::{Access, Resolution};
 use asupersync_core::{Event, ObjectId, Severity};
 use asupersync_reactor::Call;
 use asupersync_trace::{self as trace, Fingerprinter, Writer};
@@ -21,9 +21,12 @@ impl Watch {
     }
 }
 
+/// What a task has come to.
+const OUTCOME: &str = "outcome";
+
 /// Objects whose operations say all there is to know about them.
 const EXACT: [&str; 5] =
-    ["Shared", "outcome", crate::atomic::LABEL, crate::mutex::LABEL, crate::queue::LABEL];
+    ["Shared", OUTCOME, crate::atomic::LABEL, crate::mutex::LABEL, crate::queue::LABEL];
 
 /// What happens on the run's way past the observers.
 #[derive(Default)]
@@ -137,7 +140,13 @@ impl Record {
             Some(watch) => {
                 let footprint = &mut watch.footprint;
                 match *event {
-                    Event::Access { label, .. } => footprint.foreign |= !EXACT.contains(&label),
+                    Event::Access { label, access, .. } => {
+                        footprint.foreign |= !EXACT.contains(&label);
+                        footprint.tentative |= label == OUTCOME && access == Access::Read;
+                    }
+                    Event::TaskCancelIgnored { .. } | Event::RegionCancelIgnored { .. } => {
+                        footprint.tentative = true;
+                    }
                     Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
                     _ => {}
                 }
