@@ -35,7 +35,12 @@ impl WakeList {
     }
 
     /// Wakes them all, in the order in which they were added.
-    pub fn wake(self) {
+    pub fn wake(mut self) {
+        // Mostly there is one, or none.
+        if self.0.len() == 1 {
+            let only = self.0.pop();
+            return only.into_iter().for_each(wake);
+        }
         for waker in self.0 {
             wake(waker);
         }

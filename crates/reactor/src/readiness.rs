@@ -19,6 +19,9 @@ const READABLE: u32 = 1;
 const READ_CLOSED: u32 = 1 << 1;
 const WRITABLE: u32 = 1 << 2;
 const WRITE_CLOSED: u32 = 1 << 3;
+/// A task may be waiting to read, or to write: its waker is in the list, or about to be.
+const READ_WAITED: u32 = 1 << 4;
+const WRITE_WAITED: u32 = 1 << 5;
 const BITS: u32 = 0xff;
 const TICK: u32 = 0x100;
 
@@ -27,6 +30,13 @@ impl Direction {
         match self {
             Direction::Read => READABLE | READ_CLOSED,
             Direction::Write => WRITABLE | WRITE_CLOSED,
+        }
+    }
+
+    const fn waited(self) -> u32 {
+        match self {
+            Direction::Read => READ_WAITED,
+            Direction::Write => WRITE_WAITED,
         }
     }
 }
@@ -79,7 +89,11 @@ impl Waiters {
     }
 
     fn take(&mut self, into: &mut WakeList) {
-        into.extend(self.wakers.drain(..));
+        // Mostly there is one.
+        match self.wakers.len() {
+            1 => self.wakers.pop().into_iter().for_each(|waker| into.push(waker)),
+            _ => into_list(&mut self.wakers, into),
+        }
         self.limit = LEAST_LIMIT;
     }
 
@@ -101,6 +115,11 @@ fn into_list(wakers: &mut Vec<Waker>, list: &mut WakeList) {
 /// The word holds the direction bits and, above them, the count of events. Events come at edges only,
 /// so a bit that is cleared wrongly is lost for good: [`clear`](Readiness::clear) takes effect only
 /// when no event has come since the readiness it answers to was read.
+///
+/// It also says for each direction whether somebody waits: an event tells of both directions, and mostly
+/// nobody waits for one of them. Who waits says so and looks for readiness in one step on the word, with
+/// the list locked; an event sets the bits and learns who waits in one step too, and then locks the list.
+/// So the step that comes second sees the first.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     word: AtomicU32,
@@ -142,12 +161,14 @@ impl Readiness {
     pub(crate) fn set(&self, bits: u32, wakers: &mut WakeList) {
         // Release pairs with the acquire of whoever sees the bits: what the source was given before
         // the event is visible to the operation that follows.
-        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-            Some((word | bits).wrapping_add(TICK))
-        });
-        for direction in [Direction::Read, Direction::Write] {
-            if bits & direction.mask() != 0 {
-                self.waiters[direction as usize].lock().take(wakers);
+        let told = [Direction::Read, Direction::Write]
+            .map(|direction| if bits & direction.mask() != 0 { direction.waited() } else { 0 });
+        let change = |word: u32| Some(((word | bits) & !(told[0] | told[1])).wrapping_add(TICK));
+        let (Ok(before) | Err(before)) =
+            self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+        for (waiters, told) in self.waiters.iter().zip(told) {
+            if before & told != 0 {
+                waiters.lock().take(wakers);
             }
         }
     }
@@ -177,9 +198,10 @@ impl Readiness {
         let mut fresh = Some(context.waker().clone());
         let found = {
             let mut waiters = self.waiters[direction as usize].lock();
-            // An event sets the bits before it takes this lock. So either the bits are seen here, or
-            // the event comes to the lock later and finds the waker.
-            let found = self.ready(direction);
+            // Either an event's bits are seen here, or it sees that somebody waits, comes to the lock
+            // later and finds the waker.
+            let word = self.word.fetch_or(direction.waited(), Ordering::AcqRel);
+            let found = (word & direction.mask() != 0).then_some(Ready { word, direction });
             if found.is_none() {
                 let known = waiters.wakers.iter().any(|known| known.will_wake(context.waker()));
                 match fresh.take() {

@@ -75,15 +75,23 @@ impl Idle {
         searching(self.counts.fetch_sub(SEARCHER, Ordering::AcqRel)) == 1
     }
 
+    /// How many workers sleep, or are about to: a moment ago their queues were empty.
+    #[must_use]
+    pub fn sleeping(&self) -> usize {
+        sleeping(self.counts.load(Ordering::Relaxed)) as usize
+    }
+
     /// The worker wants to sleep, and searches no longer. It must look at every queue once more
-    /// after this, and take the announcement back if there is something.
-    pub fn announce(&self, worker: usize, was_searching: bool) {
+    /// after this, and take the announcement back if there is something. Answers how many sleep now,
+    /// itself among them: their queues are empty, and whoever leaves them to fill one finds this worker.
+    pub fn announce(&self, worker: usize, was_searching: bool) -> usize {
         let mut sleepers = self.sleepers.lock();
         sleepers.push(worker);
         let searcher = if was_searching { SEARCHER } else { 0 };
-        self.counts.fetch_add(SLEEPER.wrapping_sub(searcher), Ordering::AcqRel);
+        let before = self.counts.fetch_add(SLEEPER.wrapping_sub(searcher), Ordering::AcqRel);
         drop(sleepers);
         fence(Ordering::SeqCst);
+        sleeping(before) as usize + 1
     }
 
     /// The worker is awake. True if it was notified, and thereby counts as searching; false if it

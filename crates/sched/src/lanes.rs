@@ -161,12 +161,12 @@ impl Local {
         self.running.set(None);
     }
 
-    /// Runs `wake`, which wakes any number of tasks; true if there is then enough for another worker.
-    pub(crate) fn batch(&self, wake: impl FnOnce()) -> bool {
+    /// Runs `wake`, which wakes any number of tasks; answers how many are queued then.
+    pub(crate) fn batch(&self, wake: impl FnOnce()) -> usize {
         self.batch.set(true);
         wake();
         self.batch.set(false);
-        self.ready.len() + self.cancel.len() > 1
+        self.ready.len() + self.cancel.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -182,10 +182,13 @@ impl Shared {
         }
     }
 
-    /// Whether there is anything this worker could take from others.
-    pub(crate) fn has_work(&self, worker: usize) -> bool {
+    /// Whether there is anything this worker could take from others, of whom so many sleep.
+    pub(crate) fn has_work(&self, worker: usize, asleep: usize) -> bool {
+        if !self.injectors.is_empty() {
+            return true;
+        }
         let mut others = self.workers.iter().enumerate().filter(|(other, _)| *other != worker);
-        !self.injectors.is_empty() || others.any(|(_, seat)| !seat.stealers.is_empty())
+        asleep + 1 < self.workers.len() && others.any(|(_, seat)| !seat.stealers.is_empty())
     }
 }
 

@@ -144,17 +144,27 @@ impl Turn {
     /// Polls one task, or sleeps until there may be one.
     fn once(&mut self, local: &Local) {
         self.polls = self.polls.wrapping_add(1);
-        if self.until_look == 0 {
-            self.maintain(local);
-        }
-        self.until_look -= 1;
         match self.next(local).or_else(|| self.search(local)) {
             Some(task) => {
                 self.found_work();
+                if self.until_look == 0 {
+                    let now = self.shared.clock.now();
+                    self.maintain(local, 1, now);
+                }
+                self.until_look -= 1;
                 local.run(task);
             }
             None if self.lingers() => {}
-            None => self.park(local),
+            // To park is the better look. But while this worker was long at work nobody may have sat in the
+            // driver's seat, and there may be another one to wake for it.
+            None if self.until_look == 0 && self.shared.workers.len() > 1 => {
+                let now = self.shared.clock.now();
+                if now.saturating_since(self.looked) >= LONG {
+                    self.maintain(local, 0, now);
+                }
+                self.park(local, Some(now));
+            }
+            None => self.park(local, None),
         }
     }
 
@@ -186,17 +196,17 @@ impl Turn {
         true
     }
 
-    /// Looks at the timers and, less often, into the driver, while there is always work to do.
+    /// Looks at the timers and, less often, into the driver, while there is always work to do. The worker
+    /// holds so many tasks that it polls next.
     ///
     /// Looks come at first after one poll and then less and less often, as long as the polls between
     /// them are short: so neither a thousand short polls nor three long ones keep events waiting.
-    fn maintain(&mut self, local: &Local) {
+    fn maintain(&mut self, local: &Local, held: usize, now: Time) {
         let shared = &*self.shared;
-        let now = shared.clock.now();
         let at_work = now.saturating_since(self.looked);
         let into_driver = at_work >= LONG || self.interval == MOST_POLLS;
         let mut vacant = false;
-        let help = local.batch(|| {
+        let queued = local.batch(|| {
             shared.timers.fire(self.worker, now);
             if into_driver {
                 let mut wakers = WakeList::new();
@@ -206,7 +216,7 @@ impl Turn {
         });
         // Whoever sits in the driver sees an event when it comes, and this worker only now and then. So
         // one that sleeps elsewhere is woken: it finds no work, and sleeps again in the driver's seat.
-        if help || vacant {
+        if queued + held > 1 || vacant {
             shared.notify();
         }
         if into_driver {
@@ -228,6 +238,10 @@ impl Turn {
             return None;
         }
         if !self.searching {
+            // The queues of those who sleep are empty, and the injector was a moment ago.
+            if shared.idle.sleeping() + 1 >= workers {
+                return None;
+            }
             self.searching = shared.idle.start_searching();
             if !self.searching {
                 return None;
@@ -254,37 +268,42 @@ impl Turn {
         }
     }
 
-    fn park(&mut self, local: &Local) {
+    /// Sleeps until there is something to do, unless there is already. `now` if the clock was just read.
+    fn park(&mut self, local: &Local, now: Option<Time>) {
         let shared = &*self.shared;
-        let now = shared.clock.now();
-        local.batch(|| {
-            shared.timers.fire(self.worker, now);
-            shared.timers.fire_for_others(self.worker, now);
-        });
+        // Without a timer nobody wants to know the time.
+        let now = now.or_else(|| shared.timers.any_armed().then(|| shared.clock.now()));
+        if let Some(now) = now {
+            local.batch(|| {
+                shared.timers.fire(self.worker, now);
+                shared.timers.fire_for_others(self.worker, now);
+            });
+        }
         if !local.is_empty() || !shared.workers[self.worker].pinned.is_empty() {
             return;
         }
-        shared.idle.announce(self.worker, self.searching);
+        let asleep = shared.idle.announce(self.worker, self.searching) - 1;
         self.searching = false;
         // Whoever adds work and saw no sleeper to wake has added it before this look.
-        if shared.has_work(self.worker) || shared.is_stopping() {
+        if shared.has_work(self.worker, asleep) || shared.is_stopping() {
             shared.idle.retract(self.worker, true);
             self.searching = true;
             return;
         }
         let bound = shared.timers.bound(self.worker);
-        let timeout = (bound != Time::MAX).then(|| bound.saturating_since(now));
+        let timeout = (bound != Time::MAX)
+            .then(|| bound.saturating_since(now.unwrap_or_else(|| shared.clock.now())));
         let mut wakers = WakeList::new();
         shared.workers[self.worker].parker.park(&shared.seat, timeout, &mut wakers);
         self.searching = shared.idle.retract(self.worker, false);
         self.looks_left = if self.searching { LOOKS } else { 0 };
         self.looked = shared.clock.now();
         (self.interval, self.until_look) = (1, 1);
-        let help = local.batch(|| {
+        let queued = local.batch(|| {
             wakers.wake();
             shared.timers.fire(self.worker, self.looked);
         });
-        if help {
+        if queued > 1 {
             shared.notify();
         }
     }

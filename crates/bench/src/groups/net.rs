@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use asupersync_core::{CancelReason, Cx, Error};
 use asupersync_io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use asupersync_net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+use asupersync_net::{TcpStream, UdpSocket, UnixStream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::sched::{Hosts, Pair, each, sides, size};
@@ -49,23 +49,31 @@ fn mebibytes(start: Instant, pieces: usize) -> f64 {
     (pieces * PIECE) as f64 / start.elapsed().as_secs_f64() / f64::from(1 << 20)
 }
 
-/// Both ends of a connection on the loopback.
-async fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
-    let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
-    let near = TcpStream::connect(cx, listener.local_addr()?).await?;
-    let (far, _) = listener.accept(cx).await?;
-    near.set_nodelay(true)?;
-    far.set_nodelay(true)?;
+/// Both ends of a connection on the loopback, made the same way for both sides.
+///
+/// With a congestion control that paces (BBR, where it is the default), the first round trips of a
+/// connection decide how fast the system lets it be from then on, and a row of bytes measures that. Reno
+/// does not pace.
+fn std_pair() -> std::io::Result<(std::net::TcpStream, std::net::TcpStream)> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let near = std::net::TcpStream::connect(listener.local_addr()?)?;
+    let (far, _) = listener.accept()?;
+    for stream in [&near, &far] {
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        rustix::net::sockopt::set_tcp_congestion(stream, "reno")?;
+    }
     Ok((near, far))
 }
 
-async fn tokio_tcp_pair() -> std::io::Result<(tokio::net::TcpStream, tokio::net::TcpStream)> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let near = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
-    let (far, _) = listener.accept().await?;
-    near.set_nodelay(true)?;
-    far.set_nodelay(true)?;
-    Ok((near, far))
+fn tcp_pair(cx: &Cx) -> Result<(TcpStream, TcpStream), Error> {
+    let (near, far) = std_pair()?;
+    Ok((TcpStream::from_std(cx, near)?, TcpStream::from_std(cx, far)?))
+}
+
+fn tokio_tcp_pair() -> std::io::Result<(tokio::net::TcpStream, tokio::net::TcpStream)> {
+    let (near, far) = std_pair()?;
+    Ok((tokio::net::TcpStream::from_std(near)?, tokio::net::TcpStream::from_std(far)?))
 }
 
 /// Round trips over a stream, answered by a task of its own: nanoseconds each.
@@ -110,14 +118,14 @@ where
 
 fn tcp_echo(pair: &Pair, trips: usize) -> f64 {
     pair.ours(async move |cx: &Cx| {
-        let (near, far) = tcp_pair(cx).await?;
+        let (near, far) = tcp_pair(cx)?;
         echo(cx, near, far, trips).await
     })
 }
 
 fn tokio_tcp_echo(pair: &Pair, trips: usize) -> f64 {
     pair.tokio(async move {
-        let (near, far) = tokio_tcp_pair().await.expect("the loopback");
+        let (near, far) = tokio_tcp_pair().expect("the loopback");
         tokio_echo(near, far, trips).await.expect("connected")
     })
 }
@@ -223,7 +231,7 @@ fn tokio_udp_sends(pair: &Pair, pieces: usize) -> f64 {
 
 fn tcp_bulk(pair: &Pair, pieces: usize) -> f64 {
     pair.ours(async move |cx: &Cx| {
-        let (mut near, mut far) = tcp_pair(cx).await?;
+        let (mut near, mut far) = tcp_pair(cx)?;
         let start = Instant::now();
         let _ = cx.spawn(async move |cx: &Cx| {
             let piece = vec![7; PIECE];
@@ -243,7 +251,7 @@ fn tcp_bulk(pair: &Pair, pieces: usize) -> f64 {
 
 fn tokio_tcp_bulk(pair: &Pair, pieces: usize) -> f64 {
     pair.tokio(async move {
-        let (mut near, mut far) = tokio_tcp_pair().await.expect("the loopback");
+        let (mut near, mut far) = tokio_tcp_pair().expect("the loopback");
         let start = Instant::now();
         tokio::spawn(async move {
             let piece = vec![7; PIECE];

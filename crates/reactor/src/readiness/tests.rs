@@ -2,6 +2,7 @@ use super::*;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::Wake;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -115,4 +116,42 @@ fn a_direction_that_had_to_wait_has_a_whole_turn_again() {
         assert!(readiness.poll(Direction::Read, &mut context).is_pending());
     }
     assert_eq!(count.0.load(Ordering::Relaxed), 1, "by the second event alone");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a ceiling for a hang, by a real clock")]
+fn a_wait_that_begins_while_an_event_comes_finds_it_or_is_woken() {
+    const ROUNDS: usize = 20_000;
+    let readiness = Readiness::new();
+    let (round, events) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (count, waker) = waiter();
+    let mut context = Context::from_waker(&waker);
+    let wait_for = |counter: &AtomicUsize, least: usize| {
+        let start = Instant::now();
+        while counter.load(Ordering::Acquire) < least {
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "the event of round {least} is lost"
+            );
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 1..=ROUNDS {
+                wait_for(&round, n);
+                event(&readiness, READABLE | WRITABLE);
+                events.store(n, Ordering::Release);
+            }
+        });
+        for n in 1..=ROUNDS {
+            let woken = count.0.load(Ordering::Relaxed);
+            round.store(n, Ordering::Release);
+            if readiness.poll(Direction::Read, &mut context).is_pending() {
+                wait_for(&count.0, woken + 1);
+            }
+            wait_for(&events, n);
+            readiness.clear(readiness.ready(Direction::Read).expect("there was an event"));
+        }
+    });
 }

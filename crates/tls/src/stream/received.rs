@@ -2,23 +2,25 @@
 
 use std::io::{self, Read};
 
-/// The session asks for 4 KiB at a time, a quarter of a record. A peer that keeps sending is read in
-/// larger pieces, so that a record does not cost four calls of the system.
+/// The session reads into a buffer of its own, which has room for a record once one has come in pieces, and
+/// begins again with 4 KiB whenever it has been emptied. What it asks for in one piece it gets from the
+/// stream; a peer that keeps sending is not asked for each 4 KiB, so that a record does not cost four
+/// calls of the system.
 #[derive(Debug, Default)]
 pub(super) struct Received {
-    /// Empty, and without an allocation, unless bytes are coming in faster than the session asks.
+    /// Without an allocation, unless bytes are coming in faster than the session asks.
     buffer: Vec<u8>,
     /// What of it is still to be taken.
     from: usize,
     to: usize,
-    /// How much to ask for at once; less than [`LEAST`]: as much as the session does.
-    piece: usize,
+    /// The peer keeps sending.
+    eager: bool,
 }
 
-/// The smallest piece that is worth a copy, in bytes.
-const LEAST: usize = 16 << 10;
-/// The largest.
-const MOST: usize = 64 << 10;
+/// What the session asks for at first.
+const FIRST: usize = 4 << 10;
+/// A record of the largest size, in bytes, as the session counts it.
+const RECORD: usize = 18 << 10;
 
 impl Received {
     /// What the session reads from: what is here, then the stream.
@@ -40,12 +42,9 @@ impl<R: Read> Read for Reader<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Reader { received, stream } = self;
         if received.is_empty() {
-            if received.piece < LEAST || buf.is_empty() {
-                received.buffer = Vec::new();
-                let n = stream.read(buf)?;
-                if n == buf.len() {
-                    received.piece = LEAST;
-                }
+            if !received.eager || buf.len() > FIRST || buf.is_empty() {
+                let n = received.or_let_go(stream.read(buf))?;
+                received.eager |= n == buf.len();
                 return Ok(n);
             }
             received.fill(stream)?;
@@ -59,26 +58,21 @@ impl<R: Read> Read for Reader<'_, R> {
 
 impl Received {
     fn fill(&mut self, stream: &mut impl Read) -> io::Result<()> {
-        if self.buffer.len() != self.piece {
-            self.buffer = vec![0; self.piece];
+        self.buffer.resize(RECORD, 0);
+        let read = stream.read(&mut self.buffer);
+        let n = self.or_let_go(read)?;
+        (self.from, self.to) = (0, n);
+        self.eager = n > FIRST;
+        Ok(())
+    }
+
+    /// Who has to wait may wait for long: without memory.
+    fn or_let_go(&mut self, read: io::Result<usize>) -> io::Result<usize> {
+        if read.is_err() {
+            self.buffer = Vec::new();
+            (self.from, self.to) = (0, 0);
         }
-        match stream.read(&mut self.buffer) {
-            Ok(n) => {
-                (self.from, self.to) = (0, n);
-                if n == self.piece {
-                    self.piece = (self.piece * 2).min(MOST);
-                } else if n < self.piece / 4 {
-                    self.piece /= 2;
-                }
-                Ok(())
-            }
-            Err(error) => {
-                // Who waits may wait for long: without memory.
-                self.buffer = Vec::new();
-                (self.from, self.to) = (0, 0);
-                Err(error)
-            }
-        }
+        read
     }
 }
 
@@ -110,10 +104,10 @@ mod tests {
         }
     }
 
-    /// Reads all of it as the session does, and answers with how many calls.
-    fn read_all(received: &mut Received, left: usize, most: usize) -> usize {
+    /// Reads all of it in pieces of such a size, and answers with how many calls.
+    fn read_all(received: &mut Received, left: usize, most: usize, piece: usize) -> usize {
         let mut stream = Stream { left, most, calls: 0, at: 0 };
-        let (mut total, mut buf) = (0, [0; 4096]);
+        let (mut total, mut buf) = (0, vec![0; piece]);
         loop {
             let read = received.reader(&mut stream).read(&mut buf);
             match read {
@@ -133,25 +127,33 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_keeps_sending_is_read_in_large_pieces_and_a_silent_one_costs_no_memory() {
+    fn a_peer_that_keeps_sending_is_read_by_the_record_and_a_silent_one_costs_no_memory() {
         let mut received = Received::default();
-        let calls = read_all(&mut received, 1 << 20, usize::MAX);
-        assert!(calls < 24, "{calls}");
+        let calls = read_all(&mut received, 1 << 20, usize::MAX, FIRST);
+        assert!(calls <= (1 << 20) / RECORD + 3, "{calls}");
         // A peer of few words needs no copies again.
-        for _ in 0..20 {
-            assert_eq!(read_all(&mut received, 100, usize::MAX), 2);
+        for _ in 0..3 {
+            assert_eq!(read_all(&mut received, 100, usize::MAX, FIRST), 2);
         }
-        assert!(received.piece < LEAST);
+        assert!(!received.eager);
         for most in [1, 100, 5000, 20_000] {
-            read_all(&mut received, 50_000, most);
+            read_all(&mut received, 50_000, most, FIRST);
+            read_all(&mut received, 50_000, most, RECORD);
         }
     }
 
     #[test]
+    fn what_is_asked_for_in_one_piece_is_not_copied() {
+        let mut received = Received { eager: true, ..Received::default() };
+        let mut stream = Stream { left: RECORD, most: usize::MAX, calls: 0, at: 0 };
+        let read = received.reader(&mut stream).read(&mut [0; RECORD]).unwrap();
+        assert_eq!((read, stream.calls, received.buffer.capacity()), (RECORD, 1, 0));
+    }
+
+    #[test]
     fn the_end_is_passed_on() {
-        let mut received = Received::default();
-        for piece in [0, LEAST] {
-            received.piece = piece;
+        for eager in [false, true] {
+            let mut received = Received { eager, ..Received::default() };
             assert_eq!(received.reader(io::empty()).read(&mut [0; 100]).unwrap(), 0);
         }
     }

@@ -53,7 +53,7 @@ impl Settings {
     }
 
     async fn pair(&self, cx: &Cx) -> Result<(TlsStream<TcpStream>, TlsStream<TcpStream>), Error> {
-        let (near, far) = tcp_pair(cx).await?;
+        let (near, far) = tcp_pair(cx)?;
         let acceptor = TlsAcceptor::from_config(self.server.clone());
         let mut accepting =
             cx.spawn(async move |cx: &Cx| Ok::<_, Error>(acceptor.accept(cx, far).await?));
@@ -62,7 +62,7 @@ impl Settings {
     }
 
     async fn tokio_pair(&self) -> std::io::Result<(TokioStream, TokioStream)> {
-        let (near, far) = tokio_tcp_pair().await?;
+        let (near, far) = tokio_tcp_pair()?;
         let acceptor = tokio_rustls::TlsAcceptor::from(self.server.clone());
         let accepting = tokio::spawn(acceptor.accept(far).into_future());
         let name = ServerName::try_from(NAME).expect("a name");
