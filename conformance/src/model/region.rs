@@ -44,7 +44,7 @@ pub(super) struct Region<'p> {
     /// Open permits that ended tasks have left.
     pub(super) permits: usize,
     failed: Vec<TaskNo>,
-    child_cancelled: Option<Reason>,
+    cancelled: Vec<(TaskNo, Reason)>,
     pub(super) stragglers: Vec<(TaskNo, String)>,
     pub(super) leaks: usize,
     deadline_timer: Option<u64>,
@@ -79,7 +79,7 @@ impl Region<'_> {
             ledger: Vec::new(),
             permits: 0,
             failed: Vec::new(),
-            child_cancelled: None,
+            cancelled: Vec::new(),
             stragglers: Vec::new(),
             leaks: 0,
             deadline_timer: None,
@@ -204,7 +204,7 @@ impl<'p> Model<'p> {
         if failed {
             region.failed.push(task);
         }
-        region.child_cancelled = region.child_cancelled.or(counts);
+        region.cancelled.extend(counts.map(|reason| (task, reason)));
         let cancels = failed
             && region.policy == Policy::FailFast
             && region.state != State::Finalizing
@@ -348,8 +348,9 @@ impl<'p> Model<'p> {
         let region = &self.regions[number];
         let outside = region.cancel.filter(|_| region.origin == Origin::Outside);
         let last = region.cancel;
-        let child = region
-            .child_cancelled
+        let child = region.cancelled.iter().find(|(task, _)| !self.tasks[*task].claimed);
+        let child = child
+            .map(|(_, reason)| *reason)
             .filter(|reason| reason.kind != Cause::Parent || outside.is_some());
         let fail_fast = region.policy == Policy::FailFast;
         let mut out = body;

@@ -141,7 +141,7 @@ pub(crate) struct Region {
     service: bool,
     /// Set under `inner`'s lock when the state becomes `Closed`, never cleared.
     closed: AtomicBool,
-    /// `child_cancelled` is set. Set after it, never cleared.
+    /// `child_cancelled` is set, and nothing changes that any more. Set after it, never cleared.
     child_cancelled: StdAtomicBool,
     /// Place in the parent's table; written and read under the parent's lock.
     place: AtomicUsize,
@@ -166,7 +166,7 @@ struct Inner {
     starting: bool,
     /// Ended children with an error or a panic, in order.
     failed: Vec<TaskRef>,
-    /// Why a child ended as cancelled, where that counts for this region's outcome.
+    /// Why a child ended as cancelled that nobody will join: the first such.
     child_cancelled: Option<CancelReason>,
     ended: u64,
     /// Stragglers and leaks, here and beneath.
@@ -184,6 +184,8 @@ struct Rare {
     finalizers: Vec<(u32, Finalizer)>,
     deferred: u32,
     ledger: Slab<Arc<Record>>,
+    /// The same of children that ended before that one, and may yet be joined or have been.
+    cancelled: Vec<(TaskRef, CancelReason)>,
     /// Ended tasks with abort-class obligations that are still open, and since when they have ended.
     holders: Vec<(TaskRef, Time)>,
     /// Values that live as long as the region.

@@ -274,6 +274,68 @@ fn a_poll_quota_stops_a_task_that_yields_for_ever() {
 }
 
 #[test]
+fn a_child_that_ran_out_of_time_and_was_joined_is_the_joiners_matter() {
+    let ran = run(async |cx: &Cx| {
+        let limits =
+            || TaskOptions::new().budget(Budget::new().with_timeout(Duration::from_secs(1)));
+        let slow = async |cx: &Cx| -> Result<u32, Error> {
+            cx.sleep(Duration::from_secs(9)).await?;
+            Ok(1)
+        };
+        let joined: Outcome<u32, Error> = cx
+            .region(async |scope| {
+                let mut child = scope.spawn_with(limits(), slow);
+                match child.join(cx).await? {
+                    Outcome::Ok(value) => Ok(value),
+                    _ => Ok(2),
+                }
+            })
+            .await;
+        // One of them is nobody's, though it was not the first to end.
+        let unjoined: Outcome<u32, Error> = cx
+            .region(async |scope| {
+                let mut first = scope.spawn_with(limits(), slow);
+                let _second = scope.spawn_with(limits(), slow);
+                let _ = first.join(cx).await?;
+                Ok(2)
+            })
+            .await;
+        Ok::<_, Error>((joined, unjoined))
+    });
+    let Outcome::Ok((joined, unjoined)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert_eq!(joined.ok(), Some(2));
+    let Outcome::Cancelled(reason) = unjoined else { panic!("{unjoined:?}") };
+    assert_eq!(reason.kind(), CancelKind::Timeout);
+}
+
+#[test]
+fn a_region_that_lives_long_does_not_collect_children_that_were_joined() {
+    let ran = run(async |cx: &Cx| {
+        let name: Arc<str> = "child".into();
+        let options = RegionOptions::new().policy(Policy::CollectAll);
+        let kept = name.clone();
+        let outcome: Outcome<usize, Error> = cx
+            .region_with(options, async move |scope| {
+                for n in 0..500 {
+                    let limits = TaskOptions::new().name(name.clone());
+                    let limits = limits.budget(Budget::new().with_timeout(Duration::from_secs(1)));
+                    let mut child = scope.spawn_with(limits, async move |cx: &Cx| {
+                        cx.sleep(Duration::from_secs(n % 2 * 9)).await?;
+                        Err::<(), _>(Error::msg("bad"))
+                    });
+                    assert!(!child.join(cx).await?.is_ok());
+                }
+                Ok(Arc::strong_count(&name))
+            })
+            .await;
+        drop(kept);
+        Ok::<_, Error>(outcome)
+    });
+    let Outcome::Ok(Outcome::Ok(kept)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert!(kept < 20, "{kept} of 500 are still there");
+}
+
+#[test]
 fn charges_are_shared_by_a_region_and_stop_it() {
     let ran = run(async |cx: &Cx| {
         let budget = Budget::new().with_cost_quota(10);

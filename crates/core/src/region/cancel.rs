@@ -142,7 +142,11 @@ impl Region {
             let mut inner = self.inner.lock();
             inner.abandoned = true;
             let closed = inner.state == RegionState::Closed;
-            let unclaimed = if closed { std::mem::take(&mut inner.failed) } else { Vec::new() };
+            let unclaimed = if closed {
+                Some((std::mem::take(&mut inner.failed), inner.take_cancelled()))
+            } else {
+                None
+            };
             (inner.opener.take(), closed, inner.escalated, unclaimed)
         };
         drop(unclaimed);

@@ -326,10 +326,11 @@ fn assemble<T, E: Send + 'static>(
     mut ended: BodyEnd<Result<T, E>>,
     told: Option<CancelReason>,
 ) -> (Outcome<T, E>, Vec<ChildFailure<E>>) {
-    let (failed, child_cancelled, cancel, origin) = {
+    let (failed, (child_cancelled, kept), cancel, origin) = {
         let mut inner = region.inner.lock();
         debug_assert!(inner.state == RegionState::Closed);
         let calm = inner.cancel.is_none() && inner.child_cancelled.is_none();
+        let calm = calm && inner.rare.as_ref().is_none_or(|rare| rare.cancelled.is_empty());
         if calm && inner.failed.is_empty() {
             match ended {
                 BodyEnd::Returned(Ok(value)) => return (Outcome::Ok(value), Vec::new()),
@@ -337,8 +338,9 @@ fn assemble<T, E: Send + 'static>(
             }
         }
         let failed = std::mem::take(&mut inner.failed);
-        (failed, inner.child_cancelled.take(), inner.cancel.clone(), inner.origin)
+        (failed, inner.take_cancelled(), inner.cancel.clone(), inner.origin)
     };
+    drop(kept);
     let mut failures: Vec<ChildFailure<E>> = failed.iter().filter_map(claim_failure::<E>).collect();
     let from_outside = cancel.clone().filter(|_| origin == Origin::Outside);
     // A child's own deadline or quota counts; what the region itself asked for does not.
