@@ -336,6 +336,49 @@ fn a_region_that_lives_long_does_not_collect_children_that_were_joined() {
 }
 
 #[test]
+fn a_region_that_is_left_behind_by_the_body_around_it_counts_as_dropped() {
+    let log = log();
+    let seen = log.clone();
+    let ran = run(async move |cx: &Cx| {
+        let mut kept = None;
+        let outcome: Outcome<(), Error> = cx
+            .region(async |_| {
+                let open = |name: &'static str| {
+                    let log = log.clone();
+                    Box::pin(cx.region(async move |scope: &Scope<Error>| {
+                        let _ = scope.spawn(async move |cx: &Cx| {
+                            let slept = cx.sleep(Duration::from_secs(1000)).await;
+                            log.lock().unwrap().push(name);
+                            Ok(slept?)
+                        });
+                        Ok(cx.wait("never", |_| Poll::<()>::Pending).await?)
+                    }))
+                };
+                let (mut forgotten, mut moved) = (open("forgotten"), open("moved"));
+                poll_fn(|context| {
+                    let pending = forgotten.as_mut().poll(context).is_pending();
+                    Poll::Ready(assert!(pending && moved.as_mut().poll(context).is_pending()))
+                })
+                .await;
+                std::mem::forget(forgotten);
+                kept = Some(moved);
+                cx.yield_now().await?;
+                Ok(())
+            })
+            .await;
+        log.lock().unwrap().push("closed");
+        let moved: Outcome<(), Error> = kept.unwrap().await;
+        Ok::<_, Error>((outcome, moved, cx.now()))
+    });
+    let Outcome::Ok((outcome, moved, now)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert!(moved.is_cancelled(), "{moved:?}");
+    assert_eq!(now, Time::ZERO);
+    let ended = entries(&seen);
+    assert!(ended[2] == "closed" && ended.len() == 3, "{ended:?}");
+}
+
+#[test]
 fn charges_are_shared_by_a_region_and_stop_it() {
     let ran = run(async |cx: &Cx| {
         let budget = Budget::new().with_cost_quota(10);

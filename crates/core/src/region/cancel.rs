@@ -172,7 +172,7 @@ impl Region {
             self.escalate(false);
         }
         drop(removed);
-        self.begin_close();
+        let _ = self.begin_close();
     }
 }
 

@@ -209,13 +209,15 @@ impl Region {
         }
     }
 
-    /// The body has ended; the region closes when its children have.
-    pub(crate) fn begin_close(self: &Arc<Self>) {
-        let (step, dismisses);
+    /// The body has ended; the region closes when its children have. Answers whether there are regions among
+    /// them.
+    pub(crate) fn begin_close(self: &Arc<Self>) -> bool {
+        let (step, dismisses, regions);
         {
             let mut inner = self.inner.lock();
+            regions = !inner.regions.is_empty();
             if inner.state != RegionState::Open {
-                return;
+                return regions;
             }
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
@@ -229,6 +231,7 @@ impl Region {
         if let Some(step) = step {
             self.go_on(step);
         }
+        regions
     }
 
     /// Takes the close as far as it will go: finalizers when no child is left, then closed, then the same

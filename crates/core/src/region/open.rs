@@ -232,7 +232,9 @@ where
             .at_site(site);
         region.cancel(reason, Origin::Itself);
     }
-    region.begin_close();
+    if region.begin_close() {
+        leave_behind(cx, key);
+    }
     // A cancellation reaches the region by itself; there is nothing that this future would do about it.
     poll_fn(|context| region.poll_closed(context)).await;
     detach(cx, key);
@@ -307,6 +309,16 @@ fn open(
         effects.run();
     }
     (region, key)
+}
+
+/// The body has ended, and nobody polls what it opened as long as its own region is waited for: a region
+/// inside whose future was forgotten, or moved out, counts as dropped.
+#[cold]
+fn leave_behind(cx: &TaskCx, key: ScopeKey) {
+    let opened = cx.header().inner.lock().scopes.regions_within(key);
+    for region in opened {
+        region.abandon();
+    }
 }
 
 fn detach(cx: &TaskCx, key: ScopeKey) {

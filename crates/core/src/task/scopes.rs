@@ -418,6 +418,12 @@ impl Scopes {
         children.filter_map(|(_, child)| child.region.as_ref())
     }
 
+    /// Those of them whose bodies are scopes beneath this one.
+    pub(crate) fn regions_within(&self, key: ScopeKey) -> Vec<Arc<Region>> {
+        let beneath = self.keys().filter(|inner| *inner != key && self.is_within(*inner, key));
+        beneath.filter_map(|inner| self.child(inner)?.region.clone()).collect()
+    }
+
     /// Whether a future polled in the cancelled scope `key` can no longer be reached by its cancellation:
     /// it is pending, but not in a kernel wait, a mask or a region of its own.
     pub(crate) fn is_stuck(&self, key: ScopeKey) -> bool {
