@@ -33,6 +33,8 @@ pub(super) struct Region<'p> {
     pub(super) cancel: Option<Reason>,
     pub(super) origin: Origin,
     pub(super) deadline: Option<u64>,
+    /// When a deadline will cancel it.
+    pub(super) due: Option<u64>,
     pub(super) polls: Option<u32>,
     pub(super) account: Option<usize>,
     pub(super) tasks: Vec<TaskNo>,
@@ -70,6 +72,7 @@ impl Region<'_> {
             cancel: None,
             origin: Origin::Itself,
             deadline: None,
+            due: None,
             polls: None,
             account: None,
             tasks: Vec::new(),
@@ -119,6 +122,7 @@ impl<'p> Model<'p> {
         let task = &mut self.tasks[by];
         let parent = task.enclosing_region().unwrap_or(task.region);
         let inherited = task.branch_deadline();
+        let (branches, within, masked) = task.reached_by();
         let (own_deadline, own_polls) = (task.own_deadline, task.own_polls);
         let in_own = parent == task.region;
         let serial = task.next_serial();
@@ -130,7 +134,14 @@ impl<'p> Model<'p> {
         region.deadline = tighter(own, above_deadline);
         region.polls = [step.limits.polls, above.polls, own_polls].into_iter().flatten().min();
         region.account = account;
-        let armed = earlier(region.deadline, above_deadline);
+        let around = match within {
+            Some(region) => self.regions[region].due,
+            None if masked => None,
+            None => self.regions[parent].due,
+        };
+        let around = tighter(tighter(branches, around), own_deadline.filter(|_| !masked));
+        region.due = tighter(own, around);
+        let armed = earlier(own, around);
         let number = self.enter_region(region);
         if let Some(units) = step.limits.cost {
             self.accounts.push(Account {

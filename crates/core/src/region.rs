@@ -46,7 +46,7 @@ use crate::outcome::Severity;
 use crate::primitive::{AtomicBool, Mutex, Ordering};
 use crate::snapshot::waits_of;
 use crate::task::TaskRef;
-use crate::task::scopes::ScopeKey;
+use crate::task::scopes::{ScopeKey, earlier};
 use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
@@ -134,6 +134,8 @@ pub(crate) struct Region {
     policy: Policy,
     /// Met with every ancestor's.
     pub(crate) budget: Budget,
+    /// When a deadline will cancel it: its own, or one around it that no mask hides.
+    pub(crate) due: Option<Time>,
     pub(crate) account: Option<Arc<Account>>,
     /// Names what is created here by no task.
     ordinals: AtomicU32,
@@ -222,6 +224,8 @@ pub(crate) struct Place {
     pub(crate) account: Option<Arc<Account>>,
     /// The tightest deadline above, outside of the parent region's own.
     pub(crate) budget: Budget,
+    /// The tightest deadline of those around it that no mask hides.
+    pub(crate) due: Option<Time>,
 }
 
 impl Region {
@@ -247,6 +251,8 @@ impl Region {
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
+        let around = place.due;
+        let due = earlier(own.deadline, around);
         let opened_by = place.opener.as_ref().map(|(task, _)| task);
         let service = match (&place.parent, opened_by) {
             (Some(parent), Some(task)) => parent.is_served_by(task),
@@ -262,6 +268,7 @@ impl Region {
             site,
             policy: options.policy,
             budget,
+            due,
             account,
             ordinals: AtomicU32::new(0),
             service,
@@ -322,9 +329,8 @@ impl Region {
             site,
         });
         // An inherited deadline has its own timer further up.
-        let earlier =
-            budget.deadline.filter(|deadline| above.deadline.is_none_or(|d| *deadline < d));
-        if let Some(deadline) = earlier.filter(|_| !mutant!(DeadlineNotArmed)) {
+        let tighter = own.deadline.filter(|deadline| around.is_none_or(|above| *deadline < above));
+        if let Some(deadline) = tighter.filter(|_| !mutant!(DeadlineNotArmed)) {
             let timer = arm(&region.host, deadline, Fires::RegionDeadline(Arc::clone(&region)));
             region.inner.lock().rare().deadline_timer = Some(timer);
         }

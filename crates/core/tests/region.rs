@@ -3,8 +3,8 @@
 mod support;
 
 use asupersync_core::{
-    Budget, CancelKind, CancelReason, Cx, Error, ErrorKind, FailureCause, JoinError, Outcome,
-    Policy, RegionOptions, Scope, TaskOptions, Time,
+    BranchEnd, BranchOptions, Budget, CancelKind, CancelReason, Cx, Error, ErrorKind, FailureCause,
+    JoinError, Outcome, Policy, RegionOptions, Scope, TaskOptions, Time,
 };
 use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
@@ -356,8 +356,9 @@ fn a_region_that_is_left_behind_by_the_body_around_it_counts_as_dropped() {
                 };
                 let (mut forgotten, mut moved) = (open("forgotten"), open("moved"));
                 poll_fn(|context| {
-                    let pending = forgotten.as_mut().poll(context).is_pending();
-                    Poll::Ready(assert!(pending && moved.as_mut().poll(context).is_pending()))
+                    assert!(forgotten.as_mut().poll(context).is_pending());
+                    assert!(moved.as_mut().poll(context).is_pending());
+                    Poll::Ready(())
                 })
                 .await;
                 std::mem::forget(forgotten);
@@ -376,6 +377,61 @@ fn a_region_that_is_left_behind_by_the_body_around_it_counts_as_dropped() {
     assert_eq!(now, Time::ZERO);
     let ended = entries(&seen);
     assert!(ended[2] == "closed" && ended.len() == 3, "{ended:?}");
+}
+
+#[test]
+fn a_deadline_under_a_mask_passes_although_one_outside_came_first() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let ran = run(async move |cx: &Cx| {
+        // What a limit around a wait that never ends comes to, and when.
+        let limited = async |cx: &Cx, what: &'static str, seconds: u32| {
+            let deadline = Some(cx.now() + SECOND * seconds);
+            let never = cx.wait("never", |_| Poll::<()>::Pending);
+            let branch = cx.branch(BranchOptions { deadline, ..BranchOptions::default() }, never);
+            let BranchEnd::Finished(Err(_)) = branch.await else { panic!("{what}") };
+            log.lock().unwrap().push((what, cx.now().as_nanos() / SECOND.as_nanos() as u64));
+        };
+        let options = BranchOptions { deadline: Some(cx.now() + SECOND), ..Default::default() };
+        let _ = cx.branch(options, cx.masked(limited(cx, "branch in a branch", 2))).await;
+        let last = log.clone();
+        let budget = Budget::new().with_timeout(SECOND);
+        let outcome: Outcome<(), Error> = cx
+            .region_with(RegionOptions::new().budget(budget), async move |scope| {
+                scope.defer(async move |cx: &Cx| {
+                    let deadline = Some(cx.now() + SECOND);
+                    let never = cx.wait("never", |_| Poll::<()>::Pending);
+                    let options = BranchOptions { deadline, ..BranchOptions::default() };
+                    let _ = cx.branch(options, never).await;
+                    last.lock().unwrap().push(("finalizer", cx.now().as_nanos() / 1_000_000_000));
+                    Ok(())
+                });
+                cx.masked(async {
+                    limited(cx, "branch", 2).await;
+                    let budget = Budget::new().with_timeout(SECOND);
+                    let region =
+                        cx.region_with(RegionOptions::new().budget(budget), async |scope| {
+                            let limits = TaskOptions::new();
+                            let limits = limits.budget(Budget::new().with_timeout(SECOND / 2));
+                            let mut child = scope.spawn_with(limits, async |cx: &Cx| {
+                                Ok(cx.wait("never", |_| Poll::<()>::Pending).await?)
+                            });
+                            assert!(child.join(cx).await?.is_cancelled());
+                            limited(cx, "in a region", 9).await;
+                            Ok::<_, Error>(())
+                        });
+                    assert!(region.await.is_ok());
+                })
+                .await;
+                Ok(())
+            })
+            .await;
+        Ok::<_, Error>(outcome)
+    });
+    assert!(ran.outcome.is_ok(), "{:?}", ran.outcome);
+    let expected = [("branch in a branch", 2), ("branch", 4), ("in a region", 5), ("finalizer", 6)];
+    assert_eq!(*seen.lock().unwrap(), expected);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::snapshot::RegionSnapshot;
 use crate::spawn;
 use crate::task::cell::{Failure, allocate};
 use crate::task::pinned::confine;
-use crate::task::scopes::{Child, Effects, ScopeKey};
+use crate::task::scopes::{Child, Effects, ScopeKey, earlier};
 use crate::task::{PinnedBody, TaskBody, TaskHandle, TaskOptions, TaskRef};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -262,15 +262,19 @@ fn open(
     let header = cx.header();
     header.state.opens();
     // The scope first: the region knows it from the start, so that a deadline that passes at once finds it.
-    let (parent, inherited_deadline, own, account, key) = {
+    let (parent, inherited_deadline, reach, own, account, key) = {
         let mut inner = header.inner.lock();
         let current = inner.scopes.current;
         let own = inner.extra.as_ref().map_or(crate::Budget::UNLIMITED, |extra| extra.budget);
         let account = inner.extra.as_ref().and_then(|extra| extra.account.clone());
-        let (parent, deadline) =
-            (inner.scopes.enclosing_region(current), inner.scopes.deadline(current));
+        let (parent, deadline) = if current == ScopeKey::BASE {
+            (None, None)
+        } else {
+            (inner.scopes.enclosing_region(current), inner.scopes.deadline(current))
+        };
+        let reach = inner.scopes.reached_by(current);
         let key = inner.scopes.insert(Child::new(current, None));
-        (parent, deadline, own, account, key)
+        (parent, deadline, reach, own, account, key)
     };
     let parent = parent.unwrap_or_else(|| Arc::clone(&header.region));
     // Inside a region that this task opened, that region's account is already chained to the task's.
@@ -280,14 +284,18 @@ fn open(
         parent.account.clone()
     };
     let mut above = own;
-    above.deadline = match (above.deadline, inherited_deadline) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
+    let around = match &reach.region {
+        Some(region) => region.due,
+        None if reach.masked => None,
+        None => header.region.due,
     };
+    let own_deadline = above.deadline.filter(|_| !reach.masked);
+    let due = earlier(earlier(reach.deadline, around), own_deadline);
+    above.deadline = earlier(above.deadline, inherited_deadline);
     // Cost is shared through accounts; the field says only what was set here.
     above.cost_quota = None;
     let opener = Some((cx.task().clone(), key));
-    let place = Place { parent: Some(parent), opener, account, budget: above };
+    let place = Place { parent: Some(parent), opener, account, budget: above, due };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
     let mut effects = None;
     let soft = {
