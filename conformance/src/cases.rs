@@ -49,6 +49,7 @@ cases! { $
     }
     budget {
         a_deadline_fires_in_a_task_parked_on_a_channel_never_sent_to
+        a_deadline_of_a_task_that_is_joined_is_the_joiners_matter
         a_poll_quota_stops_a_task_that_yields_for_ever
         a_cost_quota_stops_the_task_that_overdraws_it
         a_spent_cleanup_budget_escalates_and_names_the_straggler

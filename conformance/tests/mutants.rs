@@ -36,6 +36,7 @@ const MEANT: &[(Mutant, &str)] = &[
     (Mutant::CloseDoesNotWait, "region_close_waits_for_three_live_children"),
     (Mutant::RefusedTaskIsKept, "a_refused_task_answers_its_join"),
     (Mutant::DeadlineNotArmed, "a_deadline_fires_in_a_task_parked_on_a_channel_never_sent_to"),
+    (Mutant::JoinTakesNothing, "a_deadline_of_a_task_that_is_joined_is_the_joiners_matter"),
     (Mutant::QuotaIgnored, "a_poll_quota_stops_a_task_that_yields_for_ever"),
     (Mutant::CancelStopsAtRegion, "cancelling_a_region_reaches_its_grandchildren"),
     (Mutant::CancelWakesNobody, "a_time_limit_leaves_the_task_around_it_alone"),

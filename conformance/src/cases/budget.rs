@@ -30,6 +30,21 @@ pub(crate) fn a_deadline_fires_in_a_task_parked_on_a_channel_never_sent_to(
     })
 }
 
+pub(crate) fn a_deadline_of_a_task_that_is_joined_is_the_joiners_matter(
+    name: &'static str,
+) -> Case {
+    let limits = Limits { time: Some(MOMENT), ..Limits::default() };
+    let late = |name| spawn_limited(name, limits, [Sleep(FOR_EVER)]);
+    let main = [
+        region("heard", [late("first"), Join("first")]),
+        region("unheard", [late("second"), late("third"), Join("second")]),
+    ];
+    Case::new(name, main, |seen| {
+        seen.closed_as("heard", &End::Ok);
+        seen.closed_as("unheard", &End::Cancelled(Cause::Timeout));
+    })
+}
+
 pub(crate) fn a_poll_quota_stops_a_task_that_yields_for_ever(name: &'static str) -> Case {
     let limits = Limits { polls: Some(50), ..Limits::default() };
     let body = [Times(10, vec![Yield]), Note("ten polls"), Forever(vec![Yield])];

@@ -33,6 +33,8 @@ pub(super) struct Region<'p> {
     pub(super) cancel: Option<Reason>,
     pub(super) origin: Origin,
     pub(super) deadline: Option<u64>,
+    /// When a deadline will cancel it.
+    pub(super) due: Option<u64>,
     pub(super) polls: Option<u32>,
     pub(super) account: Option<usize>,
     pub(super) tasks: Vec<TaskNo>,
@@ -44,7 +46,7 @@ pub(super) struct Region<'p> {
     /// Open permits that ended tasks have left.
     pub(super) permits: usize,
     failed: Vec<TaskNo>,
-    child_cancelled: Option<Reason>,
+    cancelled: Vec<(TaskNo, Reason)>,
     pub(super) stragglers: Vec<(TaskNo, String)>,
     pub(super) leaks: usize,
     deadline_timer: Option<u64>,
@@ -70,6 +72,7 @@ impl Region<'_> {
             cancel: None,
             origin: Origin::Itself,
             deadline: None,
+            due: None,
             polls: None,
             account: None,
             tasks: Vec::new(),
@@ -79,7 +82,7 @@ impl Region<'_> {
             ledger: Vec::new(),
             permits: 0,
             failed: Vec::new(),
-            child_cancelled: None,
+            cancelled: Vec::new(),
             stragglers: Vec::new(),
             leaks: 0,
             deadline_timer: None,
@@ -119,6 +122,7 @@ impl<'p> Model<'p> {
         let task = &mut self.tasks[by];
         let parent = task.enclosing_region().unwrap_or(task.region);
         let inherited = task.branch_deadline();
+        let (branches, within, masked) = task.reached_by();
         let (own_deadline, own_polls) = (task.own_deadline, task.own_polls);
         let in_own = parent == task.region;
         let serial = task.next_serial();
@@ -130,7 +134,14 @@ impl<'p> Model<'p> {
         region.deadline = tighter(own, above_deadline);
         region.polls = [step.limits.polls, above.polls, own_polls].into_iter().flatten().min();
         region.account = account;
-        let armed = earlier(region.deadline, above_deadline);
+        let around = match within {
+            Some(region) => self.regions[region].due,
+            None if masked => None,
+            None => self.regions[parent].due,
+        };
+        let around = tighter(tighter(branches, around), own_deadline.filter(|_| !masked));
+        region.due = tighter(own, around);
+        let armed = earlier(own, around);
         let number = self.enter_region(region);
         if let Some(units) = step.limits.cost {
             self.accounts.push(Account {
@@ -204,7 +215,7 @@ impl<'p> Model<'p> {
         if failed {
             region.failed.push(task);
         }
-        region.child_cancelled = region.child_cancelled.or(counts);
+        region.cancelled.extend(counts.map(|reason| (task, reason)));
         let cancels = failed
             && region.policy == Policy::FailFast
             && region.state != State::Finalizing
@@ -348,8 +359,9 @@ impl<'p> Model<'p> {
         let region = &self.regions[number];
         let outside = region.cancel.filter(|_| region.origin == Origin::Outside);
         let last = region.cancel;
-        let child = region
-            .child_cancelled
+        let child = region.cancelled.iter().find(|(task, _)| !self.tasks[*task].claimed);
+        let child = child
+            .map(|(_, reason)| *reason)
             .filter(|reason| reason.kind != Cause::Parent || outside.is_some());
         let fail_fast = region.policy == Policy::FailFast;
         let mut out = body;

@@ -253,6 +253,23 @@ impl<'p> Task<'p> {
         })
     }
 
+    /// What around the innermost scope no mask hides: the tightest deadline of the branches, and the innermost
+    /// region. And whether there is a mask.
+    pub(super) fn reached_by(&self) -> (Option<u64>, Option<RegionNo>, bool) {
+        let (mut deadline, mut region) = (None, None);
+        for frame in self.frames.iter().rev() {
+            let Some(scope) = frame.scope() else { continue };
+            if scope.masked {
+                return (deadline, region, true);
+            }
+            deadline = deadline.into_iter().chain(scope.deadline).min();
+            if let Frame::Region { region: here, .. } = frame {
+                region.get_or_insert(*here);
+            }
+        }
+        (deadline, region, self.masked)
+    }
+
     pub(super) fn branch_deadline(&self) -> Option<u64> {
         self.scopes_within(self.frames.len()).filter_map(|scope| scope.deadline).min()
     }

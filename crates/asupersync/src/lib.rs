@@ -130,12 +130,13 @@ pub use asupersync_trace as trace;
 
 pub use asupersync_core::cap;
 pub use asupersync_core::{
-    Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed, Cx, DetHashMap, DetHashSet,
-    Error, ErrorKind, FailureCause, Fibers, Futurelock, Group, JoinError, LeakReport, Limit,
-    MaskGuard, NotReady, ObligationId, Outcome, OutcomeError, PanicPayload, Policy, RRef,
-    RRefError, Ready, Recoverability, RegionId, RegionOptions, RegionReport, RegionSnapshot, Scope,
-    Severity, Straggler, TaskCx, TaskHandle, TaskId, TaskOptions, TaskSnapshot, Time, WaitSnapshot,
-    join_outcomes,
+    Access, Ack, AlreadySettled, Budget, CancelKind, CancelReason, Cancelled, ChildFailure, Closed,
+    Cx, DetHashMap, DetHashSet, Duty, DutyWatch, Error, ErrorKind, Event, FailureCause, Fibers,
+    Futurelock, Group, IoOp, JoinError, LeakReport, Lease, Limit, MaskGuard, Masked, NotReady,
+    Obligation, ObligationId, ObligationKind, Outcome, OutcomeError, PanicPayload, PinnedBody,
+    Policy, RRef, RRefError, Ready, Recoverability, RegionId, RegionOptions, RegionReport,
+    RegionSnapshot, Resolution, Scope, Settlement, Severity, Sleep, Straggler, TaskBody, TaskCx,
+    TaskHandle, TaskId, TaskOptions, TaskSnapshot, Time, WaitSnapshot, cancelled_in, join_outcomes,
 };
 pub use asupersync_lab::{LabConfig, LabRuntime};
 

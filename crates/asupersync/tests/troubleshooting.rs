@@ -66,7 +66,7 @@ fn region_close_timeout() {
     async fn stopped(
         cx: &Cx,
         work: impl for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>
-        + for<'a> asupersync_core::TaskBody<'a, asupersync::cap::All, (), Error>
+        + for<'a> asupersync::TaskBody<'a, asupersync::cap::All, (), Error>
         + Send
         + 'static,
     ) -> Result<(), Error> {

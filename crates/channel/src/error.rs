@@ -148,6 +148,17 @@ impl<T> fmt::Display for TrySendError<T> {
 
 impl<T> std::error::Error for TrySendError<T> {}
 
+impl<T> From<TrySendError<T>> for Error {
+    #[track_caller]
+    fn from(error: TrySendError<T>) -> Error {
+        let kind = match error {
+            TrySendError::Full(_) => ErrorKind::Other,
+            TrySendError::Closed(_) => ErrorKind::ChannelClosed,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
+
 /// Why nothing was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvError {
@@ -212,6 +223,17 @@ impl fmt::Display for TryRecvError {
 }
 
 impl std::error::Error for TryRecvError {}
+
+impl From<TryRecvError> for Error {
+    #[track_caller]
+    fn from(error: TryRecvError) -> Error {
+        let kind = match error {
+            TryRecvError::Empty => ErrorKind::Other,
+            TryRecvError::Closed => ErrorKind::ChannelClosed,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
 
 /// What became of a value that a permit sent.
 ///

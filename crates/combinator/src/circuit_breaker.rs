@@ -4,7 +4,9 @@ use asupersync_core::cap::HasTime;
 use asupersync_core::primitive::Mutex;
 use asupersync_core::{Cx, Error, ErrorKind, Object, Obligation, ObligationKind, Time};
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::Location;
+use std::pin::pin;
 use std::time::Duration;
 
 static PROBE: ObligationKind = ObligationKind::abort_on_drop("CircuitBreaker::probe");
@@ -197,7 +199,14 @@ impl CircuitBreaker {
         let site = Location::caller();
         async move {
             let mut attempt = self.begin(cx, site)?;
-            let result = future.await;
+            let mut future = pin!(future);
+            let result = poll_fn(|context| {
+                attempt.polling = true;
+                let polled = future.as_mut().poll(context);
+                attempt.polling = false;
+                polled
+            })
+            .await;
             attempt.verdict = match &result {
                 Ok(_) => Some(Verdict::Success),
                 Err(_) if cx.is_cancel_requested() => None,
@@ -235,7 +244,7 @@ impl CircuitBreaker {
             (state.era, is_probe)
         };
         let probe = is_probe.then(|| cx.obligation_at(&PROBE, site));
-        Ok(Attempt { breaker: self, cx, era, probe, verdict: None })
+        Ok(Attempt { breaker: self, cx, era, probe, polling: false, verdict: None })
     }
 
     fn end(&self, era: u64, verdict: Option<Verdict>, now: Time) {
@@ -292,13 +301,15 @@ struct Attempt<'a, C: HasTime> {
     cx: &'a Cx<C>,
     era: u64,
     probe: Option<Obligation>,
+    /// Its future is being polled: whatever unwinds now is that one's panic.
+    polling: bool,
     verdict: Option<Verdict>,
 }
 
 impl<C: HasTime> Drop for Attempt<'_, C> {
     fn drop(&mut self) {
         let verdict = match self.verdict {
-            None if std::thread::panicking() => Some(Verdict::Failure),
+            None if self.polling => Some(Verdict::Failure),
             verdict => verdict,
         };
         if let Some(probe) = self.probe.take() {

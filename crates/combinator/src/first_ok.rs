@@ -23,7 +23,7 @@ impl<E: fmt::Display> fmt::Display for FirstOkError<E> {
         match self {
             FirstOkError::AllFailed(errors) => match errors.last() {
                 Some(last) => write!(f, "all {} failed, the last with: {last}", errors.len()),
-                None => f.write_str("there was nothing to try"),
+                None => f.write_str("there was nothing to try: give it at least one future"),
             },
             FirstOkError::Cancelled { cancelled, errors } => {
                 write!(f, "{cancelled} after {} had failed", errors.len())

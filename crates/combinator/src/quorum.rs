@@ -28,6 +28,9 @@ pub enum QuorumError<E> {
 impl<E: fmt::Display> fmt::Display for QuorumError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            QuorumError::Impossible { needed, of, .. } if needed > of => {
+                write!(f, "{needed} successes were asked for, of only {of} futures")
+            }
             QuorumError::Impossible { needed, of, errors } => {
                 write!(f, "{needed} of {of} cannot succeed any more: {} failed", errors.len())?;
                 errors.first().map_or(Ok(()), |first| write!(f, ", the first with: {first}"))

@@ -142,9 +142,13 @@ impl RateLimiter {
         }
     }
 
-    /// Spends `n` tokens if they are there and nobody is first.
+    /// Spends `n` tokens if they are there and nobody is first. More than the bucket ever holds are never
+    /// there.
     #[track_caller]
     pub fn try_acquire<C: HasTime>(&self, cx: &Cx<C>, n: u32) -> bool {
+        if n > self.burst.get() {
+            return false;
+        }
         let Some(mut bucket) = self.bucket.try_lock(cx) else { return false };
         self.spend(&mut bucket, cx.now(), n).is_ok()
     }

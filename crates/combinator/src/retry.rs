@@ -81,15 +81,20 @@ impl RetryPolicy {
     /// The delay after the `attempt`th failure (counted from 1), given a random number.
     #[must_use]
     pub fn delay(&self, attempt: u32, random: u64) -> Duration {
-        let growth = self.factor.checked_pow(attempt.saturating_sub(1));
-        let full = growth.and_then(|growth| self.first.checked_mul(growth)).unwrap_or(self.cap);
-        let full = full.min(self.cap);
+        let growth = u128::from(self.factor).saturating_pow(attempt.saturating_sub(1));
+        let full = self.first.as_nanos().saturating_mul(growth);
+        // Below the cap it is a duration's worth of nanoseconds.
+        let full = if full < self.cap.as_nanos() { nanoseconds(full) } else { self.cap };
         match self.jitter {
             Jitter::None => full,
             Jitter::Equal => full / 2 + part(full - full / 2, random),
             Jitter::Full => part(full, random),
         }
     }
+}
+
+fn nanoseconds(nanos: u128) -> Duration {
+    Duration::new((nanos / 1_000_000_000) as u64, (nanos % 1_000_000_000) as u32)
 }
 
 /// `whole * random / 2^64`; delays of more than 584 years count as that.
@@ -337,5 +342,16 @@ mod tests {
         let millis: Vec<_> = (1..6).map(|n| policy.delay(n, 0).as_millis()).collect();
         assert_eq!(millis, [100, 200, 400, 500, 500]);
         assert_eq!(policy.delay(u32::MAX, 0).as_millis(), 500);
+    }
+
+    #[test]
+    fn a_delay_grows_as_the_formula_says_however_many_attempts_there_were() {
+        let policy = RetryPolicy::new(99).jitter(Jitter::None);
+        // Nothing times anything is nothing.
+        assert_eq!(policy.first_delay(Duration::ZERO).delay(40, 0), Duration::ZERO);
+        let nano = policy.first_delay(Duration::from_nanos(1));
+        assert_eq!(nano.delay(34, 0), Duration::from_nanos(1 << 33));
+        assert_eq!(nano.factor(0).delay(1, 0), Duration::from_nanos(1));
+        assert_eq!(nano.factor(0).delay(9, 0), Duration::ZERO);
     }
 }

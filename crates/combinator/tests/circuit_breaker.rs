@@ -3,8 +3,11 @@
 use asupersync_combinator::{BreakerError, BreakerState, CircuitBreaker, timeout};
 use asupersync_core::{Cx, Error, Outcome, Time};
 use asupersync_lab::{cancel_everywhere, check};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -160,4 +163,21 @@ fn it_is_sound_whenever_it_is_cancelled() {
         Ok::<_, Error>(())
     });
     assert!(summary.runs > 8, "{summary:?}");
+}
+
+#[test]
+fn a_panic_beside_a_call_is_not_the_calls_failure() {
+    check(0..5, async |cx: &Cx| {
+        let breaker = Arc::new(CircuitBreaker::new(1, 10 * MS, 1));
+        let shared = Arc::clone(&breaker);
+        let outcome = cx.region(async move |_| {
+            let mut call = pin!(shared.call(cx, async { cx.sleep(MS).await.map_err(Error::from) }));
+            let begun = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending()));
+            assert!(!begun.await, "the call is under way, and is dropped with the body");
+            Ok::<_, Error>(())
+        });
+        assert!(matches!(outcome.await, Outcome::Panicked(_)));
+        assert_eq!(breaker.state(cx), BreakerState::Closed);
+        Ok::<_, Error>(())
+    });
 }

@@ -109,6 +109,8 @@ fn quorums_of_nothing_and_of_too_many_poll_nothing() {
         let never = || [async { panic!("polled") }];
         assert_eq!(quorum::<_, u8, &str>(cx, 0, never()).await, Ok(vec![]));
         let impossible = QuorumError::Impossible { needed: 2, of: 1, errors: vec![] };
+        let error = impossible.to_string();
+        assert_eq!(error, "2 successes were asked for, of only 1 futures");
         assert_eq!(quorum::<_, u8, &str>(cx, 2, never()).await, Err(impossible));
         Ok::<_, Error>(())
     });

@@ -124,6 +124,8 @@ fn more_than_the_burst_is_refused_at_once() {
         assert_eq!(limiter.acquire(cx, 3).await, Err(error));
         assert!(!limiter.try_acquire(cx, 3));
         assert!(limiter.try_acquire(cx, 2));
+        let unlimited = self::limiter(1, Duration::ZERO, 2);
+        assert!(unlimited.acquire(cx, 3).await.is_err() && !unlimited.try_acquire(cx, 3));
         Ok::<_, Error>(())
     });
 }

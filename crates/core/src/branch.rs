@@ -4,7 +4,7 @@ use crate::cancel::{CancelKind, CancelReason};
 use crate::cx::{BodyEnd, TaskCx};
 use crate::event::Event;
 use crate::mutant::mutant;
-use crate::task::scopes::{Child, ScopeKey};
+use crate::task::scopes::{Child, ScopeKey, earlier};
 use crate::time::Time;
 use crate::timer::{Fires, arm};
 use std::future::Future;
@@ -71,7 +71,7 @@ pin_project_lite::pin_project! {
 
 impl<'a, F: Future> Branch<'a, F> {
     /// Opens a scope beneath the innermost one. A deadline that is not earlier than the surrounding one
-    /// arms no timer.
+    /// arms no timer, unless a mask hides that.
     #[track_caller]
     pub fn new(cx: &'a TaskCx, options: BranchOptions, future: F) -> Branch<'a, F> {
         let site = options.site.unwrap_or(Location::caller());
@@ -159,9 +159,10 @@ fn open_until(cx: &TaskCx, deadline: Time, site: &'static Location<'static>) -> 
         let mut inner = header.inner.lock();
         let own = inner.extra.as_ref().and_then(|extra| extra.budget.deadline);
         let parent = inner.scopes.current;
-        let scopes = inner.scopes.deadline(parent);
+        let reach = inner.scopes.reached_by(parent);
         let key = inner.scopes.insert(Child::new(parent, Some(deadline)));
-        (key, [header.region.budget.deadline, own, scopes].into_iter().flatten().min())
+        let around = if reach.masked { None } else { earlier(own, header.region.due) };
+        (key, earlier(reach.deadline, around))
     };
     if above.is_none_or(|above| deadline < above) && !mutant!(DeadlineNotArmed) {
         let fires = Fires::ScopeDeadline(cx.task().clone(), key, site);

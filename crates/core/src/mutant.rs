@@ -32,6 +32,8 @@ mutants! {
     RefusedTaskIsKept,
     /// A scope's deadline arms no timer.
     DeadlineNotArmed,
+    /// A cancelled child counts for its region although it was joined.
+    JoinTakesNothing,
     /// Poll quotas are not counted.
     QuotaIgnored,
     /// A cancelled region forgets to cancel its tasks.

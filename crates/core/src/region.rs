@@ -46,7 +46,7 @@ use crate::outcome::Severity;
 use crate::primitive::{AtomicBool, Mutex, Ordering};
 use crate::snapshot::waits_of;
 use crate::task::TaskRef;
-use crate::task::scopes::ScopeKey;
+use crate::task::scopes::{ScopeKey, earlier};
 use crate::time::Time;
 use crate::timer::{Fires, arm};
 use slab::Slab;
@@ -134,6 +134,8 @@ pub(crate) struct Region {
     policy: Policy,
     /// Met with every ancestor's.
     pub(crate) budget: Budget,
+    /// When a deadline will cancel it: its own, or one around it that no mask hides.
+    pub(crate) due: Option<Time>,
     pub(crate) account: Option<Arc<Account>>,
     /// Names what is created here by no task.
     ordinals: AtomicU32,
@@ -141,7 +143,7 @@ pub(crate) struct Region {
     service: bool,
     /// Set under `inner`'s lock when the state becomes `Closed`, never cleared.
     closed: AtomicBool,
-    /// `child_cancelled` is set. Set after it, never cleared.
+    /// `child_cancelled` is set, and nothing changes that any more. Set after it, never cleared.
     child_cancelled: StdAtomicBool,
     /// Place in the parent's table; written and read under the parent's lock.
     place: AtomicUsize,
@@ -166,7 +168,7 @@ struct Inner {
     starting: bool,
     /// Ended children with an error or a panic, in order.
     failed: Vec<TaskRef>,
-    /// Why a child ended as cancelled, where that counts for this region's outcome.
+    /// Why a child ended as cancelled that nobody will join: the first such.
     child_cancelled: Option<CancelReason>,
     ended: u64,
     /// Stragglers and leaks, here and beneath.
@@ -184,6 +186,8 @@ struct Rare {
     finalizers: Vec<(u32, Finalizer)>,
     deferred: u32,
     ledger: Slab<Arc<Record>>,
+    /// The same of children that ended before that one, and may yet be joined or have been.
+    cancelled: Vec<(TaskRef, CancelReason)>,
     /// Ended tasks with abort-class obligations that are still open, and since when they have ended.
     holders: Vec<(TaskRef, Time)>,
     /// Values that live as long as the region.
@@ -220,6 +224,8 @@ pub(crate) struct Place {
     pub(crate) account: Option<Arc<Account>>,
     /// The tightest deadline above, outside of the parent region's own.
     pub(crate) budget: Budget,
+    /// The tightest deadline of those around it that no mask hides.
+    pub(crate) due: Option<Time>,
 }
 
 impl Region {
@@ -245,6 +251,8 @@ impl Region {
         let above = place.parent.as_ref().map_or(Budget::UNLIMITED, |parent| parent.budget);
         let above = above.meet(place.budget);
         let budget = own.meet(above);
+        let around = place.due;
+        let due = earlier(own.deadline, around);
         let opened_by = place.opener.as_ref().map(|(task, _)| task);
         let service = match (&place.parent, opened_by) {
             (Some(parent), Some(task)) => parent.is_served_by(task),
@@ -260,6 +268,7 @@ impl Region {
             site,
             policy: options.policy,
             budget,
+            due,
             account,
             ordinals: AtomicU32::new(0),
             service,
@@ -320,9 +329,8 @@ impl Region {
             site,
         });
         // An inherited deadline has its own timer further up.
-        let earlier =
-            budget.deadline.filter(|deadline| above.deadline.is_none_or(|d| *deadline < d));
-        if let Some(deadline) = earlier.filter(|_| !mutant!(DeadlineNotArmed)) {
+        let tighter = own.deadline.filter(|deadline| around.is_none_or(|above| *deadline < above));
+        if let Some(deadline) = tighter.filter(|_| !mutant!(DeadlineNotArmed)) {
             let timer = arm(&region.host, deadline, Fires::RegionDeadline(Arc::clone(&region)));
             region.inner.lock().rare().deadline_timer = Some(timer);
         }

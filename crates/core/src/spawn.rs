@@ -99,7 +99,7 @@ fn limit(task: &TaskRef, own: crate::Budget) {
     let effective = own.effective_at(region.host.now());
     let earlier = effective
         .deadline
-        .filter(|deadline| region.budget.deadline.is_none_or(|above| *deadline < above))
+        .filter(|deadline| region.due.is_none_or(|above| *deadline < above))
         .filter(|_| !mutant!(DeadlineNotArmed));
     let timer =
         earlier.map(|deadline| arm(&region.host, deadline, Fires::TaskDeadline(task.clone())));

@@ -281,6 +281,12 @@ impl TaskRef {
         (self, second, third)
     }
 
+    /// How many references there are to the task now, this one included. Where none but known ones are
+    /// left, a handle is not among them, and none will come.
+    pub(crate) fn references(&self) -> usize {
+        self.header().refs.load(Ordering::Acquire)
+    }
+
     /// Drops two references to the same task at once, or one.
     pub(crate) fn drop_with(self, other: Option<TaskRef>) {
         let Some(other) = other else { return };

@@ -3,8 +3,8 @@
 mod support;
 
 use asupersync_core::{
-    Budget, CancelKind, CancelReason, Cx, Error, ErrorKind, FailureCause, JoinError, Outcome,
-    Policy, RegionOptions, Scope, TaskOptions, Time,
+    BranchEnd, BranchOptions, Budget, CancelKind, CancelReason, Cx, Error, ErrorKind, FailureCause,
+    JoinError, Outcome, Policy, RegionOptions, Scope, TaskOptions, Time,
 };
 use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
@@ -271,6 +271,167 @@ fn a_poll_quota_stops_a_task_that_yields_for_ever() {
     let Outcome::Ok(Outcome::Cancelled(reason)) = ran.outcome else { panic!("{:?}", ran.outcome) };
     assert_eq!(reason.severity(), CancelKind::Quota);
     assert!(*ran.machine.polls.lock().unwrap() < 80);
+}
+
+#[test]
+fn a_child_that_ran_out_of_time_and_was_joined_is_the_joiners_matter() {
+    let ran = run(async |cx: &Cx| {
+        let limits =
+            || TaskOptions::new().budget(Budget::new().with_timeout(Duration::from_secs(1)));
+        let slow = async |cx: &Cx| -> Result<u32, Error> {
+            cx.sleep(Duration::from_secs(9)).await?;
+            Ok(1)
+        };
+        let joined: Outcome<u32, Error> = cx
+            .region(async |scope| {
+                let mut child = scope.spawn_with(limits(), slow);
+                match child.join(cx).await? {
+                    Outcome::Ok(value) => Ok(value),
+                    _ => Ok(2),
+                }
+            })
+            .await;
+        // One of them is nobody's, though it was not the first to end.
+        let unjoined: Outcome<u32, Error> = cx
+            .region(async |scope| {
+                let mut first = scope.spawn_with(limits(), slow);
+                let _second = scope.spawn_with(limits(), slow);
+                let _ = first.join(cx).await?;
+                Ok(2)
+            })
+            .await;
+        Ok::<_, Error>((joined, unjoined))
+    });
+    let Outcome::Ok((joined, unjoined)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert_eq!(joined.ok(), Some(2));
+    let Outcome::Cancelled(reason) = unjoined else { panic!("{unjoined:?}") };
+    assert_eq!(reason.kind(), CancelKind::Timeout);
+}
+
+#[test]
+fn a_region_that_lives_long_does_not_collect_children_that_were_joined() {
+    let ran = run(async |cx: &Cx| {
+        let name: Arc<str> = "child".into();
+        let options = RegionOptions::new().policy(Policy::CollectAll);
+        let kept = name.clone();
+        let outcome: Outcome<usize, Error> = cx
+            .region_with(options, async move |scope| {
+                for n in 0..500 {
+                    let limits = TaskOptions::new().name(name.clone());
+                    let limits = limits.budget(Budget::new().with_timeout(Duration::from_secs(1)));
+                    let mut child = scope.spawn_with(limits, async move |cx: &Cx| {
+                        cx.sleep(Duration::from_secs(n % 2 * 9)).await?;
+                        Err::<(), _>(Error::msg("bad"))
+                    });
+                    assert!(!child.join(cx).await?.is_ok());
+                }
+                Ok(Arc::strong_count(&name))
+            })
+            .await;
+        drop(kept);
+        Ok::<_, Error>(outcome)
+    });
+    let Outcome::Ok(Outcome::Ok(kept)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert!(kept < 20, "{kept} of 500 are still there");
+}
+
+#[test]
+fn a_region_that_is_left_behind_by_the_body_around_it_counts_as_dropped() {
+    let log = log();
+    let seen = log.clone();
+    let ran = run(async move |cx: &Cx| {
+        let mut kept = None;
+        let outcome: Outcome<(), Error> = cx
+            .region(async |_| {
+                let open = |name: &'static str| {
+                    let log = log.clone();
+                    Box::pin(cx.region(async move |scope: &Scope<Error>| {
+                        let _ = scope.spawn(async move |cx: &Cx| {
+                            let slept = cx.sleep(Duration::from_secs(1000)).await;
+                            log.lock().unwrap().push(name);
+                            Ok(slept?)
+                        });
+                        Ok(cx.wait("never", |_| Poll::<()>::Pending).await?)
+                    }))
+                };
+                let (mut forgotten, mut moved) = (open("forgotten"), open("moved"));
+                poll_fn(|context| {
+                    assert!(forgotten.as_mut().poll(context).is_pending());
+                    assert!(moved.as_mut().poll(context).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+                std::mem::forget(forgotten);
+                kept = Some(moved);
+                cx.yield_now().await?;
+                Ok(())
+            })
+            .await;
+        log.lock().unwrap().push("closed");
+        let moved: Outcome<(), Error> = kept.unwrap().await;
+        Ok::<_, Error>((outcome, moved, cx.now()))
+    });
+    let Outcome::Ok((outcome, moved, now)) = ran.outcome else { panic!("{:?}", ran.outcome) };
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert!(moved.is_cancelled(), "{moved:?}");
+    assert_eq!(now, Time::ZERO);
+    let ended = entries(&seen);
+    assert!(ended[2] == "closed" && ended.len() == 3, "{ended:?}");
+}
+
+#[test]
+fn a_deadline_under_a_mask_passes_although_one_outside_came_first() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let ran = run(async move |cx: &Cx| {
+        // What a limit around a wait that never ends comes to, and when.
+        let limited = async |cx: &Cx, what: &'static str, seconds: u32| {
+            let deadline = Some(cx.now() + SECOND * seconds);
+            let never = cx.wait("never", |_| Poll::<()>::Pending);
+            let branch = cx.branch(BranchOptions { deadline, ..BranchOptions::default() }, never);
+            let BranchEnd::Finished(Err(_)) = branch.await else { panic!("{what}") };
+            log.lock().unwrap().push((what, cx.now().as_nanos() / SECOND.as_nanos() as u64));
+        };
+        let options = BranchOptions { deadline: Some(cx.now() + SECOND), ..Default::default() };
+        let _ = cx.branch(options, cx.masked(limited(cx, "branch in a branch", 2))).await;
+        let last = log.clone();
+        let budget = Budget::new().with_timeout(SECOND);
+        let outcome: Outcome<(), Error> = cx
+            .region_with(RegionOptions::new().budget(budget), async move |scope| {
+                scope.defer(async move |cx: &Cx| {
+                    let deadline = Some(cx.now() + SECOND);
+                    let never = cx.wait("never", |_| Poll::<()>::Pending);
+                    let options = BranchOptions { deadline, ..BranchOptions::default() };
+                    let _ = cx.branch(options, never).await;
+                    last.lock().unwrap().push(("finalizer", cx.now().as_nanos() / 1_000_000_000));
+                    Ok(())
+                });
+                cx.masked(async {
+                    limited(cx, "branch", 2).await;
+                    let budget = Budget::new().with_timeout(SECOND);
+                    let region =
+                        cx.region_with(RegionOptions::new().budget(budget), async |scope| {
+                            let limits = TaskOptions::new();
+                            let limits = limits.budget(Budget::new().with_timeout(SECOND / 2));
+                            let mut child = scope.spawn_with(limits, async |cx: &Cx| {
+                                Ok(cx.wait("never", |_| Poll::<()>::Pending).await?)
+                            });
+                            assert!(child.join(cx).await?.is_cancelled());
+                            limited(cx, "in a region", 9).await;
+                            Ok::<_, Error>(())
+                        });
+                    assert!(region.await.is_ok());
+                })
+                .await;
+                Ok(())
+            })
+            .await;
+        Ok::<_, Error>(outcome)
+    });
+    assert!(ran.outcome.is_ok(), "{:?}", ran.outcome);
+    let expected = [("branch in a branch", 2), ("branch", 4), ("in a region", 5), ("finalizer", 6)];
+    assert_eq!(*seen.lock().unwrap(), expected);
 }
 
 #[test]

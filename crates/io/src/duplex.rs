@@ -1,8 +1,8 @@
 //! Streams in memory: a pipe, and two of them as a connection.
 
 use crate::Waiter;
-use asupersync_core::Object;
 use asupersync_core::primitive::{Arc, Mutex};
+use asupersync_core::{Object, WakeList};
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use std::collections::VecDeque;
 use std::fmt;
@@ -154,7 +154,7 @@ impl Pipe {
 
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        waker.wake();
+        WakeList::wake_one(waker);
     }
 }
 

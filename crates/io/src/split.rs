@@ -2,7 +2,7 @@
 
 use crate::Waiter;
 use asupersync_core::primitive::{Arc, Mutex};
-use asupersync_core::{ExclusiveCell, Object};
+use asupersync_core::{ExclusiveCell, Object, WakeList};
 use futures_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use std::fmt;
 use std::io;
@@ -85,7 +85,7 @@ impl Drop for PassTurn<'_> {
     fn drop(&mut self) {
         let waker = self.turn.lock()[self.to].take();
         if let Some(waker) = waker {
-            waker.wake();
+            WakeList::wake_one(waker);
         }
     }
 }

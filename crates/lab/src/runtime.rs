@@ -9,7 +9,7 @@ use crate::report::{Finding, LabReport};
 use crate::strategy::{Footprint, Prefix, Random, Strategy};
 use asupersync_core::{
     CancelReason, Cx, Host, Outcome, Policy, RegionOptions, RegionReport, Root, Runnable, Severity,
-    TaskBody, TaskHandle, TaskOptions, Time, cap,
+    TaskBody, TaskHandle, TaskOptions, Time, WakeList, cap,
 };
 use asupersync_trace::{Event, Header, Writer};
 use parking_lot::MutexGuard;
@@ -532,7 +532,8 @@ impl Run<'_> {
                 Ready::Timer(at, waker) => {
                     drop(queue);
                     self.record(&Event::TimerFired { at });
-                    waker.wake();
+                    // Foreign code, whose panic is nobody's here.
+                    WakeList::wake_one(waker);
                     if let Some(by) = self.host.take_jump() {
                         self.advance(self.now + by);
                     }

@@ -4,10 +4,11 @@ use asupersync_core::{CancelReason, Cx, Error, Outcome, Time};
 use asupersync_lab::{
     Finding, Invariant, LabConfig, LabRuntime, Parcel, Shared, cancel_everywhere, run,
 };
-use std::future::pending;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 #[test]
@@ -244,6 +245,24 @@ fn a_run_inside_a_run_is_refused_and_the_outer_goes_on() {
     });
     assert!(report.is_ok(), "{report}");
     assert!(run(2, async |_: &Cx| Ok::<_, Error>(())).is_ok(), "after the run there is none");
+}
+
+#[test]
+fn a_waker_that_panics_when_its_timer_fires_harms_nobody() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker's own panic");
+        }
+    }
+    let report = run(0, async |cx: &Cx| {
+        let waker = Waker::from(Arc::new(Panics));
+        let mut early = pin!(cx.sleep(Duration::from_secs(1)));
+        assert!(early.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        cx.sleep(Duration::from_secs(2)).await?;
+        Ok::<_, Error>(cx.now())
+    });
+    assert_eq!(report.outcome.ok(), Some(Time::from_secs(2)));
 }
 
 #[test]

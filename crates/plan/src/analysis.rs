@@ -80,7 +80,7 @@ pub enum Finding {
         /// The shortest time below it.
         needs: Duration,
     },
-    /// The time limit never passes: what is below promises to take no longer.
+    /// The time limit never passes: what is below promises to be quicker.
     NeverFires {
         /// The timeout.
         timeout: NodeId,
@@ -154,9 +154,7 @@ fn finding(facts: &[NodeFacts], cancelled: &[bool], id: NodeId, node: &Node) -> 
                 (Some(needs), _) if needs > *limit => {
                     Some(Finding::CannotMakeIt { timeout: id, needs })
                 }
-                (_, Some(longest)) if longest <= *limit => {
-                    Some(Finding::NeverFires { timeout: id })
-                }
+                (_, Some(longest)) if longest < *limit => Some(Finding::NeverFires { timeout: id }),
                 _ => None,
             }
         }

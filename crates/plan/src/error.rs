@@ -105,6 +105,18 @@ impl<E: std::error::Error + 'static> std::error::Error for Failure<E> {
     }
 }
 
+impl<E: std::error::Error + Send + Sync + 'static> From<Failure<E>> for Error {
+    #[track_caller]
+    fn from(failure: Failure<E>) -> Error {
+        let kind = match &failure {
+            Failure::Cancelled(cancelled) => return (*cancelled).into(),
+            Failure::TimedOut { .. } => ErrorKind::TimedOut,
+            Failure::Leaf { .. } | Failure::Lost => ErrorKind::Other,
+        };
+        Error::new(kind, failure.to_string()).with_source(failure)
+    }
+}
+
 impl<E> From<Cancelled> for Failure<E> {
     fn from(cancelled: Cancelled) -> Failure<E> {
         Failure::Cancelled(cancelled)

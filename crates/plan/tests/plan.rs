@@ -3,7 +3,9 @@
 #[path = "support/plans.rs"]
 mod plans;
 
-use asupersync_plan::{Finding, Leaf, MinPlus, PlanBuilder, PlanError, Safety, analyse};
+use asupersync_plan::{
+    Failure, Finding, Law, Leaf, MinPlus, PlanBuilder, PlanError, Safety, analyse, simplify_by,
+};
 use plans::{MS, Maker, end, lab, leaf};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -148,4 +150,15 @@ proptest! {
         prop_assert_eq!(a.times(b.plus(c)), a.times(b).plus(a.times(c)));
         prop_assert_eq!(a.both(b.plus(c)), a.both(b).plus(a.both(c)));
     }
+}
+
+#[test]
+fn a_limit_as_long_as_what_is_below_it_may_pass() {
+    let mut builder = PlanBuilder::new();
+    let sleeper = builder.leaf(leaf("a", MS));
+    let root = builder.timeout(MS, sleeper);
+    let plan = builder.build(root).unwrap();
+    assert_eq!(end(&lab(3), &plan).0, Err(Failure::TimedOut { limit: MS }));
+    assert_eq!(analyse(&plan).findings, []);
+    assert!(simplify_by(&plan, |law| law == Law::TimeoutUnneeded).steps.is_empty());
 }

@@ -107,6 +107,13 @@ impl fmt::Display for TryAcquireError {
 
 impl std::error::Error for TryAcquireError {}
 
+impl From<TryAcquireError> for Error {
+    #[track_caller]
+    fn from(error: TryAcquireError) -> Error {
+        Error::msg(error.to_string()).with_source(error)
+    }
+}
+
 impl Semaphore {
     /// The most permits a semaphore may have.
     pub const MAX_PERMITS: usize = Slots::MAX;
@@ -283,7 +290,8 @@ impl Semaphore {
         self.slots.waiting()
     }
 
-    /// Adds permits.
+    /// Adds permits. Those that are out when others take their places, and come home to a full semaphore,
+    /// are gone.
     ///
     /// # Errors
     /// The number of free permits, when more would exceed [`Semaphore::MAX_PERMITS`]; none are

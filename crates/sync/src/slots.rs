@@ -291,13 +291,14 @@ impl Slots {
         }
     }
 
-    /// Gives `n` slots back, or adds new ones. They go to the head of the line first.
+    /// Gives `n` slots back, or adds new ones. They go to the head of the line first. What the count cannot
+    /// hold beside those that are free is gone.
     ///
     /// Answers whether the slots are closed, so that whoever waits for the last one to come home can
     /// be told.
     ///
     /// # Panics
-    /// When the count would exceed [`Slots::MAX`]: more were given than ever existed.
+    /// When `n` alone exceeds [`Slots::MAX`]: nobody can have taken so many.
     #[inline]
     pub fn give(&self, n: usize) -> bool {
         self.object.write();
@@ -309,11 +310,27 @@ impl Slots {
         assert!(n <= Slots::MAX, "{n} slots given to a count that holds {} at most", Slots::MAX);
         // Release: pairs with the taker's acquire.
         let before = self.word.fetch_add(n * ONE, Ordering::AcqRel);
-        assert!(before / ONE + n <= Slots::MAX, "more slots given than a count can hold");
+        if before / ONE + n > Slots::MAX {
+            self.cut();
+        }
         if before & LINE != 0 {
             self.serve_line();
         }
         before & CLOSED != 0
+    }
+
+    /// Others were added while some were out: what came home is more than the count holds. (It has room for
+    /// twice as many, so nothing has run into the bits.) Guards give in their drop, which must not panic.
+    #[cold]
+    fn cut(&self) {
+        let mut word = self.word.load(Ordering::Acquire);
+        while word / ONE > Slots::MAX {
+            let kept = (word % ONE) + Slots::MAX * ONE;
+            match self.word.compare_exchange_weak(word, kept, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
+        }
     }
 
     /// Gives `n` slots back, as [`give`](Slots::give), without touching what takers touch as long as they

@@ -341,3 +341,16 @@ fn the_model_sees_its_mutants() {
         host::check_broken("behaves_like_a_count_and_a_line", mutant);
     }
 }
+
+#[test]
+fn a_permit_that_comes_home_to_a_full_semaphore_does_not_panic() {
+    in_task(|cx, _| {
+        let semaphore = Semaphore::new(Semaphore::MAX_PERMITS);
+        let out = now(semaphore.acquire(cx)).unwrap();
+        semaphore.add_permits(1).unwrap();
+        drop(out);
+        assert_eq!(semaphore.available_permits(), Semaphore::MAX_PERMITS);
+        drop(now(semaphore.acquire_many(cx, Semaphore::MAX_PERMITS)).unwrap());
+        assert_eq!(semaphore.available_permits(), Semaphore::MAX_PERMITS);
+    });
+}

@@ -101,7 +101,7 @@ impl<'p> Model<'p> {
         } else {
             task.name = "?";
         }
-        let deadline = earlier(task.own_deadline, around.deadline);
+        let deadline = earlier(task.own_deadline, around.due);
         let above = around.account;
         let handle = match self.admit(task, Some(by)) {
             Ok(number) => {
@@ -158,10 +158,11 @@ impl<'p> Model<'p> {
         self.fire(Rule::BranchOpen);
         let task = &mut self.tasks[number];
         let deadline = self.now + limit;
-        let around = tighter(task.own_deadline, task.branch_deadline());
+        let (branches, _, masked) = task.reached_by();
+        let around = tighter(task.own_deadline, self.regions[task.region].due);
+        let around = tighter(branches, around.filter(|_| !masked));
         let mut scope = Scope::new(task.next_serial());
         let serial = scope.serial;
-        let around = tighter(around, self.regions[task.region].deadline);
         scope.deadline = Some(deadline);
         scope.deadline_timer = earlier(Some(deadline), around)
             .map(|at| self.arm(at, Fires::BranchDeadline(number, serial)));

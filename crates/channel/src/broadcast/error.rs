@@ -83,3 +83,14 @@ impl fmt::Display for TryRecvError {
 }
 
 impl std::error::Error for TryRecvError {}
+
+impl From<TryRecvError> for Error {
+    #[track_caller]
+    fn from(error: TryRecvError) -> Error {
+        let kind = match error {
+            TryRecvError::Empty | TryRecvError::Lagged(_) => ErrorKind::Other,
+            TryRecvError::Closed => ErrorKind::ChannelClosed,
+        };
+        Error::new(kind, error.to_string())
+    }
+}

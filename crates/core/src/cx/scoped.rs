@@ -152,7 +152,7 @@ pub(crate) struct Inside<'a> {
     header: &'a Header,
     key: ScopeKey,
     before: ScopeKey,
-    /// The scope's cleanup time is over.
+    /// The scope's cleanup time is over, or the scope is gone.
     escalated: bool,
 }
 
@@ -181,7 +181,11 @@ impl<'a> Inside<'a> {
         let mut inner = header.inner.lock();
         let before = inner.scopes.current;
         let mut inside = Inside { header, key, before, escalated: false };
-        let Some(child) = inner.scopes.child_mut(key) else { return inside };
+        let Some(child) = inner.scopes.child_mut(key) else {
+            // A region that was left behind: it has closed, or will, and nothing of it is to run any more.
+            inside.escalated = true;
+            return inside;
+        };
         inside.escalated = child.escalated;
         // A future may be moved from one scope's poll to another's; it belongs to the present one.
         let moved = child.parent != before;

@@ -1,6 +1,7 @@
 //! Duties, which must be resolved explicitly, and leases, which also end by themselves.
 
 use super::{LeakReport, ObligationKind};
+use crate::error::Error;
 use crate::event::{Event, Resolution};
 use crate::host::TimerKey;
 use crate::id::{ObligationId, TaskId};
@@ -46,6 +47,13 @@ impl fmt::Display for AlreadySettled {
 }
 
 impl std::error::Error for AlreadySettled {}
+
+impl From<AlreadySettled> for Error {
+    #[track_caller]
+    fn from(error: AlreadySettled) -> Error {
+        Error::msg(error.to_string()).with_source(error)
+    }
+}
 
 /// The ledger's entry for a duty or a lease.
 pub(crate) struct Record {

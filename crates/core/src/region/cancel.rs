@@ -143,7 +143,11 @@ impl Region {
             let mut inner = self.inner.lock();
             inner.abandoned = true;
             let closed = inner.state == RegionState::Closed;
-            let unclaimed = if closed { std::mem::take(&mut inner.failed) } else { Vec::new() };
+            let unclaimed = if closed {
+                Some((std::mem::take(&mut inner.failed), inner.take_cancelled()))
+            } else {
+                None
+            };
             (inner.opener.take(), closed, inner.escalated, unclaimed)
         };
         drop(unclaimed);
@@ -169,7 +173,7 @@ impl Region {
             self.escalate(false);
         }
         drop(removed);
-        self.begin_close();
+        let _ = self.begin_close();
     }
 }
 

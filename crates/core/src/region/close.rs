@@ -53,11 +53,93 @@ impl Rare {
     }
 }
 
+/// Whether somebody has joined the ended task, if that is settled: so many references to it are known not
+/// to be handles.
+fn is_joined(task: &TaskRef, known: usize) -> Option<bool> {
+    // In this order: a handle that is gone has joined before, or never.
+    let may_be = task.references() > known;
+    match task.header().state.is_joined() && !mutant!(JoinTakesNothing) {
+        true => Some(true),
+        false if may_be => None,
+        false => Some(false),
+    }
+}
+
+impl Inner {
+    /// Keeps a failed child until its failure is claimed. Answers children that were joined since they
+    /// were kept: a region that lives long does not collect them.
+    fn keep_failed(&mut self, task: &TaskRef) -> Vec<TaskRef> {
+        let mut joined = Vec::new();
+        if self.failed.len() == self.failed.capacity() {
+            let is_joined = |task: &TaskRef| task.header().state.is_joined();
+            (joined, self.failed) =
+                std::mem::take(&mut self.failed).into_iter().partition(is_joined);
+        }
+        self.failed.push(task.clone());
+        joined
+    }
+
+    /// Keeps a cancelled child until it is known whether somebody joins it. Answers those for which that
+    /// is known.
+    fn keep_cancelled(&mut self, task: &TaskRef, reason: CancelReason) -> Vec<TaskRef> {
+        if self.child_cancelled.is_some() {
+            return Vec::new();
+        }
+        // One reference is the region's, and one is whose step this is: there is no handle any more.
+        match is_joined(task, 2) {
+            Some(false) => self.child_cancelled = Some(reason),
+            Some(true) => {}
+            None => return self.keep_joinable(task, reason),
+        }
+        Vec::new()
+    }
+
+    #[cold]
+    fn keep_joinable(&mut self, task: &TaskRef, reason: CancelReason) -> Vec<TaskRef> {
+        let mut known = Vec::new();
+        let cancelled = &self.rare().cancelled;
+        if cancelled.len() == cancelled.capacity() {
+            for (task, reason) in std::mem::take(&mut self.rare().cancelled) {
+                match is_joined(&task, 1) {
+                    None if self.child_cancelled.is_none() => {
+                        self.rare().cancelled.push((task, reason));
+                        continue;
+                    }
+                    // Those that ended later do not matter any more.
+                    Some(false) if self.child_cancelled.is_none() => {
+                        self.child_cancelled = Some(reason);
+                    }
+                    _ => {}
+                }
+                known.push(task);
+            }
+        }
+        if self.child_cancelled.is_none() {
+            self.rare().cancelled.push((task.clone(), reason));
+        }
+        known
+    }
+
+    /// Why the first child was cancelled that nobody has joined, and what was kept to know that.
+    pub(super) fn take_cancelled(
+        &mut self,
+    ) -> (Option<CancelReason>, Vec<(TaskRef, CancelReason)>) {
+        let kept = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.cancelled));
+        let kept = kept.unwrap_or_default();
+        let counts = |task: &TaskRef| !task.header().state.is_joined() || mutant!(JoinTakesNothing);
+        let unjoined = kept.iter().find(|(task, _)| counts(task));
+        let first = unjoined.map(|(_, reason)| reason.clone());
+        (first.or_else(|| self.child_cancelled.take()), kept)
+    }
+}
+
 impl Region {
     /// A task of this region has published its outcome. Answers the reference that the region had.
     pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, ended: Ended) -> Option<TaskRef> {
         let header = task.header();
         let failed = matches!(ended.severity, Severity::Err | Severity::Panicked) && !ended.taken;
+        // Dropped after the lock: an outcome is foreign code.
+        let mut done_with = Vec::new();
         let (removed, cancels, step, dismisses) = {
             let mut inner = self.inner.lock();
             inner.ended += 1;
@@ -69,11 +151,11 @@ impl Region {
                 inner.rare().holders.push((task.clone(), now));
             }
             if failed {
-                inner.failed.push(task.clone());
+                done_with = inner.keep_failed(task);
             }
-            if inner.child_cancelled.is_none() && !ended.taken && ended.cancelled.is_some() {
-                inner.child_cancelled = ended.cancelled;
-                self.child_cancelled.store(true, StdOrdering::Relaxed);
+            if let Some(reason) = ended.cancelled.filter(|_| !ended.taken) {
+                done_with = inner.keep_cancelled(task, reason);
+                self.child_cancelled.store(inner.child_cancelled.is_some(), StdOrdering::Relaxed);
             }
             let cancels = failed
                 && self.policy == Policy::FailFast
@@ -84,6 +166,7 @@ impl Region {
             let step = if cancels { None } else { self.next_step(&mut inner) };
             (removed, cancels, step, inner.dismisses_services())
         };
+        drop(done_with);
         if dismisses {
             self.dismiss_services();
         }
@@ -126,13 +209,15 @@ impl Region {
         }
     }
 
-    /// The body has ended; the region closes when its children have.
-    pub(crate) fn begin_close(self: &Arc<Self>) {
-        let (step, dismisses);
+    /// The body has ended; the region closes when its children have. Answers whether there are regions among
+    /// them.
+    pub(crate) fn begin_close(self: &Arc<Self>) -> bool {
+        let (step, dismisses, regions);
         {
             let mut inner = self.inner.lock();
+            regions = !inner.regions.is_empty();
             if inner.state != RegionState::Open {
-                return;
+                return regions;
             }
             let cancelled = inner.cancel.is_some();
             inner.state = inner.state.body_ended(cancelled);
@@ -146,6 +231,7 @@ impl Region {
         if let Some(step) = step {
             self.go_on(step);
         }
+        regions
     }
 
     /// Takes the close as far as it will go: finalizers when no child is left, then closed, then the same
@@ -279,13 +365,21 @@ impl Region {
         inner.state = inner.state.finalized();
         // Release: who sees it finds everything that the children did before they ended.
         self.closed.store(true, Ordering::Release);
+        let mut unclaimed = Vec::new();
+        if inner.opener.is_none() {
+            let (_, kept) = inner.take_cancelled();
+            unclaimed.extend(kept.into_iter().map(|(task, _)| task));
+        }
+        if inner.abandoned {
+            unclaimed.append(&mut inner.failed);
+        }
         Last {
             live: inner.live() as u32,
             unresolved: 0,
             opener: inner.opener.take(),
             waker: inner.waker.take(),
             books,
-            unclaimed: if inner.abandoned { std::mem::take(&mut inner.failed) } else { Vec::new() },
+            unclaimed,
         }
     }
 

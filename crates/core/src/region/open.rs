@@ -13,7 +13,7 @@ use crate::snapshot::RegionSnapshot;
 use crate::spawn;
 use crate::task::cell::{Failure, allocate};
 use crate::task::pinned::confine;
-use crate::task::scopes::{Child, Effects, ScopeKey};
+use crate::task::scopes::{Child, Effects, ScopeKey, earlier};
 use crate::task::{PinnedBody, TaskBody, TaskHandle, TaskOptions, TaskRef};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -232,7 +232,9 @@ where
             .at_site(site);
         region.cancel(reason, Origin::Itself);
     }
-    region.begin_close();
+    if region.begin_close() {
+        leave_behind(cx, key);
+    }
     // A cancellation reaches the region by itself; there is nothing that this future would do about it.
     poll_fn(|context| region.poll_closed(context)).await;
     detach(cx, key);
@@ -260,15 +262,19 @@ fn open(
     let header = cx.header();
     header.state.opens();
     // The scope first: the region knows it from the start, so that a deadline that passes at once finds it.
-    let (parent, inherited_deadline, own, account, key) = {
+    let (parent, inherited_deadline, reach, own, account, key) = {
         let mut inner = header.inner.lock();
         let current = inner.scopes.current;
         let own = inner.extra.as_ref().map_or(crate::Budget::UNLIMITED, |extra| extra.budget);
         let account = inner.extra.as_ref().and_then(|extra| extra.account.clone());
-        let (parent, deadline) =
-            (inner.scopes.enclosing_region(current), inner.scopes.deadline(current));
+        let (parent, deadline) = if current == ScopeKey::BASE {
+            (None, None)
+        } else {
+            (inner.scopes.enclosing_region(current), inner.scopes.deadline(current))
+        };
+        let reach = inner.scopes.reached_by(current);
         let key = inner.scopes.insert(Child::new(current, None));
-        (parent, deadline, own, account, key)
+        (parent, deadline, reach, own, account, key)
     };
     let parent = parent.unwrap_or_else(|| Arc::clone(&header.region));
     // Inside a region that this task opened, that region's account is already chained to the task's.
@@ -278,14 +284,18 @@ fn open(
         parent.account.clone()
     };
     let mut above = own;
-    above.deadline = match (above.deadline, inherited_deadline) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
+    let around = match &reach.region {
+        Some(region) => region.due,
+        None if reach.masked => None,
+        None => header.region.due,
     };
+    let own_deadline = above.deadline.filter(|_| !reach.masked);
+    let due = earlier(earlier(reach.deadline, around), own_deadline);
+    above.deadline = earlier(above.deadline, inherited_deadline);
     // Cost is shared through accounts; the field says only what was set here.
     above.cost_quota = None;
     let opener = Some((cx.task().clone(), key));
-    let place = Place { parent: Some(parent), opener, account, budget: above };
+    let place = Place { parent: Some(parent), opener, account, budget: above, due };
     let region = Region::new(Arc::clone(&header.region.host), place, options, site);
     let mut effects = None;
     let soft = {
@@ -309,6 +319,16 @@ fn open(
     (region, key)
 }
 
+/// The body has ended, and nobody polls what it opened as long as its own region is waited for: a region
+/// inside whose future was forgotten, or moved out, counts as dropped.
+#[cold]
+fn leave_behind(cx: &TaskCx, key: ScopeKey) {
+    let opened = cx.header().inner.lock().scopes.regions_within(key);
+    for region in opened {
+        region.abandon();
+    }
+}
+
 fn detach(cx: &TaskCx, key: ScopeKey) {
     let header = cx.header();
     let removed = {
@@ -326,10 +346,11 @@ fn assemble<T, E: Send + 'static>(
     mut ended: BodyEnd<Result<T, E>>,
     told: Option<CancelReason>,
 ) -> (Outcome<T, E>, Vec<ChildFailure<E>>) {
-    let (failed, child_cancelled, cancel, origin) = {
+    let (failed, (child_cancelled, kept), cancel, origin) = {
         let mut inner = region.inner.lock();
         debug_assert!(inner.state == RegionState::Closed);
         let calm = inner.cancel.is_none() && inner.child_cancelled.is_none();
+        let calm = calm && inner.rare.as_ref().is_none_or(|rare| rare.cancelled.is_empty());
         if calm && inner.failed.is_empty() {
             match ended {
                 BodyEnd::Returned(Ok(value)) => return (Outcome::Ok(value), Vec::new()),
@@ -337,8 +358,9 @@ fn assemble<T, E: Send + 'static>(
             }
         }
         let failed = std::mem::take(&mut inner.failed);
-        (failed, inner.child_cancelled.take(), inner.cancel.clone(), inner.origin)
+        (failed, inner.take_cancelled(), inner.cancel.clone(), inner.origin)
     };
+    drop(kept);
     let mut failures: Vec<ChildFailure<E>> = failed.iter().filter_map(claim_failure::<E>).collect();
     let from_outside = cancel.clone().filter(|_| origin == Origin::Outside);
     // A child's own deadline or quota counts; what the region itself asked for does not.

@@ -30,8 +30,13 @@ impl Root {
     #[track_caller]
     #[must_use]
     pub fn new(host: Arc<dyn Host>, options: RegionOptions) -> Root {
-        let place =
-            Place { parent: None, opener: None, account: None, budget: crate::Budget::UNLIMITED };
+        let place = Place {
+            parent: None,
+            opener: None,
+            account: None,
+            budget: crate::Budget::UNLIMITED,
+            due: None,
+        };
         Root { region: Region::new(host, place, options, Location::caller()) }
     }
 
@@ -46,6 +51,7 @@ impl Root {
             parent: Some(parent),
             opener: None,
             budget: crate::Budget::UNLIMITED,
+            due: self.region.due,
         };
         let child = Region::new(Arc::clone(&self.region.host), place, options, Location::caller());
         if let Some(reason) = self.region.cancelled_for() {

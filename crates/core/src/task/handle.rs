@@ -92,7 +92,7 @@ impl<T, E> TaskHandle<T, E> {
             }
         }
         header.touch_outcome(Access::Write);
-        if !header.state.claim() {
+        if !header.state.claim_to_join() {
             return Poll::Ready(Err(JoinError::AlreadyTaken { task: header.id }));
         }
         let mut finished: Option<Finished<T, E>> = None;

@@ -121,6 +121,24 @@ impl WaitEntry {
     }
 }
 
+/// See [`Scopes::reached_by`].
+pub(crate) struct Reach {
+    /// The tightest deadline of the scopes.
+    pub(crate) deadline: Option<Time>,
+    /// The innermost region of which the task runs the body.
+    pub(crate) region: Option<Arc<Region>>,
+    /// There is a mask, so what is around the task is out of sight.
+    pub(crate) masked: bool,
+}
+
+/// `None` means none.
+pub(crate) fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// Names a parked wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitId(u32);
@@ -258,13 +276,36 @@ impl Scopes {
         let mut tightest: Option<Time> = None;
         let mut next = Some(key);
         while let Some(child) = next.and_then(|key| self.child(key)) {
-            tightest = match (tightest, child.deadline) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            tightest = earlier(tightest, child.deadline);
             next = Some(child.parent);
         }
         tightest
+    }
+
+    /// What around the scope will pass and be seen in it: nothing beyond the nearest mask.
+    #[inline]
+    pub(crate) fn reached_by(&self, key: ScopeKey) -> Reach {
+        if key == ScopeKey::BASE {
+            return Reach { deadline: None, region: None, masked: self.base.masks > 0 };
+        }
+        self.reached_through(key)
+    }
+
+    #[inline(never)]
+    fn reached_through(&self, key: ScopeKey) -> Reach {
+        let mut reach = Reach { deadline: None, region: None, masked: false };
+        for (key, node) in self.upward(key) {
+            if node.masks > 0 {
+                reach.masked = true;
+                break;
+            }
+            let Some(child) = self.child(key) else { break };
+            reach.deadline = earlier(reach.deadline, child.deadline);
+            if reach.region.is_none() {
+                reach.region.clone_from(&child.region);
+            }
+        }
+        reach
     }
 
     /// The region whose body the scope is part of, if this task opened it.
@@ -416,6 +457,12 @@ impl Scopes {
     pub(crate) fn regions(&self) -> impl Iterator<Item = &Arc<Region>> {
         let children = self.more.iter().flat_map(|more| more.children.iter());
         children.filter_map(|(_, child)| child.region.as_ref())
+    }
+
+    /// Those of them whose bodies are scopes beneath this one.
+    pub(crate) fn regions_within(&self, key: ScopeKey) -> Vec<Arc<Region>> {
+        let beneath = self.keys().filter(|inner| *inner != key && self.is_within(*inner, key));
+        beneath.filter_map(|inner| self.child(inner)?.region.clone()).collect()
     }
 
     /// Whether a future polled in the cancelled scope `key` can no longer be reached by its cancellation:

@@ -49,6 +49,8 @@ pub(crate) enum Next {
 
 /// The task has opened a region. Set inside its steps, never cleared.
 const OPENER: u32 = 512;
+/// Beside CLAIMED: a join took the outcome, so it is nobody else's matter. Never cleared.
+const JOINED: u32 = 1024;
 
 /// What is special about a poll that begins; mostly nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +175,17 @@ impl State {
     pub(crate) fn claim(&self) -> bool {
         debug_assert!(self.is_complete());
         self.0.fetch_or(CLAIMED, Ordering::AcqRel) & CLAIMED == 0
+    }
+
+    /// The same, for a join.
+    pub(crate) fn claim_to_join(&self) -> bool {
+        debug_assert!(self.is_complete());
+        self.0.fetch_or(CLAIMED | JOINED, Ordering::AcqRel) & CLAIMED == 0
+    }
+
+    /// Whether a join took the outcome.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & JOINED != 0
     }
 
     pub(crate) fn describe(&self) -> &'static str {

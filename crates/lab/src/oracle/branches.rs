@@ -4,11 +4,12 @@ use super::tree::Tree;
 use super::{Findings, Invariant, Oracle, kinds};
 use asupersync_core::{Event, TaskId};
 use asupersync_trace::IdMap;
+use std::collections::VecDeque;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Branches {
-    /// The open branches of each live task.
-    open: IdMap<TaskId, Vec<u32>>,
+    /// The open branches of each live task, in order: a combinator may have a hundred thousand of them.
+    open: IdMap<TaskId, VecDeque<u32>>,
 }
 
 impl Oracle for Branches {
@@ -21,19 +22,23 @@ impl Oracle for Branches {
             Event::BranchOpened { task, branch } => {
                 findings.saw();
                 let open = self.open.entry(task).or_default();
-                if open.contains(&branch) {
-                    findings.broken(|| {
-                        format!("branch {branch} of {} opened twice", tree.task_text(task))
-                    });
+                // Their numbers grow, so the place is the last.
+                match open.back().is_some_and(|last| *last >= branch) {
+                    false => open.push_back(branch),
+                    true => match open.binary_search(&branch) {
+                        Ok(_) => findings.broken(|| {
+                            format!("branch {branch} of {} opened twice", tree.task_text(task))
+                        }),
+                        Err(place) => open.insert(place, branch),
+                    },
                 }
-                open.push(branch);
             }
             Event::BranchClosed { task, branch, .. } => {
                 findings.saw();
                 let open = self.open.entry(task).or_default();
-                match open.iter().position(|known| *known == branch) {
-                    Some(index) => drop(open.swap_remove(index)),
-                    None => findings.broken(|| {
+                match open.binary_search(&branch) {
+                    Ok(place) => drop(open.remove(place)),
+                    Err(_) => findings.broken(|| {
                         format!("branch {branch} of {} ended, but not open", tree.task_text(task))
                     }),
                 }
