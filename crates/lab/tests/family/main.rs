@@ -7,7 +7,7 @@
 mod acts;
 
 use acts::{ACTS, Log, run};
-use asupersync_core::Cx;
+use asupersync_core::{Cx, SplitMix64};
 use asupersync_lab::{Blocked, Choice, ExploreOptions, LabConfig, LabRuntime, Strategy, explore};
 use asupersync_trace::Fingerprint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,12 +181,8 @@ fn plans_that_turn_out_otherwise_lose_no_class() {
 
 /// Two or three tasks of one to three acts, of at most four kinds so that they meet.
 fn random(seed: u64) -> Program {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x0123_4567;
-    let mut below = move |end: usize| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % end
-    };
+    let mut stream = SplitMix64::new(seed);
+    let mut below = move |end: usize| stream.below(end as u64) as usize;
     let kinds: Vec<&'static str> = (0..4).map(|_| ACTS[below(ACTS.len())]).collect();
     let tasks = 2 + below(2);
     (0..tasks).map(|_| (0..1 + below(3)).map(|_| kinds[below(4)]).collect()).collect()
