@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use asupersync_channel::{mpsc, oneshot};
 use asupersync_core::{CancelReason, Cx, Error, Outcome, TaskBody, cap};
-use asupersync_lab::{ExploreOptions, LabConfig, LabRuntime, Mutex, explore};
+use asupersync_lab::{LabConfig, LabRuntime};
 use asupersync_runtime::RuntimeBuilder;
+
+use crate::programs::{pi_3, yields};
 
 /// Tasks that are alive at once, where it is many.
 const LOT: usize = 1_000;
@@ -267,13 +269,7 @@ fn semaphore_uncontended(times: usize) {
 fn random(config: LabConfig, times: usize) {
     let lab = LabRuntime::new(config);
     for _ in 0..times {
-        let report = lab.run(async move |cx: &Cx| {
-            for _ in 0..10 {
-                let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
-            }
-            Ok::<_, Error>(())
-        });
-        assert!(black_box(report).outcome.is_ok());
+        yields(&lab, 10);
     }
 }
 
@@ -292,21 +288,7 @@ fn random_10_unobserved(times: usize) {
 /// A run of the exploration of three tasks that take a mutex, of which it has six.
 fn explore_pi_3(times: usize) {
     for _ in 0..times.div_ceil(6) {
-        let found = explore(ExploreOptions::default(), async move |cx: &Cx| {
-            let outcome = cx.region(async |scope| {
-                let mutex = Mutex::new();
-                for _ in 0..3 {
-                    let mutex = mutex.clone();
-                    let _ = scope.spawn(async move |cx: &Cx| {
-                        mutex.lock(cx).await?.unlock(cx).await?;
-                        Ok::<_, Error>(())
-                    });
-                }
-                Ok(())
-            });
-            outcome.await.into_result()?;
-            Ok::<_, Error>(())
-        });
+        let found = pi_3();
         assert!(found.exhausted && found.runs == 6);
     }
 }

@@ -17,5 +17,6 @@
 #[cfg(feature = "peers")]
 pub mod groups;
 pub mod instructions;
+mod programs;
 #[cfg(feature = "peers")]
 pub mod runner;

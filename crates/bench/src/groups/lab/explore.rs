@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use asupersync_core::{Cx, Error, TaskBody, cap};
-use asupersync_lab::{Exploration, ExploreOptions, Mutex, Shared, explore};
+use asupersync_lab::{Exploration, ExploreOptions, Shared, explore};
 
 use super::{LOOM, SHUTTLE, floor, seconds, unhooked};
+use crate::programs::pi_3;
 use crate::runner::{Better, Runner, Side};
 
 /// Executions after which a peer is stopped.
@@ -79,7 +80,10 @@ where
     F: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
     F: for<'a> TaskBody<'a, cap::All, (), Error> + Clone + Send + 'static,
 {
-    let found = explore(ExploreOptions::default(), body);
+    checked(explore(ExploreOptions::default(), body))
+}
+
+fn checked(found: Exploration) -> Exploration {
     assert!(found.exhausted && found.failures == 0, "{found}");
     found
 }
@@ -106,21 +110,7 @@ fn increments() -> Exploration {
 
 /// Three tasks take a mutex and release it.
 fn mutex() -> Exploration {
-    whole(async move |cx: &Cx| {
-        let outcome = cx.region(async |scope| {
-            let mutex = Mutex::new();
-            for _ in 0..3 {
-                let mutex = mutex.clone();
-                let _ = scope.spawn(async move |cx: &Cx| {
-                    mutex.lock(cx).await?.unlock(cx).await?;
-                    Ok::<_, Error>(())
-                });
-            }
-            Ok(())
-        });
-        outcome.await.into_result()?;
-        Ok(())
-    })
+    checked(pi_3())
 }
 
 /// One task writes, eight read.

@@ -1,9 +1,9 @@
 //! Runs in a random order: many tasks that yield once, and what it costs to watch them.
 
-use asupersync_core::{Cx, Error};
 use asupersync_lab::{LabConfig, LabRuntime};
 
 use super::{SHUTTLE, floor, seconds, unhooked};
+use crate::programs::yields;
 use crate::runner::{Better, Runner, Side};
 
 pub(super) fn run(runner: &mut Runner) {
@@ -30,13 +30,7 @@ pub(super) fn run(runner: &mut Runner) {
 fn rate(lab: &LabRuntime, tasks: usize, runs: usize) -> f64 {
     let time = seconds(|| {
         for _ in 0..runs {
-            let report = lab.run(async move |cx: &Cx| {
-                for _ in 0..tasks {
-                    let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
-                }
-                Ok::<_, Error>(())
-            });
-            assert!(report.outcome.is_ok() && report.findings.is_empty());
+            yields(lab, tasks);
         }
     });
     runs as f64 / time
