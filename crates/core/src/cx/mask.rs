@@ -1,6 +1,7 @@
 //! Masks: sections that a cancellation does not reach.
 
 use super::TaskCx;
+use crate::branch::arm_uncovered;
 use crate::task::scopes::{Effects, ScopeKey};
 use std::fmt;
 use std::future::Future;
@@ -24,7 +25,11 @@ impl TaskCx {
         if inner.scopes.any_cancelled() {
             inner.scopes.publish(header);
         }
+        let unarmed = inner.scopes.has_unarmed();
         drop(inner);
+        if unarmed {
+            arm_uncovered(self);
+        }
         MaskGuard { cx: self, key }
     }
 

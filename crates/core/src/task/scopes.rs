@@ -61,6 +61,9 @@ pub(crate) struct Child {
     waits: u32,
     wait: WaitId,
     pub(crate) deadline: Option<Time>,
+    /// The line to name when it passes.
+    pub(crate) site: Option<&'static Location<'static>>,
+    /// None where a deadline around it comes first.
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) cleanup_timer: Option<TimerKey>,
     /// Cleanup is over: the wrapper drops its future.
@@ -81,6 +84,7 @@ impl Child {
             waits: 0,
             wait: INLINE_WAIT,
             deadline,
+            site: None,
             deadline_timer: None,
             cleanup_timer: None,
             escalated: false,
@@ -94,6 +98,11 @@ impl Child {
     /// escalated by this waker besides.
     pub(crate) fn needs_waker(&self) -> bool {
         self.waits == 0 || self.region.is_some() || self.node.cancel.is_some()
+    }
+
+    /// Whether its deadline relies on another one.
+    fn is_unarmed(&self) -> bool {
+        self.deadline.is_some() && self.deadline_timer.is_none()
     }
 
     /// Disarms the timers of a scope that has been taken away.
@@ -158,6 +167,8 @@ pub(crate) struct Scopes {
     /// Since everything was passed on last, a scope kept a waker while some scope was cancelled: it may be one
     /// that the next cancellation has to wake, wherever that is.
     kept: bool,
+    /// How many scopes have a deadline without a timer.
+    unarmed: u32,
     /// Most tasks wait for one thing at a time; it lives here and costs no allocation.
     wait: Option<WaitEntry>,
     more: Option<Box<More>>,
@@ -172,6 +183,7 @@ impl Scopes {
             current: ScopeKey::BASE,
             cancelled: 0,
             kept: false,
+            unarmed: 0,
             wait: None,
             more: None,
         }
@@ -308,6 +320,41 @@ impl Scopes {
         reach
     }
 
+    /// A scope's deadline has a timer of its own from now on.
+    pub(crate) fn armed(&mut self, key: ScopeKey, timer: TimerKey) {
+        let Some(child) = self.child_mut(key) else { return };
+        child.deadline_timer = Some(timer);
+        self.unarmed -= 1;
+    }
+
+    /// Whether there is a deadline that relies on another one.
+    #[inline]
+    pub(crate) fn has_unarmed(&self) -> bool {
+        self.unarmed > 0
+    }
+
+    /// Whether a deadline may have relied on the scope that was taken away, or on one around it.
+    #[inline]
+    pub(crate) fn relied_on(&self, removed: &Child) -> bool {
+        self.unarmed > 0 && removed.scopes > 0
+    }
+
+    /// The deadlines without a timer before which nothing around them passes and is seen there; `around` is
+    /// the task's.
+    pub(crate) fn uncovered(
+        &self,
+        around: Option<Time>,
+    ) -> SmallVec<[(ScopeKey, Time, &'static Location<'static>); 2]> {
+        let unarmed = self.keys().filter_map(|key| {
+            let child = self.child(key).filter(|child| child.is_unarmed())?;
+            let (deadline, site) = (child.deadline?, child.site?);
+            let reach = self.reached_by(child.parent);
+            let above = earlier(reach.deadline, around.filter(|_| !reach.masked));
+            above.is_none_or(|above| deadline < above).then_some((key, deadline, site))
+        });
+        unarmed.collect()
+    }
+
     /// The region whose body the scope is part of, if this task opened it.
     pub(crate) fn enclosing_region(&self, key: ScopeKey) -> Option<Arc<Region>> {
         let mut next = Some(key);
@@ -327,7 +374,9 @@ impl Scopes {
         more.serial += 1;
         let serial = more.serial;
         child.serial = serial;
+        let unarmed = u32::from(child.is_unarmed());
         let index = more.children.insert(child) as u32;
+        self.unarmed += unarmed;
         ScopeKey { index, serial }
     }
 
@@ -351,6 +400,7 @@ impl Scopes {
             }
         }
         self.cancelled -= u32::from(removed.node.cancel.is_some());
+        self.unarmed -= u32::from(removed.is_unarmed());
         if let Some(parent) = self.child_mut(removed.parent) {
             parent.scopes += removed.scopes;
             parent.scopes -= 1;
