@@ -330,7 +330,7 @@ fn bytes_behind_a_descriptor_are_read_although_the_read_before_them_was_short() 
     let outcome = runtime.block_on(async |cx: &Cx| {
         let (mut near, far) = UnixStream::pair(cx)?;
         // The system stops a read behind the bytes that a descriptor came with.
-        far.send_with_fds(cx, b"one", &[std::io::stdin().as_fd()]).await?;
+        far.send_with_fds(cx, b"one", &[io::stdin().as_fd()]).await?;
         (&far).write_all(cx, b"two").await?;
         let mut bytes = [0; 6];
         let reading = near.read_exact(cx, &mut bytes);
