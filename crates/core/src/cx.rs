@@ -300,7 +300,9 @@ impl<C: Capabilities> Cx<C> {
     /// Runs a closure that blocks its thread on the host's blocking pool, as a task of this one's region.
     ///
     /// Cancelling it removes a closure that is still queued; one that is running cannot be stopped, and
-    /// the region's close waits for it. In the lab the closure runs inline, as one step.
+    /// the region's close waits for it. Under a mask, in a finalizer for one, the closure is part of the masked
+    /// section: a region that is cancelled or finalizes takes it in, and it is seen through. In the lab the closure
+    /// runs inline, as one step.
     #[track_caller]
     pub fn spawn_blocking<F, T, E>(&self, work: F) -> TaskHandle<T, E>
     where

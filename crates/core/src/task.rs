@@ -211,6 +211,12 @@ impl Header {
         }
     }
 
+    /// Whether what is around the innermost scope is hidden from it by a mask.
+    pub(crate) fn is_masked(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.scopes.reached_by(inner.scopes.current).masked
+    }
+
     pub(crate) fn name(&self) -> Option<Arc<str>> {
         self.inner.lock().extra.as_ref().and_then(|extra| extra.name.clone())
     }

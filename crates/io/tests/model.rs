@@ -1,8 +1,8 @@
 //! Buffers and pipes against their models: a queue of bytes.
 
 use asupersync_io::{
-    AsyncBufRead, AsyncRead, AsyncWrite, BufReader, BufWriter, Cursor, Decoder, DuplexStream, Encoder,
-    LineCodec, LineWriter, duplex, split,
+    AsyncBufRead, AsyncRead, AsyncWrite, BufReader, BufWriter, Cursor, Decoder, DuplexStream,
+    Encoder, LineCodec, LineWriter, duplex, split,
 };
 use bytes::BytesMut;
 use proptest::prelude::*;
