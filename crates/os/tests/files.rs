@@ -408,7 +408,7 @@ fn a_cancelled_region_may_still_use_files_where_it_cleans_up() {
             scope.defer(async move |cx: &Cx| {
                 Ok(fs::write(cx, last.with_extension("last"), "x").await?)
             });
-            scope.spawn(async move |cx: &Cx| {
+            let _ = scope.spawn(async move |cx: &Cx| {
                 let waited = cx.sleep(Duration::from_secs(60)).await;
                 assert!(waited.is_err());
                 cx.masked(fs::write(cx, masked, "x")).await?;
