@@ -115,7 +115,8 @@ impl Resolver {
             .unwrap_or_else(|| DnsError::new(DnsErrorKind::NoSuchName, name, Some(of)).into()))
     }
 
-    /// The addresses of a name by the hosts file, or by its records; see [`lookup`](Self::lookup).
+    /// The addresses of a name by the hosts file, or by its records; see [`lookup`](Self::lookup). What is an
+    /// address already is answered as it is.
     ///
     /// # Errors
     /// As [`lookup`](Self::lookup).
@@ -129,6 +130,11 @@ impl Resolver {
         family: AddressFamily,
     ) -> io::Result<Vec<IpAddr>> {
         let cx = cx.narrow::<ResolveCaps>();
+        if let Ok(address) = name.parse() {
+            let of_family = in_order(family, vec![address]);
+            let none = || DnsError::new(DnsErrorKind::NoRecords, name, None).into();
+            return if of_family.is_empty() { Err(none()) } else { Ok(of_family) };
+        }
         let parsed: Name = parse(name)?;
         let candidates = self.shared.config.candidates(name, &parsed);
         for candidate in [&parsed].into_iter().chain(&candidates) {

@@ -531,6 +531,19 @@ fn exploration_sees_that_who_looks_into_the_cache_and_who_clears_it_do_not_commu
 }
 
 #[test]
+fn an_address_in_words_is_its_own_address_and_nobody_is_asked() {
+    run(LabConfig::default(), async |cx: &Cx| {
+        let resolver = Resolver::new(Config { servers: Vec::new(), ..config() });
+        let four = resolver.addresses(cx, "192.0.2.1", AddressFamily::Both).await?;
+        let six = resolver.addresses(cx, "2001:db8::1", AddressFamily::Ipv4First).await?;
+        assert_eq!(texts(&[four, six].concat()), ["192.0.2.1", "2001:db8::1"]);
+        let other = resolver.addresses(cx, "192.0.2.1", AddressFamily::Ipv6).await;
+        assert_eq!(kind(other), DnsErrorKind::NoRecords);
+        Ok(())
+    });
+}
+
+#[test]
 fn the_same_seed_gives_the_same_trace_byte_for_byte() {
     let trace = |seed| {
         let report = LabRuntime::new(lossy(seed).capture_trace(true)).run(program);
