@@ -96,6 +96,9 @@ where
         context: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         match self {
             Backend::Real(stream) => {
                 let read = |stream: &R| stream.receive(&mut [IoSliceMut::new(buf)]);
@@ -111,6 +114,9 @@ where
         context: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
+        if room(bufs) == 0 {
+            return Poll::Ready(Ok(0));
+        }
         match self {
             Backend::Real(stream) => {
                 poll_transfer(stream, Direction::Read, context, |stream| stream.receive(bufs))
