@@ -426,3 +426,27 @@ fn a_cancelled_region_may_still_use_files_where_it_cleans_up() {
     let _ = std::fs::remove_file(temp.with_extension("last"));
     std::fs::remove_file(temp).unwrap();
 }
+
+#[test]
+fn directories_may_be_made_by_several_at_once_and_the_empty_path_is_here() {
+    let temp = std::env::temp_dir().join(format!("asupersync-at-once-{}", std::process::id()));
+    let root = temp.clone();
+    on_the_machine(async move |cx: &Cx| {
+        fs::create_dir_all(cx, "").await?;
+        for round in 0..200 {
+            let deep = root.join(format!("{round}/a/b/c"));
+            let made = cx.region(async |scope| {
+                for _ in 0..4 {
+                    let deep = deep.clone();
+                    let _ = scope.spawn(async move |cx: &Cx| {
+                        Ok::<_, Error>(fs::create_dir_all(cx, deep).await?)
+                    });
+                }
+                Ok(())
+            });
+            made.await.into_result()?;
+        }
+        Ok(())
+    });
+    std::fs::remove_dir_all(temp).unwrap();
+}
