@@ -178,7 +178,7 @@ pub fn write<C: HasFiles>(
 /// Replaces a file's content as a whole: who looks, also after a crash at any moment, finds the old
 /// content or the new one. The content goes to a temporary file beside it, is made durable, takes the
 /// name, and the name is made durable. The permissions of a file that is replaced are kept; a new file
-/// may be read by its owner only.
+/// may be read by its owner only. A symbolic link is replaced itself, not what it points to.
 ///
 /// # Errors
 /// The system's, with the path. ASY-0004 inside when the host has no files. `Cancelled`.

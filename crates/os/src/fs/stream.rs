@@ -194,7 +194,7 @@ impl<C: HasFiles> AsyncSeek for FileStream<'_, C> {
                 len.checked_add_signed(by)
             }
         };
-        let before = || io::Error::new(io::ErrorKind::InvalidInput, "before the beginning");
+        let before = || io::Error::new(io::ErrorKind::InvalidInput, "no position in a file");
         this.file.position = position.ok_or_else(before)?;
         Poll::Ready(Ok(this.file.position))
     }
