@@ -327,6 +327,12 @@ impl Scopes {
         self.unarmed -= 1;
     }
 
+    /// Whether any scope is cancelled, or has a deadline that relies on another one.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.cancelled | self.unarmed != 0
+    }
+
     /// Whether there is a deadline that relies on another one.
     #[inline]
     pub(crate) fn has_unarmed(&self) -> bool {
