@@ -335,11 +335,14 @@ fn a_cancelled_region_may_still_run_a_command_where_it_cleans_up() {
 }
 
 #[test]
-fn an_output_that_is_given_up_has_left_no_process_when_it_answers() {
+fn a_command_that_is_given_up_has_left_no_process_when_it_answers() {
     on_the_machine(async |cx: &Cx| {
         let before = children();
         let given_up =
             timeout(cx, Duration::from_millis(50), shell("sleep 60").output(cx, 10)).await;
+        assert!(given_up.is_err());
+        assert_eq!(children(), before);
+        let given_up = timeout(cx, Duration::from_millis(50), shell("sleep 60").status(cx)).await;
         assert!(given_up.is_err());
         assert_eq!(children(), before);
         let long = shell("yes").output(cx, 10).await.unwrap_err();
