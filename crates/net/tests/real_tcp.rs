@@ -276,3 +276,29 @@ fn a_keepalive_that_the_system_refuses_changes_nothing_and_others_are_rounded_up
         Ok::<_, Error>(())
     });
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a peer that sends what ours cannot")]
+fn bytes_behind_an_urgent_one_are_read_although_the_read_before_them_was_short() {
+    on_both_runtimes!(async |cx: &Cx| {
+        let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+        let far = std::net::TcpStream::connect(listener.local_addr()?)?;
+        let (mut near, _) = listener.accept(cx).await?;
+        // The system stops a read before the urgent byte, and leaves that out.
+        let socket = socket2::SockRef::from(&far);
+        assert_eq!(socket.send(b"one")?, 3);
+        assert_eq!(socket.send_out_of_band(b"!")?, 1);
+        assert_eq!(socket.send(b"two")?, 3);
+        let read = timeout(cx, Duration::from_secs(10), async {
+            let mut bytes: Vec<u8> = Vec::new();
+            while bytes.len() < 6 {
+                let mut buf = [0; 100];
+                let n = near.read(cx, &mut buf).await?;
+                bytes.extend(&buf[..n]);
+            }
+            io::Result::Ok(bytes)
+        });
+        assert_eq!(read.await.map_err(|_| Error::msg("it waits"))??, b"onetwo");
+        Ok::<_, Error>(())
+    });
+}

@@ -1,6 +1,7 @@
 //! A connection.
 
 use super::TapedStream;
+use super::real::BOTH;
 use crate::backend::{Backend, stream_traits};
 use crate::error::no_network;
 use crate::split::{OwnedReadHalf, OwnedWriteHalf, split};
@@ -57,8 +58,7 @@ impl TcpStream {
             ));
         };
         stream.set_nonblocking(true)?;
-        let both = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
-        Io::new(&reactor, mio::net::TcpStream::from_std(stream), both).map(TcpStream::from_real)
+        Io::new(&reactor, mio::net::TcpStream::from_std(stream), BOTH).map(TcpStream::from_real)
     }
 
     /// Two halves for two tasks. The connection closes when both are dropped; dropping the write
