@@ -91,7 +91,8 @@ impl Queue {
         !self.gates.iter().any(|(of, latch)| *of == task && latch.held.load(Ordering::Relaxed))
     }
 
-    fn enabled(&self) -> usize {
+    /// How many can be chosen now.
+    pub(crate) fn enabled(&self) -> usize {
         if self.gates.is_empty() {
             return self.choices.len();
         }

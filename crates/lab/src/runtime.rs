@@ -544,8 +544,9 @@ impl Run<'_> {
                     if let Some(report) = self.closed() {
                         return Stop::Closed(report);
                     }
-                    // Asking may have made something runnable.
-                    if let Ready::Tasks(_) = self.host.queue.lock().next(self.now) {
+                    // Another thread may have made something runnable meanwhile. The queue is not asked for what
+                    // is next: it would give a timer away.
+                    if self.host.queue.lock().enabled() > 0 {
                         continue;
                     }
                     let Some(next) = until else { return Stop::NothingToDo };

@@ -209,6 +209,10 @@ impl<S: Strategy> Strategy for Prefix<S> {
         self.then.stepped(footprint);
     }
 
+    fn cancels(&mut self) -> bool {
+        self.then.cancels()
+    }
+
     fn ended(&mut self, blocked: &[Blocked]) {
         self.then.ended(blocked);
     }
@@ -299,5 +303,20 @@ mod tests {
         assert_eq!(choices(&mut prefix, &of, 4), [2, 0, 1, 1]);
         prefix.begin(0);
         assert_eq!(choices(&mut prefix, &of, 1), [2]);
+    }
+
+    #[test]
+    fn a_prefix_cancels_when_what_comes_after_it_does() {
+        struct Cancels;
+        impl Strategy for Cancels {
+            fn begin(&mut self, _seed: u64) {}
+            fn choose(&mut self, _enabled: &[Choice]) -> usize {
+                0
+            }
+            fn cancels(&mut self) -> bool {
+                true
+            }
+        }
+        assert!(Prefix::new(vec![2], Cancels).cancels());
     }
 }
