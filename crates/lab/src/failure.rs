@@ -262,21 +262,21 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 }
 
 fn describe(shrunk: &Shrunk) -> String {
-    let sizes = |size: &Size| {
+    let Size { steps, switches, forced } = shrunk.stages.last().expect("there is one").1;
+    let mut text = format!(
+        "{steps} steps, {switches} switches of task, {forced} choices forced (steps/switches/choices"
+    );
+    for (at, (name, size)) in shrunk.stages.iter().enumerate() {
         let Size { steps, switches, forced } = size;
-        format!("{steps} steps, {switches} switches of task, {forced} choices forced")
-    };
-    let mut stages = shrunk.stages.iter().rev();
-    let mut text = stages.next().map(|(_, size)| sizes(size)).unwrap_or_default();
-    for (name, size) in stages {
-        write!(text, "; {name}: {}", sizes(size)).expect("strings take all");
+        let before = if at == 0 { ';' } else { ',' };
+        write!(text, "{before} {name}: {steps}/{switches}/{forced}").expect("strings take all");
     }
     let minimal = if shrunk.is_minimal {
         "no single choice can be left out"
     } else {
         "shrinking was cut short"
     };
-    write!(text, " ({} runs; {minimal})", shrunk.runs).expect("strings take all");
+    write!(text, "; {} runs; {minimal})", shrunk.runs).expect("strings take all");
     text
 }
 
