@@ -58,7 +58,6 @@ struct Search<'a> {
     left_out: Vec<usize>,
     runs: u64,
     steps: u64,
-    limit: u64,
     stages: Vec<(&'static str, Size)>,
 }
 
@@ -89,11 +88,10 @@ pub(crate) fn shrink<'a>(
 ) -> Shrunk {
     let failure = first.failure.clone().unwrap_or_default();
     let acts = acts_of(&first);
-    let limit = 2 * first.seen.schedule.len() as u64 + 100;
     let stages = vec![("found", size(&first, acts.len()))];
     let (runs, steps) = (0, 0);
     let mut search =
-        Search { trials, failure, best: first, acts, faults, left_out, runs, steps, limit, stages };
+        Search { trials, failure, best: first, acts, faults, left_out, runs, steps, stages };
 
     search.drop_faults();
     search.stage("faults left out");
@@ -170,8 +168,13 @@ impl Search<'_> {
         self.runs >= MOST_RUNS || self.steps >= MOST_STEPS
     }
 
+    /// Polls after which a candidate is given up: one that does not fail may go on for long.
+    fn limit(&self) -> u64 {
+        2 * self.best.seen.schedule.len() as u64 + 100
+    }
+
     fn run(&mut self, acts: Vec<Act>, left_out: Vec<usize>) -> Trial {
-        let (plan, max_steps) = (Plan::Acts(acts), Some(self.limit));
+        let (plan, max_steps) = (Plan::Acts(acts), Some(self.limit()));
         let trial = (self.trials)(Wanted { plan, capture: false, max_steps, left_out });
         self.runs += 1;
         self.steps += trial.seen.schedule.len() as u64;
@@ -310,7 +313,7 @@ impl Search<'_> {
             return false;
         }
         let (plan, left_out) = (Plan::Acts(self.acts.clone()), self.left_out.clone());
-        let max_steps = Some(self.limit);
+        let max_steps = Some(self.limit());
         let trial = (self.trials)(Wanted { plan, capture: true, max_steps, left_out });
         self.runs += 1;
         let trace = trial.trace.as_deref().unwrap_or_default();
