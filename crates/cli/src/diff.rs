@@ -5,7 +5,7 @@ use crate::model::Model;
 use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{
     Actor, Causality, Difference, Effort, Event, Fingerprint, Limits, Recording, Step, Target,
-    Touch, Trace, first_difference, geodesic,
+    Touch, Trace, first_difference, geodesic, plain,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -51,8 +51,11 @@ pub(crate) fn diff(left: &Trace, right: &Trace, json: bool) -> Answer {
         }
         None => "they are of different classes".to_owned(),
         Some(Parting { step, left, right }) => format!(
-            "they are of different classes. The first step of which that can be told: {step}\n  left:  it \
-             {left}\n  right: it {right}"
+            "they are of different classes. The first step of which that can be told: {}\n  left:  it \
+             {}\n  right: it {}",
+            plain(step),
+            plain(left),
+            plain(right)
         ),
     };
     Answer::No(format!("{difference}\n{class}\n"))

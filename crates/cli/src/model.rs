@@ -163,6 +163,11 @@ impl Model {
 
     /// A region's path from the root, by names or ids.
     pub(crate) fn path(&self, region: RegionId) -> String {
+        self.names(region).join("/")
+    }
+
+    /// The regions from the root to this one, by names or ids.
+    pub(crate) fn names(&self, region: RegionId) -> Vec<String> {
         let mut names = Vec::new();
         let mut next = Some(region);
         while let Some(id) = next {
@@ -173,6 +178,15 @@ impl Model {
             next = region.parent;
         }
         names.reverse();
-        names.join("/")
+        names
+    }
+
+    /// The steps of each task, in order.
+    pub(crate) fn steps_of_tasks(&self) -> Vec<Vec<usize>> {
+        let mut steps = vec![Vec::new(); self.tasks.len()];
+        for (step, poll) in self.polls.iter().enumerate() {
+            steps[poll.task].push(step);
+        }
+        steps
     }
 }

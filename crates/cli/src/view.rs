@@ -1,7 +1,7 @@
 //! `trace view`: one page that needs nothing else.
 
 use crate::model::Model;
-use asupersync_trace::{Limits, Recording, Trace};
+use asupersync_trace::{Limits, Recording, Trace, plain};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -41,8 +41,9 @@ pub(crate) fn page(recording: &Recording, window: Window) -> String {
     runs.extend(twin.map(|twin| run("the passing twin", &twin, window, first)));
     let data = json!({
         "seed": recording.trace.header().seed,
-        "failure": pack.map(|pack| &pack.failure),
-        "command": pack.map(|pack| pack.command.replace("{}", "FILE")),
+        "failure": pack.map(|pack| plain(&pack.failure)),
+        "shrunk": pack.map(|pack| plain(&pack.shrunk)),
+        "command": pack.map(|pack| plain(&pack.command).replace("{}", "FILE")),
         "marks": pack.map(|pack| json!([pack.first, pack.second])),
         "runs": runs,
     });
@@ -74,15 +75,17 @@ fn run(title: &str, trace: &Trace, window: Window, wanted: Option<usize>) -> Val
         .map(|task| {
             let task = &model.tasks[*task];
             let end = task.end.map(|end| format!("{end:?}"));
-            json!({ "name": task.name, "region": model.path(task.region), "site": task.site, "end": end })
+            json!({ "name": plain(&task.name), "region": plain(&model.path(task.region)),
+                    "site": plain(&task.site), "end": end })
         })
         .collect();
     let polls: Vec<Value> = shown
         .iter()
         .map(|poll| {
             let wakes: Vec<usize> = poll.wakes.iter().map(|task| lane_of[*task]).collect();
+            let deeds: Vec<_> = poll.deeds.iter().map(|deed| plain(deed)).collect();
             json!({ "l": lane_of[poll.task], "t": poll.at.as_nanos(), "p": poll.phase.name(),
-                    "d": poll.deeds, "k": poll.parked, "w": wakes })
+                    "d": deeds, "k": poll.parked.as_deref().map(plain), "w": wakes })
         })
         .collect();
     json!({ "title": title, "first": steps.start, "all": model.polls.len(),

@@ -33,7 +33,8 @@ impl Trace {
     pub fn to_text(&self) -> String {
         let mut text = format!("trace of seed {}", self.header().seed);
         for (name, value) in &self.header().options {
-            write!(text, ", {name} {value}").expect("writing to a string cannot fail");
+            write!(text, ", {} {}", plain(name), plain(value))
+                .expect("writing to a string cannot fail");
         }
         text.push('\n');
         for (index, event) in self.events().iter().enumerate() {
