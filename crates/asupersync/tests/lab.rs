@@ -60,6 +60,66 @@ fn random_seeds_find_the_lost_deposit() {
     }
 }
 
+/// A report without what differs between this test and the guide's: names of crates, lines, folders, counts of runs.
+fn as_in_the_guide(report: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let line = line
+            .replace("crates/asupersync/tests/lab.rs", "tests/bank.rs")
+            .replace("asupersync.lab.", "bank.bank.")
+            .replace("-p asupersync ", "-p bank ");
+        let (folder, kept) = (line.rfind("/bank.bank."), line.find('/'));
+        let line = match (folder, kept) {
+            (Some(end), Some(start)) => format!("{}{}", &line[..start], &line[end..]),
+            _ => line,
+        };
+        let mut parts = line.split(".rs:");
+        let mut steady = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            steady += ".rs:";
+            steady += part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':');
+        }
+        steady.split_once(" runs; no").map_or(steady.clone(), |(before, after)| {
+            format!("{} runs; no{after}", before.trim_end_matches(|c: char| c.is_ascii_digit()))
+        })
+    };
+    report.lines().map(line).collect()
+}
+
+#[test]
+fn the_failure_that_the_guide_reads_is_the_one_that_is_printed() {
+    let test = || {
+        LabTest::new("bank::two_deposits").seeds(0..100).run(two_deposits);
+    };
+    let report = std::panic::catch_unwind(test).expect_err("it fails");
+    let report = as_in_the_guide(report.downcast_ref::<String>().expect("text"));
+    let guide = include_str!("../../../docs/lab.md");
+    let (_, shown) = guide.split_once("```text\n").expect("a failure is shown");
+    let (shown, _) = shown.split_once("```").expect("it ends");
+    let mut printed = report.iter();
+    for line in as_in_the_guide(shown) {
+        // The guide leaves lines out, and parts of them where it has two dots.
+        let fits = |printed: &&String| {
+            let mut rest = printed.as_str();
+            line.split("..").enumerate().all(|(at, part)| match rest.find(part) {
+                Some(0) => {
+                    rest = &rest[part.len()..];
+                    true
+                }
+                Some(found) if at > 0 => {
+                    rest = &rest[found + part.len()..];
+                    true
+                }
+                _ => false,
+            }) && (rest.is_empty() || line.ends_with(".."))
+        };
+        assert!(
+            printed.any(|printed| fits(&printed)),
+            "{line:?} is not in:\n{}",
+            report.join("\n")
+        );
+    }
+}
+
 #[test]
 fn exploration_finds_the_lost_deposit() {
     // snippet: explore
