@@ -1,0 +1,6 @@
+#[asupersync::test]
+async unsafe fn it_works(cx: &asupersync::Cx) {
+    let _ = cx;
+}
+
+fn main() {}
