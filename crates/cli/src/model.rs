@@ -181,6 +181,20 @@ impl Model {
         names
     }
 
+    /// Whose step this is, and which of these.
+    pub(crate) fn nth(&self, step: usize) -> Option<(TaskId, usize)> {
+        let task = self.polls.get(step)?.task;
+        let before = self.polls[..step].iter().filter(|poll| poll.task == task).count();
+        Some((self.tasks[task].id, before))
+    }
+
+    /// The step that is this task's so many-th, counted from 0.
+    pub(crate) fn step(&self, task: TaskId, nth: usize) -> Option<usize> {
+        let task = *self.by_id.get(&task)?;
+        let steps = self.polls.iter().enumerate().filter(|(_, poll)| poll.task == task);
+        steps.map(|(step, _)| step).nth(nth)
+    }
+
     /// The steps of each task, in order.
     pub(crate) fn steps_of_tasks(&self) -> Vec<Vec<usize>> {
         let mut steps = vec![Vec::new(); self.tasks.len()];

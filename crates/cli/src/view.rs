@@ -1,7 +1,8 @@
 //! `trace view`: one page that needs nothing else.
 
 use crate::model::Model;
-use asupersync_trace::{Limits, Recording, Trace, plain};
+use asupersync_core::TaskId;
+use asupersync_trace::{Limits, Recording, plain};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -37,8 +38,15 @@ pub(crate) fn page(recording: &Recording, window: Window) -> String {
     let first = pack.and_then(|pack| usize::try_from(pack.first?).ok());
     let twin = recording.twin(&Limits::default());
     let title = if twin.is_some() { "the failing run" } else { "the run" };
-    let mut runs = vec![run(title, &recording.trace, window, first)];
-    runs.extend(twin.map(|twin| run("the passing twin", &twin, window, first)));
+    let failing = Model::of(&recording.trace);
+    let marked = pack.into_iter().flat_map(|pack| [pack.first, pack.second]).flatten();
+    let marked: Vec<(TaskId, usize)> =
+        marked.filter_map(|step| failing.nth(usize::try_from(step).ok()?)).collect();
+    let mut runs = vec![run(title, &failing, window, first, &marked)];
+    // The same two steps, where the other comes first.
+    runs.extend(
+        twin.map(|twin| run("the passing twin", &Model::of(&twin), window, first, &marked)),
+    );
     let data = json!({
         "seed": recording.trace.header().seed,
         "failure": pack.map(|pack| plain(&pack.failure)),
@@ -52,8 +60,15 @@ pub(crate) fn page(recording: &Recording, window: Window) -> String {
     PAGE.replace("/*DATA*/null", &data)
 }
 
-fn run(title: &str, trace: &Trace, window: Window, wanted: Option<usize>) -> Value {
-    let model = Model::of(trace);
+fn run(
+    title: &str,
+    model: &Model,
+    window: Window,
+    wanted: Option<usize>,
+    marked: &[(TaskId, usize)],
+) -> Value {
+    let marks: Vec<usize> =
+        marked.iter().filter_map(|(task, nth)| model.step(*task, *nth)).collect();
     let steps = window.of(model.polls.len(), wanted);
     let shown = &model.polls[steps.clone()];
     // Lanes of one region stand together; a task without a step in the window has none, unless it is woken.
@@ -89,7 +104,7 @@ fn run(title: &str, trace: &Trace, window: Window, wanted: Option<usize>) -> Val
         })
         .collect();
     json!({ "title": title, "first": steps.start, "all": model.polls.len(),
-            "tasks": model.tasks.len(), "lanes": lanes, "polls": polls })
+            "tasks": model.tasks.len(), "marks": marks, "lanes": lanes, "polls": polls })
 }
 
 #[cfg(test)]

@@ -121,6 +121,10 @@ fn names_stay_in_their_frames() {
 fn names_stay_in_the_pages_data() {
     let (_dir, file) = hostile(HOSTILE);
     let page = accepted(&["trace", "view", text(&file)]);
+    // For the browser's test.
+    if let Some(dir) = std::env::var_os("ASUPERSYNC_PAGES_DIR") {
+        std::fs::write(Path::new(&dir).join("hostile.html"), &page).expect("the folder is there");
+    }
     assert_eq!(page.matches("</script").count(), 1, "the page's own");
     let data = page.lines().find_map(|line| line.strip_prefix("const data = ")).expect("data");
     let value: serde_json::Value =

@@ -59,7 +59,8 @@ fn a_run_with_everything_cancelled_at_each_step() {
 #[test]
 fn a_run_whose_names_mean_something_in_the_language() {
     let body = async |cx: &Cx| {
-        let name = "==== (* \\* ---- MODULE X ---- *) IF THEN <<\n\"Tasks\", 0>> /\\ \\/ == \u{2028}名前";
+        let name =
+            "==== (* \\* ---- MODULE X ---- *) IF THEN <<\n\"Tasks\", 0>> /\\ \\/ == \u{2028}名前";
         cx.region_with(RegionOptions::new().name(name), async |scope| {
             for name in [name, "----", "\\*", "*)", "(*", "", "\u{1b}[2J"] {
                 let _ = scope.spawn_named(name, async |cx: &Cx| Ok(cx.yield_now().await?));
