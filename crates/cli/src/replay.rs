@@ -41,6 +41,9 @@ pub(crate) fn shrink(
     if !run {
         return Ok(Answer::Yes(told(&command, json, json!({ "command": command }))));
     }
+    if !out.parent().is_some_and(Path::is_dir) {
+        return Err(format!("cannot write {}: its folder is not there", out.display()));
+    }
     // What is there from before must not pass for the answer.
     match std::fs::remove_file(&out) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -49,10 +52,14 @@ pub(crate) fn shrink(
         _ => {}
     }
     let status = call.run(Some(&out))?;
-    if status.success() || !out.is_file() {
+    if status.success() {
         let value = json!({ "command": command, "exit": status.code(), "out": null });
         let text = "the recorded failure did not come again, so there is nothing to shrink";
         return Ok(Answer::No(told(text, json, value)));
+    }
+    if !out.is_file() {
+        let out = out.display();
+        return Err(format!("the test failed without writing {out} ({status}); it says why above"));
     }
     let small = read(&out)?;
     let (before, after) = (polls(recording), polls(&small));

@@ -7,6 +7,7 @@ use asupersync_trace::{Header, Pack, Writer};
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -249,6 +250,27 @@ fn an_answer_never_takes_the_recordings_place() {
     }
     let said = refused(&["trace", "view", text(&file), "-o", text(dir.path())]);
     assert!(said.contains("cannot write"), "{said}");
+}
+
+#[test]
+fn shrinking_that_cannot_come_to_an_answer_says_so() {
+    let (dir, file) = hostile("plain");
+    let out = dir.path().join("nowhere/small.pack");
+    let said = refused(&["trace", "shrink", text(&file), "--run", "-o", text(&out)]);
+    assert!(said.contains("its folder is not there"), "{said}");
+    // A program that does not build, say.
+    let cargo = dir.path().join("cargo");
+    std::fs::write(&cargo, "#!/bin/sh\nexit 101\n").expect("the folder is ours");
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755))
+        .expect("so is the file");
+    let output = command()
+        .args(["trace", "shrink", text(&file), "--run"])
+        .env("PATH", dir.path())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the test failed without writing"), "{said}");
 }
 
 #[test]
