@@ -78,7 +78,7 @@ fn open_pages(context: &Context, arguments: &[String]) -> Outcome {
     }
     let picture = folder.join("trace.png");
     let shot = format!("--screenshot={}", picture.display());
-    browse(context, &folder.join("failing.html"), &[&shot, "--window-size=1200,520"])?;
+    browse(context, &folder.join("failing.html"), &[&shot, "--window-size=1200,620"])?;
     let bytes = std::fs::read(&picture)?;
     if !bytes.starts_with(b"\x89PNG") || bytes.len() < 10_000 {
         return Err(Failure(format!("{}: no picture of a page", picture.display())));

@@ -114,3 +114,15 @@ pub(crate) fn report(error: &Error, item: TokenStream) -> TokenStream {
     );
     quote!(#error #item)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runtime_cannot_promise_is_not_asked_of_it() {
+        let tokens = "async unsafe fn f(cx: &Cx) {}".parse().expect("these are tokens");
+        let refused = Function::parse(tokens, "test").err().expect("it is refused");
+        assert!(refused.to_string().contains("remove `unsafe`"), "{refused}");
+    }
+}
