@@ -1,5 +1,6 @@
 //! What the command is asked to do, and with which options.
 
+use asupersync_trace::plain;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -126,7 +127,7 @@ impl Call {
             ["explain", ..] => return Err("`explain` wants one code".to_owned()),
             _ => {
                 let shown = plain.join(OsStr::new(" "));
-                return Err(format!("`{}` is no command", shown.display()));
+                return Err(format!("`{}` is no command", plain_text(&shown)));
             }
         };
         Ok(call)
@@ -222,5 +223,10 @@ impl Words {
 
 fn number(option: &str, word: &OsStr) -> Result<usize, String> {
     let parsed = word.to_str().and_then(|text| text.parse().ok());
-    parsed.ok_or(format!("`{option}` wants a number, and was given `{}`", word.display()))
+    parsed.ok_or(format!("`{option}` wants a number, and was given `{}`", plain_text(word)))
+}
+
+/// A word of the call in a message about it.
+fn plain_text(word: &OsStr) -> String {
+    plain(&word.to_string_lossy()).into_owned()
 }

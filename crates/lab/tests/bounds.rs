@@ -171,11 +171,11 @@ fn a_bound_runs_the_orders_that_cost_no_more_and_no_others() {
         let Some(orders) = every_order(&program) else { continue };
         compared += 1;
         for bound in 0..4 {
-            let methods: [(Method, fn(&Cost) -> u32); 2] = [
-                (Method::Preemptions(bound), |cost| cost.preemptions),
-                (Method::Delays(bound), |cost| cost.delays),
-            ];
-            for (method, cost) in methods {
+            for method in [Method::Preemptions(bound), Method::Delays(bound)] {
+                let cost = |of: &Cost| match method {
+                    Method::Delays(_) => of.delays,
+                    _ => of.preemptions,
+                };
                 let within = orders.iter().filter(|(of, _)| cost(of) <= bound);
                 let classes: BTreeSet<Fingerprint> = within.clone().map(|(_, c)| *c).collect();
                 let runs = within.count();
