@@ -126,7 +126,7 @@ pub(crate) fn shrink<'a>(
     // Each of these makes less of what the one before looked at, so there is an end.
     let is_minimal = loop {
         let is_minimal = search.leave_out();
-        if [search.drop_faults(), search.drop_tasks()] == [false; 2] {
+        if [search.drop_faults(), search.drop_tasks(), search.leave_out_anew()] == [false; 3] {
             break is_minimal && !search.is_spent();
         }
     };
@@ -305,6 +305,31 @@ impl Search<'_> {
             }
         }
         true
+    }
+
+    /// Leaves out instructions once more, from all that make up what is left: fewer others may do. True if they do, with no more
+    /// switches of task.
+    fn leave_out_anew(&mut self) -> bool {
+        if self.best.failed_at > LONGEST_STRAIGHTENED || self.acts.is_empty() || self.is_spent() {
+            return false;
+        }
+        let before = (self.acts.clone(), self.size());
+        let all = polls_until(&acts_of(&self.best), self.best.failed_at);
+        let trial = self.run(all, self.left_out.clone());
+        if trial.failure.as_ref() == Some(&self.failure) && trial.failed_at <= self.best.failed_at {
+            self.acts.clone_from(&trial.seen.used);
+            self.best = trial;
+            self.leave_out();
+        }
+        let (Size { steps, switches, forced }, now) = (before.1, self.size());
+        let is_fewer = now.forced < forced || now.steps < steps;
+        if is_fewer && now.steps <= steps && now.switches <= switches {
+            return true;
+        }
+        let trial = self.run(before.0, self.left_out.clone());
+        self.acts.clone_from(&trial.seen.used);
+        self.best = trial;
+        false
     }
 
     /// Takes the equivalent order with the fewest switches of task; true if it has fewer.
