@@ -57,6 +57,19 @@ pub enum Target {
     Turn(RegionId),
 }
 
+impl Target {
+    /// Which sort of target, in the order of the enum, and its id.
+    pub(crate) const fn name(self) -> (u8, u64) {
+        match self {
+            Target::Object(id) => (0, id.to_bits()),
+            Target::Readiness(id) => (1, id.to_bits()),
+            Target::Door(id) => (2, id.to_bits()),
+            Target::Children(id) => (3, id.to_bits()),
+            Target::Turn(id) => (4, id.to_bits()),
+        }
+    }
+}
+
 /// One element of a footprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Touch {
@@ -82,15 +95,13 @@ pub(crate) struct Key(u128);
 
 impl Key {
     pub(crate) const fn of(touch: Touch) -> Key {
-        let (rank, bits) = match touch.target {
-            Target::Object(id) => (0, id.to_bits()),
-            Target::Readiness(id) => (1, id.to_bits()),
-            Target::Door(id) => (2, id.to_bits()),
-            Target::Children(id) => (3, id.to_bits()),
-            Target::Turn(id) => (4, id.to_bits()),
-        };
-        let bits: u64 = bits;
-        Key(((rank as u128) << 65) | ((bits as u128) << 1) | !touch.write as u128)
+        let (rank, bits) = touch.target.name();
+        Key::new(rank, bits, touch.write)
+    }
+
+    /// Of the target of this name.
+    pub(crate) const fn new(rank: u8, bits: u64, write: bool) -> Key {
+        Key(((rank as u128) << 65) | ((bits as u128) << 1) | !write as u128)
     }
 
     fn touch(self) -> Touch {
@@ -188,7 +199,7 @@ pub fn dependent(a: StepView<'_>, b: StepView<'_>) -> bool {
     }
     let (mut left, mut right) = (a.touches, b.touches);
     while let ([x, xs @ ..], [y, ys @ ..]) = (left, right) {
-        match x.target.cmp(&y.target) {
+        match x.target.name().cmp(&y.target.name()) {
             std::cmp::Ordering::Less => left = xs,
             std::cmp::Ordering::Greater => right = ys,
             std::cmp::Ordering::Equal if x.write || y.write => return true,
@@ -292,7 +303,7 @@ macro_rules! effects {
 
 impl Effect {
     /// Gives `sink` the effects of a kernel event, in order.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, sink: &mut impl Sink) {
         use kernel::Event as E;
         effects!(event, E, sink, {});
@@ -342,54 +353,27 @@ impl Sink for Effects {
     }
 }
 
-/// Collects effects into steps.
+/// Where one step ends and the next begins.
 #[derive(Clone, Debug, Default)]
-pub struct StepBuilder {
+pub(crate) struct Division {
     actor: Option<Actor>,
-    /// What the step in progress touched.
-    touches: Vec<Key>,
-    /// Of the regions' targets, the one of each sort that it touched last.
-    regions: [Option<Key>; 3],
-    /// What the step before it touched.
-    ended: Vec<Key>,
     openers: IdMap<RegionId, TaskId>,
 }
 
-impl StepBuilder {
-    /// Takes the next effect; yields the step that it ended.
-    // Where the effect is known, and mostly it is, what is left of this is one of the branches.
-    #[inline(always)]
-    pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
-        match effect {
-            Effect::Touch(touch) => {
-                self.touch(Key::of(touch));
-                None
-            }
-            Effect::Open(region, task) => {
-                self.openers.insert(region, task);
-                None
-            }
-            Effect::End | Effect::Begin(_) | Effect::Close(_) => self.turn(effect),
-        }
-    }
-
+impl Division {
     /// The step in progress touches something.
-    fn touch(&mut self, key: Key) {
+    #[inline(always)]
+    pub(crate) fn touched(&mut self) {
         self.actor.get_or_insert(Actor::Outside);
-        // Who spawns many touches the same region for each.
-        if let Some(last) = usize::from(key.rank()).checked_sub(2) {
-            if self.regions[last].replace(key) == Some(key) {
-                return;
-            }
-        }
-        let last = self.touches.len().saturating_sub(3);
-        if !self.touches[last..].contains(&key) {
-            self.touches.push(key);
-        }
     }
 
-    /// Another step begins, or none.
-    fn turn(&mut self, effect: Effect) -> Option<Ended<'_>> {
+    pub(crate) fn opened(&mut self, region: RegionId, by: TaskId) {
+        self.openers.insert(region, by);
+    }
+
+    /// Another step begins, or none; answers whose step that ends, if one was in progress.
+    #[inline]
+    pub(crate) fn turn(&mut self, effect: Effect) -> Option<Actor> {
         let next = match effect {
             Effect::Begin(actor) => Some(actor),
             Effect::Close(region) => {
@@ -401,38 +385,87 @@ impl StepBuilder {
             }
             _ => None,
         };
-        let before = std::mem::replace(&mut self.actor, next);
-        self.take(before)
+        std::mem::replace(&mut self.actor, next)
+    }
+
+    /// Ends the step in progress, if there is one.
+    pub(crate) fn finish(&mut self) -> Option<Actor> {
+        self.actor.take()
+    }
+
+    /// Forgets everything, keeping memory.
+    pub(crate) fn clear(&mut self) {
+        self.actor = None;
+        self.openers.clear();
+    }
+
+    /// Becomes as the other is, keeping memory.
+    pub(crate) fn set(&mut self, other: &Division) {
+        let Division { actor, openers } = other;
+        self.actor = *actor;
+        self.openers.clone_from(openers);
+    }
+}
+
+/// Collects effects into steps.
+#[derive(Clone, Debug, Default)]
+pub struct StepBuilder {
+    division: Division,
+    /// What the step in progress touched.
+    touches: Vec<Key>,
+    /// What the step before it touched.
+    ended: Vec<Key>,
+}
+
+impl StepBuilder {
+    /// Takes the next effect; yields the step that it ended.
+    pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
+        match effect {
+            Effect::Touch(touch) => {
+                self.division.touched();
+                let key = Key::of(touch);
+                // Who spawns many touches the same region for each.
+                let last = self.touches.len().saturating_sub(3);
+                if !self.touches[last..].contains(&key) {
+                    self.touches.push(key);
+                }
+                None
+            }
+            Effect::Open(region, task) => {
+                self.division.opened(region, task);
+                None
+            }
+            Effect::End | Effect::Begin(_) | Effect::Close(_) => {
+                let actor = self.division.turn(effect)?;
+                Some(self.take(actor))
+            }
+        }
     }
 
     /// Ends the step in progress, if there is one, and yields it.
     pub fn finish(&mut self) -> Option<Ended<'_>> {
-        let actor = self.actor.take();
-        self.take(actor)
+        let actor = self.division.finish()?;
+        Some(self.take(actor))
     }
 
     /// Forgets everything, keeping memory; to be called between runs.
     pub fn clear(&mut self) {
-        self.actor = None;
+        self.division.clear();
         self.touches.clear();
-        self.regions = [None; 3];
-        self.openers.clear();
     }
 
-    fn take(&mut self, actor: Option<Actor>) -> Option<Ended<'_>> {
-        let actor = actor?;
+    fn take(&mut self, actor: Actor) -> Ended<'_> {
         std::mem::swap(&mut self.touches, &mut self.ended);
         self.touches.clear();
-        self.regions = [None; 3];
         normalise(&mut self.ended);
-        Some(Ended { actor, touches: &self.ended })
+        Ended { actor, touches: &self.ended }
     }
 }
 
 /// Footprints up to this long are sorted by insertion, which is most of them.
 const SHORT: usize = 32;
 
-fn normalise(touches: &mut Vec<Key>) {
+pub(crate) fn normalise(touches: &mut Vec<Key>) {
     if touches.len() > SHORT {
         touches.sort_unstable();
     } else {
