@@ -1,6 +1,6 @@
 //! What happens on the run's way past the observers, and what they make of it.
 
-use crate::oracle::{Fact, Oracles};
+use crate::oracle::{Fact, Oracles, Shown, kinds};
 use crate::replay::Playback;
 use crate::strategy::Footprint;
 use asupersync_core::event::{Access, Resolution};
@@ -47,12 +47,54 @@ pub(crate) struct Record {
 }
 
 /// What the events have come to so far.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Judged {
     pub(crate) oracles: Oracles,
     pub(crate) fingerprint: Fingerprinter,
     /// How many polls had begun when the first task failed.
     pub(crate) failed_at: Option<u64>,
+}
+
+impl Judged {
+    /// Becomes as the other is, keeping memory.
+    fn set(&mut self, other: &Judged) {
+        let Judged { oracles, fingerprint, failed_at } = other;
+        self.oracles.set(oracles);
+        self.fingerprint.clone_from(fingerprint);
+        self.failed_at = *failed_at;
+    }
+}
+
+impl Shown for &mut Record {
+    #[inline(always)]
+    fn show<const KIND: u32>(self, event: &Event<'_>) {
+        match *event {
+            Event::Access { object, .. } if KIND == kinds::ACCESS => {
+                self.last_object = Some(object);
+            }
+            Event::PollBegin { .. } if KIND == kinds::POLL_BEGIN => self.poll_begins(),
+            Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
+                if KIND == kinds::COMPLETED =>
+            {
+                self.fails();
+            }
+            Event::ObligationResolved { how: Resolution::Leaked, .. }
+                if KIND == kinds::RESOLVED =>
+            {
+                self.fails();
+            }
+            _ => {}
+        }
+        if self.is_known() {
+            return;
+        }
+        self.judged.oracles.show::<KIND>(event);
+        if self.watch.as_ref().is_some_and(|watch| self.polls >= watch.skips) {
+            self.watched(event);
+        } else {
+            self.judged.fingerprint.kernel(event);
+        }
+    }
 }
 
 /// Polls at least between two places where what was seen is kept: keeping costs about as much as
@@ -70,7 +112,7 @@ impl Record {
             self.spare.extend(self.kept.pop().map(|(_, judged)| judged));
         }
         if let Some((at, judged)) = self.kept.last() {
-            self.judged.clone_from(judged);
+            self.judged.set(judged);
             self.resume = *at;
         }
     }
@@ -83,8 +125,16 @@ impl Record {
         let last = self.kept.last().map_or(0, |(at, _)| *at);
         if keeps && next >= last + APART.max(next / SHARE) {
             let mut judged = self.spare.pop().unwrap_or_default();
-            judged.clone_from(&self.judged);
+            judged.set(&self.judged);
             self.kept.push((next, judged));
+        }
+    }
+
+    /// A task fails, or loses an obligation.
+    #[cold]
+    fn fails(&mut self) {
+        if !self.is_known() {
+            self.judged.failed_at.get_or_insert(self.polls);
         }
     }
 
@@ -120,40 +170,26 @@ impl Record {
                 playback.compare(trace);
             }
         }
+        self.sort(event);
+    }
+
+    /// Notes what a strategy wants to know of an event, and shows it the steps that end.
+    fn watched(&mut self, event: &Event<'_>) {
+        let Record { judged, watch, .. } = self;
+        let Some(Watch { footprint, .. }) = watch else { return };
         match *event {
-            Event::Access { object, .. } => self.last_object = Some(object),
-            Event::PollBegin { .. } => self.poll_begins(),
-            Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
-            | Event::ObligationResolved { how: Resolution::Leaked, .. }
-                if !self.is_known() =>
-            {
-                self.judged.failed_at.get_or_insert(self.polls);
+            Event::Access { label, access, .. } => {
+                footprint.foreign |= !EXACT.contains(&label);
+                footprint.tentative |= label == OUTCOME && access == Access::Read;
             }
+            Event::TaskCancelIgnored { .. } | Event::RegionCancelIgnored { .. } => {
+                footprint.tentative = true;
+            }
+            Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
             _ => {}
         }
-        if self.is_known() {
-            return;
-        }
-        let Record { judged: Judged { oracles, fingerprint, .. }, watch, polls, .. } = self;
-        oracles.observe(event);
-        match watch.as_mut().filter(|watch| *polls >= watch.skips) {
-            Some(watch) => {
-                let footprint = &mut watch.footprint;
-                match *event {
-                    Event::Access { label, access, .. } => {
-                        footprint.foreign |= !EXACT.contains(&label);
-                        footprint.tentative |= label == OUTCOME && access == Access::Read;
-                    }
-                    Event::TaskCancelIgnored { .. } | Event::RegionCancelIgnored { .. } => {
-                        footprint.tentative = true;
-                    }
-                    Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
-                    _ => {}
-                }
-                fingerprint.kernel_with(event, |step| footprint.steps.push(step.to_step()));
-            }
-            None => fingerprint.kernel(event),
-        }
+        let steps = &mut footprint.steps;
+        judged.fingerprint.kernel_with(event, |step| steps.push(step.to_step()));
     }
 
     /// Notes what the program says.
