@@ -1,7 +1,7 @@
 //! The tree of runs, walked depth first.
 
 use super::Method;
-use super::history::{History, Plan, Race};
+use super::history::{History, Plan, Polled, Race};
 use super::label::{Label, Shared};
 use super::tree::{self, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
@@ -357,12 +357,13 @@ impl Plan for Nodes<'_> {
         &self.nodes[poll].sleep
     }
 
-    fn add(&mut self, race: Race) {
+    fn add(&mut self, race: Race<'_>) {
         *self.guesses |= race.sequence.last().is_some_and(|label| label.is_guess());
         let node = &mut self.nodes[race.first];
-        let covered = |label: &Shared| tree::covers(label, &race.sequence);
+        let covered = |label: &Shared| tree::covers(label, race.sequence);
         if !node.label.iter().chain(&node.sleep).any(covered) {
-            tree::insert(&mut node.wakeup, race.sequence, node.task, *self.guesses);
+            let sequence = race.sequence.iter().map(Polled::to_shared).collect();
+            tree::insert(&mut node.wakeup, sequence, node.task, *self.guesses);
         }
     }
 }

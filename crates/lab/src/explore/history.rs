@@ -1,10 +1,12 @@
 //! A run's steps, which happens before which, and which of them race.
 
-use super::label::{Label, Masks, Shared};
+use super::label::{Close, Label, Shared};
 use super::order::{Order, Place};
 use crate::strategy::{Blocked, Footprint, Op, OpKind};
 use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{Actor, Step, Target};
+use smallvec::SmallVec;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// The run so far.
@@ -26,16 +28,16 @@ pub(super) trait Plan {
     fn sleeping(&self, poll: usize) -> &[Shared];
 
     /// Adds the reversal of a race.
-    fn add(&mut self, race: Race);
+    fn add(&mut self, race: Race<'_>);
 }
 
 /// Where every race is new.
-impl<F: FnMut(Race)> Plan for F {
+impl<F: FnMut(Race<'_>)> Plan for F {
     fn sleeping(&self, _poll: usize) -> &[Shared] {
         &[]
     }
 
-    fn add(&mut self, race: Race) {
+    fn add(&mut self, race: Race<'_>) {
         self(race);
     }
 }
@@ -51,13 +53,43 @@ pub(super) struct Event {
 }
 
 /// Two polls that could come in the other order, and what to run for that.
-pub(super) struct Race {
+pub(super) struct Race<'a> {
     /// The poll that came first, before which the sequence goes.
     pub(super) first: usize,
     /// The poll that comes first in the sequence's end; none if it never came.
     pub(super) second: Option<usize>,
-    pub(super) sequence: Vec<Shared>,
+    pub(super) sequence: &'a [Polled<'a>],
 }
+
+/// A poll of the run, as it was or as it would be. Most sequences are covered already and kept by nobody, so
+/// what is as it was is borrowed.
+pub(super) enum Polled<'a> {
+    AsItWas(&'a Shared),
+    Moved(Shared),
+}
+
+impl Deref for Polled<'_> {
+    type Target = Label;
+
+    fn deref(&self) -> &Label {
+        match self {
+            Polled::AsItWas(label) => label,
+            Polled::Moved(label) => label,
+        }
+    }
+}
+
+impl Polled<'_> {
+    pub(super) fn to_shared(&self) -> Shared {
+        match self {
+            Polled::AsItWas(label) => Shared::clone(label),
+            Polled::Moved(label) => label.clone(),
+        }
+    }
+}
+
+/// A sequence to be run, as long as it is not known whether anybody wants it.
+type Sequence<'a> = SmallVec<[Polled<'a>; 16]>;
 
 /// A race, for who is not an explorer.
 #[derive(Clone, Debug)]
@@ -81,7 +113,7 @@ impl History {
 
     pub(crate) fn race_pairs(&mut self, blocked: &[Blocked]) -> Vec<RacePair> {
         let mut pairs = Vec::new();
-        self.races(blocked, &mut |Race { first, second, sequence }: Race| {
+        self.races(blocked, &mut |Race { first, second, sequence }: Race<'_>| {
             let instead = sequence.iter().map(|label| label.task).collect();
             pairs.push(RacePair { first, second, instead });
         });
@@ -112,30 +144,30 @@ impl History {
     /// Adds the poll of `task`; answers its label.
     pub(crate) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
         let poll = self.polls.len();
-        let Footprint { steps, ops, foreign, cancels, tentative } = footprint;
+        let Footprint { steps, .. } = &footprint;
         let at = steps.iter().position(|step| step.actor == Actor::Task(task));
         let mut closes = Vec::new();
         let mut own = None;
-        for (index, step) in steps.into_iter().enumerate() {
+        for (index, step) in steps.iter().enumerate() {
             let is_poll = Some(index) == at;
             let before = at.is_some_and(|at| index < at);
+            self.order.meet(step);
             if is_poll {
                 own = Some(step.clone());
                 self.events_of_polls.push(self.events.len());
             } else if !before {
-                closes.push(step.clone());
+                closes.push(Close::new(step.clone(), |target| self.order.number(target)));
             }
             self.events.push(Event {
-                step,
+                step: step.clone(),
                 poll: if before { poll.saturating_sub(1) } else { poll },
                 is_poll,
                 place: Place::default(),
             });
         }
         let step = own.expect("a poll is a step of its task");
-        let (opaque, masks) = (false, Masks::of(closes.iter().chain([&step])));
-        let label = Label { task, step, closes, ops, foreign, cancels, tentative, opaque, masks };
-        let label = Arc::new(label);
+        let number = |target| self.order.number(target);
+        let label = Arc::new(Label::new(task, step, closes, footprint, number));
         self.polls.push(label.clone());
         label
     }
@@ -217,10 +249,11 @@ impl History {
                 }
                 let is_after = |e: usize| self.before(first, e);
                 let others = self.not_after(first, is_after);
-                let mut sequence: Vec<Shared> =
+                let mut sequence: Sequence<'_> =
                     others.map(|poll| self.without(poll, is_after)).collect();
-                sequence.push(Label::lock(*task, *object));
-                plan.add(Race { first: self.events[first].poll, second: None, sequence });
+                sequence.push(Polled::Moved(Label::lock(*task, *object, |t| self.order.number(t))));
+                let (first, sequence) = (self.events[first].poll, &*sequence);
+                plan.add(Race { first, second: None, sequence });
             }
         }
     }
@@ -255,7 +288,7 @@ impl History {
             }
             needs = None;
             if let Some(sequence) = self.reversal(moved, first, second) {
-                plan.add(Race { first: poll, second: Some(second), sequence });
+                plan.add(Race { first: poll, second: Some(second), sequence: &sequence });
             }
         };
         if event.is_poll {
@@ -305,7 +338,7 @@ impl History {
         others.into_iter().any(|other| (other != first || !races) && self.before(first, other))
     }
 
-    fn reversal(&self, moved: usize, first: usize, second: usize) -> Option<Vec<Shared>> {
+    fn reversal(&self, moved: usize, first: usize, second: usize) -> Option<Sequence<'_>> {
         let start = self.events[moved].poll;
         let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
         let value = |object: ObjectId| {
@@ -329,19 +362,19 @@ impl History {
         let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
         // Where only what closed in it comes after the first, it is not itself after it.
         let others = self.not_after(moved, is_after).filter(|poll| *poll != second);
-        let mut sequence: Vec<Shared> = others.map(|poll| self.without(poll, is_after)).collect();
+        let mut sequence: Sequence<'_> = others.map(|poll| self.without(poll, is_after)).collect();
         let before = &self.events[first];
         let cancelled = before.is_poll && self.polls[before.poll].cancels.contains(&label.task);
         if cancelled || label.tentative {
             // It was told that it is cancelled, or what it asked for had been done; without that it will do
             // something else.
-            sequence.push(Arc::new(Label {
-                opaque: true,
-                closes: Vec::new(),
-                ..Label::clone(label)
-            }));
+            let mut label = label.with_closes(Vec::new());
+            label.opaque = true;
+            sequence.push(Polled::Moved(Arc::new(label)));
         } else {
-            sequence.push(label.moved(value, self.closes_without(second, is_after)));
+            let closes = self.closes_without(second, is_after);
+            let moved = label.moved(value, closes, |target| self.order.number(target));
+            sequence.push(moved.map_or(Polled::AsItWas(label), Polled::Moved));
         }
         Some(sequence)
     }
@@ -357,21 +390,22 @@ impl History {
     }
 
     /// The poll as it is when it comes before what `is_after` says of.
-    fn without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Shared {
+    fn without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Polled<'_> {
         let label = &self.polls[poll];
-        if label.closes.is_empty() {
-            return label.clone();
-        }
-        let closes = self.closes_without(poll, is_after);
-        let masks = Masks::of(closes.iter().chain([&label.step]));
-        Arc::new(Label { closes, masks, ..Label::clone(label) })
+        let closes = match label.closes.is_empty() {
+            true => None,
+            false => self.closes_without(poll, is_after),
+        };
+        let Some(closes) = closes else { return Polled::AsItWas(label) };
+        Polled::Moved(Arc::new(label.with_closes(closes)))
     }
 
     /// The regions that close in the poll when it comes before what `is_after` says of: those whose other
-    /// children end without that. What else a close touches does not keep it from happening.
-    fn closes_without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Vec<Step> {
+    /// children end without that. What else a close touches does not keep it from happening. None if all of them do.
+    fn closes_without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Option<Vec<Close>> {
         let at = self.events_of_polls[poll];
-        let closes = at + 1..at + 1 + self.polls[poll].closes.len();
+        let known = &self.polls[poll].closes;
+        let closes = at + 1..at + 1 + known.len();
         let counts = |e: usize, close: usize| {
             let touches = &self.events[e].step.touches;
             let mut written = self.events[close].step.touches.iter().map(|touch| touch.target);
@@ -383,6 +417,9 @@ impl History {
             let direct = &self.events[*close].place.direct;
             direct.iter().all(|e| *e == at || !counts(*e, *close) || !is_after(*e))
         };
-        closes.filter(happens).map(|close| self.events[close].step.clone()).collect()
+        if closes.clone().all(|close| happens(&close)) {
+            return None;
+        }
+        Some(closes.filter(happens).map(|close| known[close - at - 1].clone()).collect())
     }
 }

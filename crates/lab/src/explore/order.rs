@@ -1,7 +1,7 @@
 //! Happens-before over the events of a run, kept while runs share a beginning.
 
 use super::history::Event;
-use asupersync_trace::{Actor, IdMap, Numbers, Target};
+use asupersync_trace::{Actor, IdMap, Numbers, Step, Target};
 use smallvec::SmallVec;
 
 /// Events that made a task runnable: seldom more than one.
@@ -137,6 +137,18 @@ impl Order {
         }
     }
 
+    /// The number that stands for a target in all runs; none if no step has touched it.
+    pub(super) fn number(&self, target: Target) -> Option<u32> {
+        self.targets.get(target)
+    }
+
+    /// Numbers what the step touches.
+    pub(super) fn meet(&mut self, step: &Step) {
+        for touch in &*step.touches {
+            self.target(touch.target);
+        }
+    }
+
     fn target(&mut self, target: Target) -> usize {
         let index = self.targets.number(target) as usize;
         if index == self.users.len() {
@@ -202,8 +214,12 @@ impl Order {
         direct.dedup();
         let mut clock = self.spare_clocks.pop().unwrap_or_default();
         clock.clear();
-        for before in &direct {
-            join(&mut clock, &done[*before].place.clock);
+        // From the latest on, for it knows of most of the others already.
+        for before in direct.iter().rev() {
+            let before = &done[*before].place;
+            if clock.get(before.actor).is_none_or(|known| *known < before.count) {
+                join(&mut clock, &before.clock);
+            }
         }
         if clock.len() <= actor {
             clock.resize(actor + 1, 0);
@@ -240,6 +256,10 @@ impl Order {
 }
 
 fn join(clock: &mut Vec<u32>, other: &[u32]) {
+    if clock.is_empty() {
+        clock.extend_from_slice(other);
+        return;
+    }
     if clock.len() < other.len() {
         clock.resize(other.len(), 0);
     }

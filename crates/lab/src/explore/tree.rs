@@ -1,8 +1,9 @@
 //! Wakeup trees.
 
-use super::label::{Label, Masks, Shared};
+use super::label::{Label, Shared};
 use asupersync_core::TaskId;
 use asupersync_trace::Target;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A branch that is to be run: a poll, and what must follow it. Without children, anything may.
@@ -23,7 +24,7 @@ pub(super) struct Branch {
 /// Where `first` stands in `sequence`, if it does, provided that a sequence equivalent to one that begins
 /// with `first` may begin with `sequence`: a weak initial. The same poll may touch something else here than
 /// there, where it stands after others that it depends on.
-fn initial(first: &Label, sequence: &[Shared]) -> Option<Option<usize>> {
+fn initial(first: &Label, sequence: &[impl Deref<Target = Label>]) -> Option<Option<usize>> {
     match sequence.iter().position(|label| label.task == first.task) {
         Some(at) => {
             let other = &*sequence[at];
@@ -39,7 +40,7 @@ fn initial(first: &Label, sequence: &[Shared]) -> Option<Option<usize>> {
 }
 
 /// Whether what begins with `first` comprises the sequence.
-pub(super) fn covers(first: &Label, sequence: &[Shared]) -> bool {
+pub(super) fn covers(first: &Label, sequence: &[impl Deref<Target = Label>]) -> bool {
     initial(first, sequence).is_some()
 }
 
@@ -48,11 +49,12 @@ fn take_out(sequence: &mut Vec<Shared>, at: usize) {
     let gone = sequence.remove(at);
     for close in &gone.closes {
         let counts = |target: &Target| matches!(target, Target::Children(_));
-        let Some(count) = close.touches.iter().map(|t| t.target).find(counts) else { continue };
+        let mut targets = close.step.touches.iter().map(|touch| touch.target);
+        let Some(count) = targets.find(counts) else { continue };
         if let Some(last) = sequence[..at].iter().rposition(|label| label.counts(count)) {
-            let mut label = Label::clone(&sequence[last]);
-            label.closes.push(close.clone());
-            label.masks = Masks::of(label.closes.iter().chain([&label.step]));
+            let mut closes = sequence[last].closes.clone();
+            closes.push(close.clone());
+            let label = sequence[last].with_closes(closes);
             sequence[last] = Arc::new(label);
         }
     }
