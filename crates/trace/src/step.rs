@@ -15,6 +15,7 @@ use crate::ids::IdMap;
 use asupersync_core as kernel;
 use asupersync_core::event::Access;
 use asupersync_core::{ObjectId, RegionId, TaskId, Time};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Who takes a step.
@@ -41,7 +42,7 @@ impl Actor {
 }
 
 /// What can be read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// A shared object: a lock, a channel, a cell.
     Object(ObjectId),
@@ -67,6 +68,15 @@ impl Target {
             Target::Children(id) => (3, id.to_bits()),
             Target::Turn(id) => (4, id.to_bits()),
         }
+    }
+}
+
+/// As one number, for tables whose hash is a multiplication for each.
+impl Hash for Target {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (rank, bits) = self.name();
+        state.write_u128(u128::from(rank) << 64 | u128::from(bits));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::step::{Actor, Ended, Key, Step, Target, normalise};
 use asupersync_core::SplitMix64;
 
 /// The levels so far. Level 0 is below every step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Levels {
     /// Where in `places` a target is, by its sort and its id.
     numbers: Numbers<u128>,
@@ -20,8 +20,8 @@ pub(crate) struct Levels {
     step: u32,
     /// The places of the step in progress.
     touched: Vec<u32>,
-    /// The place of its actor, where it is known from the start.
-    own: Option<u32>,
+    /// The place of its actor, where it is known from the start and has one.
+    own: u32,
     /// The last step of the host, on which everything after it depends.
     floor: u32,
     highest: u32,
@@ -32,7 +32,7 @@ pub(crate) struct Levels {
 /// What is known of a target, and of the actor of that name.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    hash: u128,
+    hash: Hash,
     bits: u64,
     rank: u8,
     /// The step in progress writes it.
@@ -54,15 +54,34 @@ struct Last {
 
 impl Default for Last {
     fn default() -> Last {
-        Last { bits: 0, place: u32::MAX }
+        Last { bits: 0, place: NONE }
     }
 }
 
 /// Sorts of targets, and of actors that no target is named like.
 const SORTS: usize = 8;
+/// No place.
+const NONE: u32 = u32::MAX;
 const OUTSIDE: (u8, u64) = (7, 0);
 const HOST: (u8, u64) = (6, 0);
 const TIMER: u8 = 5;
+
+impl Default for Levels {
+    fn default() -> Levels {
+        Levels {
+            numbers: Numbers::default(),
+            places: Vec::new(),
+            last: [Last::default(); SORTS],
+            step: 0,
+            touched: Vec::new(),
+            own: NONE,
+            floor: 0,
+            highest: 0,
+            sum: 0,
+            shown: Vec::new(),
+        }
+    }
+}
 
 impl Levels {
     /// Adds the run's next step and answers its level.
@@ -108,51 +127,58 @@ impl Levels {
 
     /// The step in progress ends, which is this actor's; answers its level.
     pub(crate) fn end(&mut self, actor: Actor) -> u32 {
-        let own = self.own.take().or_else(|| self.own(actor));
-        let Levels { places, touched, .. } = self;
+        let own = std::mem::replace(&mut self.own, NONE);
+        let own = if own == NONE { self.own(actor) } else { own };
         let mut below = self.floor;
-        let mut sum = 0_u128;
-        for at in &*touched {
-            let place = &places[*at as usize];
-            below = below.max(if place.writes { place.touched } else { place.written });
-            sum = sum.wrapping_add(match place.writes {
-                false => place.hash,
-                true => place.hash.rotate_left(WRITES),
-            });
+        let mut hash = Hash::default();
+        for at in &self.touched {
+            let place = &self.places[*at as usize];
+            match place.writes {
+                true => {
+                    below = below.max(place.touched);
+                    hash.add(place.hash.written());
+                }
+                false => {
+                    below = below.max(place.written);
+                    hash.add(place.hash);
+                }
+            }
         }
-        let own = own.map(|own| &mut places[own as usize]);
-        let hash = own.as_ref().map_or_else(|| hash(name(actor)), |own| own.hash);
-        sum = sum.wrapping_add(hash.rotate_left(ACTS));
-        if let Some(own) = &own {
-            below = below.max(own.acted);
-        }
-        if actor == Actor::Host {
-            below = self.highest;
-        }
-        let level = below + 1;
+        let level = match self.places.get_mut(own as usize) {
+            Some(own) => {
+                let level = below.max(own.acted) + 1;
+                own.acted = level;
+                hash.add(own.hash.acted());
+                level
+            }
+            None => {
+                hash.add(Hash::of(name(actor)).acted());
+                if actor == Actor::Host {
+                    self.floor = self.highest + 1;
+                    self.floor
+                } else {
+                    below + 1
+                }
+            }
+        };
         self.highest = self.highest.max(level);
-        if actor == Actor::Host {
-            self.floor = level;
-        }
-        if let Some(own) = own {
-            own.acted = level;
-        }
-        for at in touched.drain(..) {
-            let place = &mut places[at as usize];
+        for at in &self.touched {
+            let place = &mut self.places[*at as usize];
             place.touched = level.max(place.touched);
             if place.writes {
                 place.written = level.max(place.written);
             }
         }
+        self.touched.clear();
         self.step += 1;
-        self.sum = self.sum.wrapping_add(at_level(level, sum));
+        self.sum = self.sum.wrapping_add(hash.at_level(level));
         level
     }
 
     /// The step in progress does not count.
     pub(crate) fn give_up(&mut self) {
         self.touched.clear();
-        self.own = None;
+        self.own = NONE;
         self.step += 1;
     }
 
@@ -162,17 +188,19 @@ impl Levels {
     }
 
     /// The place of the actor, if its steps are ordered merely by being its steps. Everything is ordered with the host's.
-    fn own(&mut self, actor: Actor) -> Option<u32> {
-        let keeps = actor.is_sequential() && actor != Actor::Host;
+    fn own(&mut self, actor: Actor) -> u32 {
+        if !actor.is_sequential() || actor == Actor::Host {
+            return NONE;
+        }
         let (rank, bits) = name(actor);
-        keeps.then(|| self.place(rank, bits))
+        self.place(rank, bits)
     }
 
     /// Where the target of this name is.
     #[inline]
     fn place(&mut self, rank: u8, bits: u64) -> u32 {
         let last = self.last[usize::from(rank) % SORTS];
-        if last.bits == bits && last.place != u32::MAX {
+        if last.bits == bits && last.place != NONE {
             return last.place;
         }
         self.find(rank, bits)
@@ -182,7 +210,7 @@ impl Levels {
     fn find(&mut self, rank: u8, bits: u64) -> u32 {
         let place = self.numbers.number(u128::from(rank) << 64 | u128::from(bits));
         if place as usize == self.places.len() {
-            let hash = hash((rank, bits));
+            let hash = Hash::of((rank, bits));
             let (writes, step, written, touched, acted) = (false, u32::MAX, 0, 0, 0);
             self.places.push(Place { hash, bits, rank, writes, step, written, touched, acted });
         }
@@ -197,7 +225,7 @@ impl Levels {
         self.last = [Last::default(); SORTS];
         self.step = 0;
         self.touched.clear();
-        self.own = None;
+        self.own = NONE;
         self.floor = 0;
         self.highest = 0;
         self.sum = 0;
@@ -225,24 +253,67 @@ fn name(actor: Actor) -> (u8, u64) {
     }
 }
 
-/// How far the hash of a target is turned where it is written, and where it names the actor.
-const WRITES: u32 = 43;
-const ACTS: u32 = 87;
-
-/// Both halves are bijections of the id, unrelated to each other.
-fn hash((rank, bits): (u8, u64)) -> u128 {
-    let sort = SplitMix64::mix(u64::from(rank));
-    let low = SplitMix64::mix(bits ^ sort);
-    let high = SplitMix64::mix(bits.rotate_left(32).wrapping_add(!sort));
-    u128::from(high) << 64 | u128::from(low)
+/// Two sums, each modulo 2^64.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hash {
+    low: u64,
+    high: u64,
 }
 
-/// The hash of a step that stands at a level: a bijection of the sum, in which every bit of either half and of the level
-/// reaches every bit of the result.
-fn at_level(level: u32, sum: u128) -> u128 {
-    let (mut low, mut high) = (sum as u64, (sum >> 64) as u64);
-    low = SplitMix64::mix(low ^ u64::from(level).wrapping_mul(0xd134_2543_de82_ef95));
-    high = SplitMix64::mix(high ^ low);
-    low = SplitMix64::mix(low ^ high);
-    u128::from(high) << 64 | u128::from(low)
+impl Hash {
+    /// Of what has this name. Both halves are bijections of the id, unrelated to each other.
+    fn of((rank, bits): (u8, u64)) -> Hash {
+        let sort = u64::from(rank + 1).wrapping_mul(SPREAD);
+        let low = SplitMix64::mix(bits ^ sort);
+        let high = SplitMix64::mix(bits.rotate_left(32).wrapping_sub(sort));
+        Hash { low, high }
+    }
+
+    /// Of the same, where a step writes it.
+    fn written(self) -> Hash {
+        Hash { low: self.high.rotate_left(21), high: self.low }
+    }
+
+    /// Of the same, where it names the actor.
+    fn acted(self) -> Hash {
+        Hash { low: self.high, high: self.low.rotate_left(43) }
+    }
+
+    #[inline]
+    fn add(&mut self, other: Hash) {
+        self.low = self.low.wrapping_add(other.low);
+        self.high = self.high.wrapping_add(other.high);
+    }
+
+    /// The hash of a step that stands at a level: a bijection of the sums, in which every bit of either and of the level
+    /// reaches every bit of the result.
+    fn at_level(self, level: u32) -> u128 {
+        let low = SplitMix64::mix(self.low ^ u64::from(level).wrapping_mul(SPREAD));
+        let high = SplitMix64::mix(self.high ^ low);
+        let low = SplitMix64::mix(low ^ high);
+        u128::from(high) << 64 | u128::from(low)
+    }
+}
+
+/// Odd, so that multiplying by it is a bijection (Steele and Vigna, "Computationally easy, spectrally good
+/// multipliers", 2021).
+const SPREAD: u64 = 0xd134_2543_de82_ef95;
+
+#[cfg(test)]
+mod tests {
+    use super::Hash;
+
+    #[test]
+    fn what_is_read_is_written_and_acts_have_different_hashes() {
+        let mut all = std::collections::BTreeSet::new();
+        for rank in 0..8 {
+            for bits in 0..1_000 {
+                let hash = Hash::of((rank, bits));
+                for hash in [hash, hash.written(), hash.acted()] {
+                    assert!(all.insert(hash.at_level(1)));
+                    assert!(all.insert(hash.at_level(2)));
+                }
+            }
+        }
+    }
 }
