@@ -445,9 +445,11 @@ impl Host for LabHost {
             // A cancelled task does not wait for the mutex any more.
             self.queue.lock().gates.retain(|(of, _)| of != task);
         }
-        if self.with_record(|record| record.kernel(event)).is_none() {
-            self.outside.event(event);
-        }
+        // As `with_record` does, but one function: this is done for every event.
+        let Some(record) = self.record.try_lock() else { return self.outside.event(event) };
+        let mut record = record.borrow_mut();
+        self.outside.tell(&mut record);
+        record.kernel(event);
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {

@@ -16,6 +16,7 @@ mod overtaking;
 mod ownership;
 mod quiescence;
 mod severity;
+mod table;
 mod tree;
 mod waits;
 

@@ -1,5 +1,6 @@
 //! The run as its events tell it: which tasks, regions and obligations there are now.
 
+use super::table::Table;
 use super::waits::Knot;
 use asupersync_core::{Event, ObjectId, ObligationId, RegionId, TaskId};
 use asupersync_trace::{IdMap, IdSet};
@@ -73,11 +74,11 @@ pub(super) struct Tree {
     /// Why nothing can run, when nothing can.
     pub(super) knots: Vec<Knot>,
     /// Live tasks.
-    pub(super) tasks: IdMap<TaskId, Task>,
+    pub(super) tasks: Table<TaskId, Task>,
     /// All regions of the run, closed ones too.
-    pub(super) regions: IdMap<RegionId, Region>,
+    pub(super) regions: Table<RegionId, Region>,
     /// Unsettled obligations.
-    pub(super) obligations: IdMap<ObligationId, Obligation>,
+    pub(super) obligations: Table<ObligationId, Obligation>,
     /// Polls begun.
     pub(super) steps: u64,
 }
@@ -260,9 +261,9 @@ impl Tree {
         self.warnings.clone_from(warnings);
         self.standing.clone_from(standing);
         self.knots.clone_from(knots);
-        self.tasks.clone_from(tasks);
-        self.regions.clone_from(&other.regions);
-        self.obligations.clone_from(&other.obligations);
+        self.tasks.set(tasks);
+        self.regions.set(&other.regions);
+        self.obligations.set(&other.obligations);
         (self.accessed, self.ended) = (other.accessed, other.ended);
         (self.parkings, self.steps) = (other.parkings, other.steps);
     }
