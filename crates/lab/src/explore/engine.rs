@@ -302,20 +302,21 @@ impl Engine {
         }
         while self.nodes.len() > self.shared {
             let Some(node) = self.nodes.last_mut() else { break };
-            match self.method {
-                Method::Optimal | Method::SleepSets => {
-                    let done = node.label.take().unwrap_or_else(|| Label::unknown(node.task));
-                    node.sleep.push(done);
-                }
-                _ => node.enabled.retain(|task| *task != node.task),
-            }
-            let asleep = |sleep: &[Shared], task| sleep.iter().any(|label| label.task == task);
+            let done = node.task;
+            let asleep = |sleep: &[Shared], task| {
+                task == done || sleep.iter().any(|label| label.task == task)
+            };
+            let sleeps = |node: &mut Node| {
+                let label = node.label.take().unwrap_or_else(|| Label::unknown(done));
+                node.sleep.push(label);
+            };
             match self.method {
                 Method::Optimal => {
                     let (sleep, wakeup) = (&node.sleep, &mut node.wakeup);
                     wakeup.retain(|branch| !asleep(sleep, branch.label.task));
                     if !wakeup.is_empty() {
                         let branch = wakeup.remove(0);
+                        sleeps(node);
                         node.task = branch.label.task;
                         node.label = Some(branch.label);
                         node.reversed = branch.reversed;
@@ -326,9 +327,20 @@ impl Engine {
                     }
                 }
                 _ => {
-                    let next = node.enabled.iter().find(|task| !asleep(&node.sleep, **task));
-                    if let Some(task) = next {
-                        node.task = *task;
+                    let next = match self.method {
+                        Method::SleepSets => {
+                            node.enabled.iter().find(|task| !asleep(&node.sleep, **task))
+                        }
+                        _ => {
+                            node.enabled.retain(|task| *task != done);
+                            node.enabled.first()
+                        }
+                    };
+                    if let Some(task) = next.copied() {
+                        if self.method == Method::SleepSets {
+                            sleeps(node);
+                        }
+                        node.task = task;
                         node.label = None;
                         return true;
                     }

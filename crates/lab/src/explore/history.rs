@@ -151,12 +151,11 @@ impl History {
         for (index, step) in steps.iter().enumerate() {
             let is_poll = Some(index) == at;
             let before = at.is_some_and(|at| index < at);
-            self.order.meet(step);
             if is_poll {
                 own = Some(step.clone());
                 self.events_of_polls.push(self.events.len());
             } else if !before {
-                closes.push(Close::new(step.clone(), |target| self.order.number(target)));
+                closes.push(Close::new(step.clone(), |target| self.order.give_number(target)));
             }
             self.events.push(Event {
                 step: step.clone(),
@@ -166,7 +165,7 @@ impl History {
             });
         }
         let step = own.expect("a poll is a step of its task");
-        let number = |target| self.order.number(target);
+        let number = |target| self.order.give_number(target);
         let label = Arc::new(Label::new(task, step, closes, footprint, number));
         self.polls.push(label.clone());
         label

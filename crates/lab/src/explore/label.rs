@@ -33,9 +33,18 @@ pub(crate) struct Close {
 }
 
 impl Close {
-    pub(super) fn new(step: Step, number: impl Fn(Target) -> Option<u32>) -> Close {
-        let masks = Masks::of(&step, &number, |_| true);
-        let beyond = Masks::of(&step, number, |target| !matches!(target, Target::Children(_)));
+    pub(super) fn new(step: Step, mut number: impl FnMut(Target) -> Option<u32>) -> Close {
+        let (mut masks, mut beyond) = (Masks::default(), Masks::default());
+        for touch in &*step.touches {
+            let mask = Masks::of_touch(touch, &mut number);
+            masks = masks.and(mask);
+            if !matches!(touch.target, Target::Children(_)) {
+                beyond = beyond.and(mask);
+            }
+        }
+        if step.actor == Actor::Host {
+            (masks, beyond) = (Masks::ALL, Masks::ALL);
+        }
         Close { step, masks, beyond }
     }
 }
@@ -51,21 +60,19 @@ pub(super) struct Masks {
 const BEYOND: u64 = 1 << 63;
 
 impl Masks {
-    pub(super) fn of(
-        step: &Step,
-        number: impl Fn(Target) -> Option<u32>,
-        counts: impl Fn(&Target) -> bool,
-    ) -> Masks {
-        let mut masks = Masks::default();
+    const ALL: Masks = Masks { touched: u64::MAX, written: u64::MAX };
+
+    fn of(step: &Step, mut number: impl FnMut(Target) -> Option<u32>) -> Masks {
         if step.actor == Actor::Host {
-            return Masks { touched: u64::MAX, written: u64::MAX };
+            return Masks::ALL;
         }
-        for touch in step.touches.iter().filter(|touch| counts(&touch.target)) {
-            let bit = 1_u64.checked_shl(number(touch.target).unwrap_or(63)).unwrap_or(BEYOND);
-            masks.touched |= bit;
-            masks.written |= if touch.write { bit } else { 0 };
-        }
-        masks
+        let masks = step.touches.iter().map(|touch| Masks::of_touch(touch, &mut number));
+        masks.fold(Masks::default(), Masks::and)
+    }
+
+    fn of_touch(touch: &Touch, mut number: impl FnMut(Target) -> Option<u32>) -> Masks {
+        let touched = 1_u64.checked_shl(number(touch.target).unwrap_or(63)).unwrap_or(BEYOND);
+        Masks { touched, written: if touch.write { touched } else { 0 } }
     }
 
     fn and(self, other: Masks) -> Masks {
@@ -105,10 +112,10 @@ impl Label {
         step: Step,
         closes: Vec<Close>,
         footprint: Footprint,
-        number: impl Fn(Target) -> Option<u32>,
+        number: impl FnMut(Target) -> Option<u32>,
     ) -> Label {
         let Footprint { ops, foreign, cancels, tentative, .. } = footprint;
-        let own = Masks::of(&step, number, |_| true);
+        let own = Masks::of(&step, number);
         let (opaque, all) = (false, own);
         let mut label = Label {
             task,
@@ -215,7 +222,7 @@ impl Label {
         let touches = touches.filter_map(|touch| self.touch_moved(touch, &value)).collect();
         let step = Step { actor: self.step.actor, touches };
         let closes = closes.unwrap_or_else(|| self.closes.clone());
-        let own = Masks::of(&step, number, |_| true);
+        let own = Masks::of(&step, number);
         let (ops, cancels) = (self.ops.clone(), self.cancels.clone());
         let mut label = Label { step, own, closes: Vec::new(), ops, cancels, ..*self };
         label.set_closes(closes);

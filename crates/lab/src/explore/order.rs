@@ -1,7 +1,7 @@
 //! Happens-before over the events of a run, kept while runs share a beginning.
 
 use super::history::Event;
-use asupersync_trace::{Actor, IdMap, Numbers, Step, Target};
+use asupersync_trace::{Actor, IdMap, Numbers, Target};
 use smallvec::SmallVec;
 
 /// Events that made a task runnable: seldom more than one.
@@ -142,11 +142,9 @@ impl Order {
         self.targets.get(target)
     }
 
-    /// Numbers what the step touches.
-    pub(super) fn meet(&mut self, step: &Step) {
-        for touch in &*step.touches {
-            self.target(touch.target);
-        }
+    /// The same, from now on at least.
+    pub(super) fn give_number(&mut self, target: Target) -> Option<u32> {
+        Some(self.target(target) as u32)
     }
 
     fn target(&mut self, target: Target) -> usize {
