@@ -16,11 +16,13 @@ pub(super) struct Table<K, V> {
     slots: Vec<u32>,
     /// The place that was found last.
     last: Cell<u32>,
+    /// Entries at a time since it was cleared.
+    most: usize,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Table<K, V> {
-        Table { entries: Vec::new(), slots: Vec::new(), last: Cell::new(0) }
+        Table { entries: Vec::new(), slots: Vec::new(), last: Cell::new(0), most: 0 }
     }
 }
 
@@ -55,6 +57,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         let slot = self.slot_where(id, |taken| taken == 0);
         self.last.set(self.entries.len() as u32);
         self.entries.push((id, value));
+        self.most = self.most.max(self.entries.len());
         self.slots[slot] =
             u32::try_from(self.entries.len()).expect("a run has fewer than 2^32 of them");
     }
@@ -84,12 +87,15 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// Forgets everything, keeping memory for about as many as there were.
+    /// Forgets everything, keeping slots for about as many as there were at a time.
     pub(super) fn clear(&mut self) {
-        let slots = (self.entries.len() * 4).next_power_of_two().max(LEAST);
-        self.entries.clear();
-        self.slots.truncate(slots);
-        self.slots.fill(0);
+        // Where there is nothing, every slot is free already.
+        if !self.entries.is_empty() {
+            self.entries.clear();
+            self.slots.fill(0);
+        }
+        self.slots.truncate((self.most * 4).next_power_of_two().max(LEAST));
+        self.most = 0;
     }
 
     /// Becomes as the other is, keeping memory.
@@ -100,6 +106,7 @@ impl<K: Copy + Eq + Hash, V> Table<K, V> {
         self.entries.clone_from(&other.entries);
         self.slots.clone_from(&other.slots);
         self.last.set(other.last.get());
+        self.most = other.most;
     }
 
     #[inline]
