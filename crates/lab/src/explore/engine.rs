@@ -3,7 +3,7 @@
 use super::Method;
 use super::history::{History, Plan, Race};
 use super::label::{Label, Shared};
-use super::tree::{self, Branch};
+use super::tree::{self, Asked, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
 use asupersync_core::{SplitMix64, TaskId};
 
@@ -22,8 +22,8 @@ struct Node {
     sleep: Vec<Shared>,
     /// Branches still to be run.
     wakeup: Vec<Branch>,
-    /// What was planned with the branch being run, as far as that relies on what its poll touches.
-    relied: Vec<(Vec<Shared>, TaskId)>,
+    /// What was left to the branch being run or was not, as far as that relies on what its poll touches.
+    asked: Vec<Asked>,
     /// What the choices before cost, of the bounded methods.
     spent: u32,
 }
@@ -167,7 +167,7 @@ impl Engine {
             wakeup = absorbed;
         }
         wakeup.retain(|branch| !sleeps(branch.label.task) && is_enabled(branch.label.task));
-        let (mut reversed, mut relied) = (None, Vec::new());
+        let (mut reversed, mut asked, mut label) = (None, Vec::new(), None);
         let task = if wakeup.is_empty() {
             match least(&mut all.filter(|(_, task)| !sleeps(*task)), self.order) {
                 Some((_, task)) => task,
@@ -180,15 +180,16 @@ impl Engine {
             let branch = wakeup.remove(0);
             self.carried = branch.children;
             self.absorbed = branch.absorbed;
-            relied = branch.relied;
+            asked = branch.asked;
             reversed = branch.reversed;
+            label = Some(branch.label.clone());
             branch.label.task
         };
         let enabled_tasks = match self.method {
             Method::Optimal => Vec::new(),
             _ => enabled.iter().map(|c| c.task).collect(),
         };
-        let (label, enabled_here, spent) = (None, enabled_tasks, 0);
+        let (enabled_here, spent) = (enabled_tasks, 0);
         self.nodes.push(Node {
             task,
             label,
@@ -196,7 +197,7 @@ impl Engine {
             enabled: enabled_here,
             sleep,
             wakeup,
-            relied,
+            asked,
             spent,
         });
         self.chosen = Some(task);
@@ -214,7 +215,7 @@ impl Engine {
         let task = tasks[0];
         let spent = self.nodes.last().map_or(0, |node| node.spent);
         let (label, reversed, sleep, wakeup) = (None, None, Vec::new(), Vec::new());
-        let relied = Vec::new();
+        let asked = Vec::new();
         self.nodes.push(Node {
             task,
             label,
@@ -222,7 +223,7 @@ impl Engine {
             enabled: tasks,
             sleep,
             wakeup,
-            relied,
+            asked,
             spent,
         });
         self.chosen = Some(task);
@@ -270,10 +271,22 @@ impl Engine {
         }
         let label = self.history.push(task, footprint);
         let node = &mut self.nodes[self.depth];
-        for (sequence, first) in std::mem::take(&mut node.relied) {
-            let covered = |label: &Shared| tree::covers(label, &sequence);
-            if !covered(&label) && !node.sleep.iter().any(covered) {
-                tree::insert(&mut node.wakeup, sequence, first, self.guesses);
+        for Asked { sequence, first, covered } in std::mem::take(&mut node.asked) {
+            match tree::after(&label, &sequence) {
+                None if covered => {
+                    let covers = |label: &Shared| tree::covers(label, &sequence);
+                    if !node.sleep.iter().any(covers) {
+                        tree::insert(&mut node.wakeup, sequence.to_vec(), first, self.guesses);
+                    }
+                }
+                Some(rest) if !covered => {
+                    let below = match self.carried.is_empty() {
+                        true => &mut self.absorbed,
+                        false => &mut self.carried,
+                    };
+                    tree::insert(below, rest, first, self.guesses);
+                }
+                _ => {}
             }
         }
         node.label = Some(label);
@@ -300,12 +313,16 @@ impl Engine {
         if let Method::Preemptions(_) | Method::Delays(_) = self.method {
             return self.next_affordable();
         }
+        // A branch that could not be taken is not one that has been run.
+        let mut is_run = self.depth >= self.nodes.len();
         while self.nodes.len() > self.shared {
             let Some(node) = self.nodes.last_mut() else { break };
             match self.method {
                 Method::Optimal | Method::SleepSets => {
                     let done = node.label.take().unwrap_or_else(|| Label::unknown(node.task));
-                    node.sleep.push(done);
+                    if std::mem::replace(&mut is_run, true) {
+                        node.sleep.push(done);
+                    }
                 }
                 _ => node.enabled.retain(|task| *task != node.task),
             }
@@ -321,7 +338,7 @@ impl Engine {
                         node.reversed = branch.reversed;
                         self.carried = branch.children;
                         self.absorbed = branch.absorbed;
-                        node.relied = branch.relied;
+                        node.asked = branch.asked;
                         return true;
                     }
                 }

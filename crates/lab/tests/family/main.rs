@@ -179,6 +179,15 @@ fn plans_that_turn_out_otherwise_lose_no_class() {
     agrees("defer | rwwrite set | rwwrite softnext", 30);
 }
 
+/// Where a poll was planned in one place because of what another was expected to touch, and that one touches less: what could
+/// begin with it is looked for there.
+#[test]
+fn a_poll_that_touches_less_than_expected_takes_over_what_it_comprises() {
+    agrees("my isfin | oclosed | my", 12);
+    agrees("oisclosed isfin oisclosed | twchanged oisclosed twchanged | my", 12);
+    agrees("unlock | oclosed my cancel0 | cancel0 unlock", 38);
+}
+
 /// Two or three tasks of one to three acts, of at most four kinds so that they meet.
 fn random(seed: u64) -> Program {
     let mut stream = SplitMix64::new(seed);
