@@ -1,11 +1,15 @@
 //! The tree of runs, walked depth first.
 
+mod review;
+
 use super::Method;
+use super::foresight::Forecast;
 use super::history::{History, Plan, Race};
 use super::label::{Label, Shared};
 use super::tree::{self, Asked, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
 use asupersync_core::{SplitMix64, TaskId};
+use smallvec::SmallVec;
 
 /// The state before a poll.
 #[derive(Clone)]
@@ -16,14 +20,18 @@ struct Node {
     label: Option<Shared>,
     /// Set where the branch reverses a race: the task that came first before.
     reversed: Option<TaskId>,
-    /// What could be chosen. Kept by the methods that try everything.
-    enabled: Vec<TaskId>,
+    /// What could be chosen.
+    enabled: SmallVec<[TaskId; 6]>,
     /// Polls from here after which everything has been run.
     sleep: Vec<Shared>,
     /// Branches still to be run.
     wakeup: Vec<Branch>,
     /// What was left to the branch being run or was not, as far as that relies on what its poll touches.
     asked: Vec<Asked>,
+    /// What was expected of polls that were to be moved here, as long as it is not known to be so.
+    forecasts: Vec<Forecast>,
+    /// All that can be chosen is tried.
+    tries_all: bool,
     /// What the choices before cost, of the bounded methods.
     spent: u32,
 }
@@ -40,6 +48,8 @@ pub(super) struct Engine {
     absorbed: Vec<Branch>,
     /// Something was planned of which it is not certain what it touches.
     guesses: bool,
+    /// Some poll may touch something else when it is moved.
+    uncertain: bool,
     history: History,
     blocked_tasks: Vec<Blocked>,
     chosen: Option<TaskId>,
@@ -61,6 +71,7 @@ impl Engine {
             carried: Vec::new(),
             absorbed: Vec::new(),
             guesses: false,
+            uncertain: false,
             history: History::default(),
             blocked_tasks: Vec::new(),
             chosen: None,
@@ -185,10 +196,7 @@ impl Engine {
             label = Some(branch.label.clone());
             branch.label.task
         };
-        let enabled_tasks = match self.method {
-            Method::Optimal => Vec::new(),
-            _ => enabled.iter().map(|c| c.task).collect(),
-        };
+        let enabled_tasks = enabled.iter().map(|c| c.task).collect();
         let (enabled_here, spent) = (enabled_tasks, 0);
         self.nodes.push(Node {
             task,
@@ -198,6 +206,8 @@ impl Engine {
             sleep,
             wakeup,
             asked,
+            forecasts: Vec::new(),
+            tries_all: false,
             spent,
         });
         self.chosen = Some(task);
@@ -208,7 +218,7 @@ impl Engine {
     /// in the node in the order of their cost, the chosen one first.
     fn choose_cheapest(&mut self, enabled: &[Choice]) -> usize {
         let last = self.nodes.last().map(|node| node.task);
-        let mut tasks: Vec<TaskId> = enabled.iter().map(|choice| choice.task).collect();
+        let mut tasks: SmallVec<[TaskId; 6]> = enabled.iter().map(|choice| choice.task).collect();
         tasks.sort_by_key(|task| {
             (Some(*task) != last, SplitMix64::mix(task.to_bits() ^ self.order))
         });
@@ -224,6 +234,8 @@ impl Engine {
             sleep,
             wakeup,
             asked,
+            forecasts: Vec::new(),
+            tries_all: false,
             spent,
         });
         self.chosen = Some(task);
@@ -269,6 +281,7 @@ impl Engine {
             self.depth += 1;
             return;
         }
+        self.uncertain |= footprint.foreign || footprint.tentative || !footprint.cancels.is_empty();
         let label = self.history.push(task, footprint);
         let node = &mut self.nodes[self.depth];
         for Asked { sequence, first, covered } in std::mem::take(&mut node.asked) {
@@ -300,8 +313,13 @@ impl Engine {
 
     /// Learns from the run and moves on to the next; false when there is none.
     pub(super) fn advance(&mut self) -> bool {
-        if self.method == Method::Optimal && !self.is_blocked {
-            self.plan();
+        if self.method == Method::Optimal {
+            if self.uncertain {
+                self.history.learn();
+            }
+            if !self.is_blocked {
+                self.plan();
+            }
         }
         self.next()
     }
@@ -329,8 +347,12 @@ impl Engine {
             let asleep = |sleep: &[Shared], task| sleep.iter().any(|label| label.task == task);
             match self.method {
                 Method::Optimal => {
-                    let (sleep, wakeup) = (&node.sleep, &mut node.wakeup);
-                    wakeup.retain(|branch| !asleep(sleep, branch.label.task));
+                    node.wakeup.retain(|branch| !asleep(&node.sleep, branch.label.task));
+                    if node.wakeup.is_empty() && self.guesses {
+                        self.review();
+                    }
+                    let Some(node) = self.nodes.last_mut() else { break };
+                    let wakeup = &mut node.wakeup;
                     if !wakeup.is_empty() {
                         let branch = wakeup.remove(0);
                         node.task = branch.label.task;
@@ -375,8 +397,14 @@ impl Plan for Nodes<'_> {
     }
 
     fn add(&mut self, race: Race) {
-        *self.guesses |= race.sequence.last().is_some_and(|label| label.is_guess());
+        *self.guesses |=
+            race.forecast.is_some() || race.sequence.last().is_some_and(|label| label.is_guess());
         let node = &mut self.nodes[race.first];
+        if let Some(forecast) = race.forecast
+            && node.forecasts.iter().all(|other| other.id != forecast.id)
+        {
+            node.forecasts.push(forecast);
+        }
         let covered = |label: &Shared| tree::covers(label, &race.sequence);
         if !node.label.iter().chain(&node.sleep).any(covered) {
             tree::insert(&mut node.wakeup, race.sequence, node.task, *self.guesses);

@@ -151,6 +151,27 @@ impl Label {
         self.opaque || self.foreign
     }
 
+    /// The same poll where, if it is an end, these regions close in it.
+    pub(super) fn closing(&self, closes: &[Step]) -> Shared {
+        let ends = |close: &&Step| close.touches.iter().any(|t| self.counts(t.target));
+        let closes: Vec<Step> = closes.iter().filter(ends).cloned().collect();
+        let masks = Masks::of(closes.iter().chain([&self.step]));
+        Arc::new(Label { closes, masks, ..self.clone() })
+    }
+
+    /// Whether it touches no more than the other.
+    pub(super) fn is_within(&self, other: &Label) -> bool {
+        self.step.touches.iter().all(|touch| {
+            let same = other.step.touches.iter().find(|t| t.target == touch.target);
+            same.is_some_and(|same| same.write || !touch.write)
+        })
+    }
+
+    /// As [`dependent`](Label::dependent), of the polls without what closes in them.
+    pub(super) fn steps_dependent(&self, later: &Label) -> bool {
+        self.task == later.task || dependent(self.step.view(), later.step.view())
+    }
+
     /// The object that rivals for this poll's turn touch, where the poll waited for its turn, and
     /// what it waited for.
     pub(super) fn gate(&self) -> Option<(ObjectId, OpKind)> {

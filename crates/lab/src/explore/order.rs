@@ -1,6 +1,8 @@
 //! Happens-before over the events of a run, kept while runs share a beginning.
 
+use super::foresight::{Past, Setting};
 use super::history::Event;
+use asupersync_core::SplitMix64;
 use asupersync_trace::{Actor, IdMap, Numbers, Target};
 use smallvec::SmallVec;
 
@@ -20,6 +22,12 @@ pub(super) struct Place {
     pub(super) wakes: Wakes,
     /// How long the list of changes was before it.
     changes: usize,
+    /// What it is, wherever it is: the same event in another order of what does not depend on each other has the same.
+    pub(super) key: u64,
+    /// The key of its actor's event before.
+    pub(super) own: u64,
+    /// All keys so far.
+    sum: u64,
 }
 
 impl Place {
@@ -156,10 +164,15 @@ impl Order {
         let mut direct = self.list();
         let changes = self.changes.len();
         let actor = self.act(event.step.actor, at, &mut direct);
+        let previous = direct.first().map_or(0, |before| done[*before].place.key);
+        let floor = self.floor.map_or(0, |floor| done[floor].place.key);
+        let sum = done.last().map_or(0, |before| before.place.sum);
+        let mut key = Setting::begin(previous, floor);
         direct.extend(self.floor);
         if event.step.actor == Actor::Host {
             direct.clear();
             direct.extend(0..at);
+            key = SplitMix64::mix(key ^ sum);
             self.changes.push(Change::Floor { before: self.floor });
             self.floor = Some(at);
         }
@@ -173,15 +186,19 @@ impl Order {
             let mut reads = if touch.write { self.list() } else { Vec::new() };
             let users = &mut self.users[target];
             direct.extend(users.write);
+            let key_of = |at: &usize| done[*at].place.key;
+            let mut past = Past { write: users.write.as_ref().map_or(0, key_of), reads: 0 };
             if touch.write {
                 std::mem::swap(&mut reads, &mut users.reads);
                 direct.extend_from_slice(&reads);
+                past.reads = reads.iter().map(key_of).fold(0, u64::wrapping_add);
                 let before = users.write.replace(at);
                 self.changes.push(Change::Wrote { target, before, reads });
             } else {
                 users.reads.push(at);
                 self.changes.push(Change::Read { target });
             }
+            key = Setting::mix(key, *touch, past);
             match touch.target {
                 Target::Readiness(of) if Some(of) == task => own = Some((target, touch.write)),
                 Target::Readiness(_) if touch.write => self.wake(target, at),
@@ -209,7 +226,10 @@ impl Order {
             clock.resize(actor + 1, 0);
         }
         clock[actor] += 1;
-        event.place = Place { actor, count: clock[actor], clock, direct, wakes, changes };
+        let sum = sum.wrapping_add(key);
+        let count = clock[actor];
+        event.place =
+            Place { actor, count, clock, direct, wakes, changes, key, own: previous, sum };
     }
 
     /// The event `at` makes the task runnable whose readiness this is.

@@ -29,6 +29,15 @@ pub(super) struct Asked {
     pub(super) covered: bool,
 }
 
+impl Branch {
+    /// A poll of which nothing is known, to be run.
+    pub(super) fn unknown(task: TaskId) -> Branch {
+        let label = Arc::new(Label { opaque: true, ..Label::clone(&Label::unknown(task)) });
+        let (children, absorbed, asked) = (Vec::new(), Vec::new(), Vec::new());
+        Branch { label, children, absorbed, asked, reversed: None }
+    }
+}
+
 /// Where `first` stands in `sequence`, if it does, provided that a sequence equivalent to one that begins
 /// with `first` may begin with `sequence`: a weak initial. The same poll may touch something else here than
 /// there, where it stands after others that it depends on.

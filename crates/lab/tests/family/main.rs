@@ -188,6 +188,14 @@ fn a_poll_that_touches_less_than_expected_takes_over_what_it_comprises() {
     agrees("unlock | oclosed my cancel0 | cancel0 unlock", 38);
 }
 
+/// Two cancellations in one poll: what each of the two that are cancelled would do before it was never run, and nothing
+/// was planned for it.
+#[test]
+fn a_state_is_left_only_when_what_was_left_out_there_is_known_to_be_covered() {
+    agrees("regioncancel | cancelnext cancel0 | regioncancel", 25);
+    agrees("regioncancel oisclosed | cancelnext cancel0 | regioncancel cancel0", 55);
+}
+
 /// Two or three tasks of one to three acts, of at most four kinds so that they meet.
 fn random(seed: u64) -> Program {
     let mut stream = SplitMix64::new(seed);
@@ -207,5 +215,5 @@ fn random_programs_are_run_once_for_each_class() {
         blocked += u64::from(explored(&program, &all) > 0);
     }
     assert!(done > 250, "{done}");
-    assert!(blocked * 20 < done, "{blocked} of {done} programs had runs that were given up");
+    assert!(blocked * 50 < done, "{blocked} of {done} programs had runs that were given up");
 }
