@@ -12,6 +12,7 @@ use crate::replay::{Drivers, Followed, Next, Playback, Recorded};
 use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind};
 use asupersync_core::{
     Event, Host, Lane, ObjectId, Runnable, SplitMix64, TaskId, Time, TimerKey, WakeList,
+    host_step,
 };
 use asupersync_net::VirtualNetwork;
 use asupersync_time::{Key, Wheel};
@@ -172,8 +173,9 @@ impl LabHost {
         self.marks.lock().taken = plan.takes_rare();
         if let Some(options) = plan.network() {
             let of = TypeId::of::<VirtualNetwork>();
-            let network =
-                VirtualNetwork::for_host(options.clone(), self.seed(), self.itself.clone());
+            let host = self.itself.clone();
+            let make = || VirtualNetwork::for_host(options.clone(), self.seed(), host);
+            let network = host_step(Arc::<LabHost>::clone(self), make);
             self.services.lock().keep(of, Arc::new(network));
         }
         plan.arm(self);
@@ -460,7 +462,11 @@ impl Host for LabHost {
             Slot::Made(made) => return Some(made),
             Slot::Make(make) => make,
         };
-        let made = make(&context);
+        // And outside the step that asks for it first, which is another one in other orders.
+        let made = match self.itself.upgrade() {
+            Some(host) => host_step(host, || make(&context)),
+            None => make(&context),
+        };
         self.services.lock().keep(service, made.clone());
         Some(made)
     }
