@@ -158,6 +158,7 @@ fn tell(trace: &Trace, step: &Step) -> String {
         Actor::Timer(at) => format!("the timer for {at}"),
         Actor::Host => "the clock or a fault".to_owned(),
         Actor::Outside => "the host".to_owned(),
+        Actor::Clock => "time passing".to_owned(),
     };
     let what = |target: Target| match target {
         Target::Object(id) => format!("{} {id}", label(trace, id)),
@@ -165,6 +166,7 @@ fn tell(trace: &Trace, step: &Step) -> String {
         Target::Door(region) => format!("the door of {}", model.path(region)),
         Target::Children(region) => format!("the children of {}", model.path(region)),
         Target::Turn(region) => format!("the turn of {}", model.path(region)),
+        Target::Clock => "the clock".to_owned(),
     };
     // What the kernel keeps of a task goes along with nearly every step.
     let is_object = |touch: &Touch| matches!(touch.target, Target::Object(_));

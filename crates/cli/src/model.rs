@@ -1,7 +1,7 @@
 //! A run as lanes: what the pictures are drawn from.
 
 use asupersync_core::{RegionId, Severity, TaskId, Time};
-use asupersync_trace::{Event, Trace};
+use asupersync_trace::{Actor, Event, Trace};
 use std::collections::BTreeMap;
 
 /// How far a task's cancellation has come.
@@ -106,6 +106,12 @@ impl Model {
                 let (deeds, parked, wakes) = (Vec::new(), None, Vec::new());
                 self.polls.push(Poll { task, at, phase, deeds, parked, wakes });
             }
+            Event::TimePasses { to } => {
+                let task = self.time();
+                let (phase, wakes) = (Phase::Running, Vec::new());
+                let deeds = vec![format!("passes to {to}")];
+                self.polls.push(Poll { task, at: to, phase, deeds, parked: None, wakes });
+            }
             Event::TaskWoken { task, .. } => {
                 let Some(task) = self.by_id.get(&task).copied() else { return };
                 if let Some(poll) = self.polls.last_mut().filter(|poll| poll.task != task) {
@@ -143,6 +149,18 @@ impl Model {
             Event::Abandoned { .. } => self.did(|| "(the lab gives the run up)".to_owned()),
             _ => {}
         }
+    }
+
+    /// The lane of time passing, among the root region's tasks.
+    fn time(&mut self) -> usize {
+        if let Some(known) = self.by_id.get(&Actor::TIME) {
+            return *known;
+        }
+        let region = self.regions.first().map_or(RegionId::from_bits(0), |root| root.id);
+        let (name, site, end) = ("time".to_owned(), String::new(), None);
+        self.by_id.insert(Actor::TIME, self.tasks.len());
+        self.tasks.push(Task { id: Actor::TIME, name, region, site, end, phase: Phase::Running });
+        self.tasks.len() - 1
     }
 
     fn advance(&mut self, task: TaskId, phase: Phase) {

@@ -63,7 +63,9 @@ pub(crate) fn shrink(
 
 fn polls(recording: &Recording) -> usize {
     let events = recording.trace.events().iter();
-    events.filter(|event| matches!(event, Event::PollBegin { .. })).count()
+    let begins =
+        |event: &&Event| matches!(event, Event::PollBegin { .. } | Event::TimePasses { .. });
+    events.filter(begins).count()
 }
 
 fn told(text: &str, json: bool, value: serde_json::Value) -> String {

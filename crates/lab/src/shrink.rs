@@ -239,6 +239,7 @@ impl Search<'_> {
         let polls = |steps: &[Step]| {
             let tasks = steps.iter().enumerate().filter_map(|(at, step)| match step.actor {
                 Actor::Task(task) => Some((at, task)),
+                Actor::Clock => Some((at, Actor::TIME)),
                 _ => None,
             });
             tasks.collect::<Vec<_>>()

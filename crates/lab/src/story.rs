@@ -36,7 +36,9 @@ pub(crate) fn tell(trace: &Trace, marks: Marks) -> String {
     if left_out > 0 {
         writeln!(text, "  ({left_out} earlier steps)").expect("strings take all");
     }
-    let is_poll = |event: &usize| matches!(trace.events()[*event], Event::PollBegin { .. });
+    let is_poll = |event: &usize| {
+        matches!(trace.events()[*event], Event::PollBegin { .. } | Event::TimePasses { .. })
+    };
     let mut polls = 0..;
     let numbers: Vec<Option<usize>> = told
         .iter()
@@ -113,6 +115,9 @@ impl Names {
     }
 
     pub(crate) fn task(&self, task: TaskId) -> String {
+        if task == Actor::TIME {
+            return "time".to_owned();
+        }
         self.0.get(&task).cloned().unwrap_or_else(|| task.to_string())
     }
 
@@ -123,6 +128,7 @@ impl Names {
             Actor::Timer(at) => format!("the timer for {at}"),
             Actor::Host => "the lab".to_owned(),
             Actor::Outside => "outside".to_owned(),
+            Actor::Clock => self.task(Actor::TIME),
         };
         let tables = trace.tables();
         let deeds = told.events.iter().filter_map(|event| match trace.events()[*event] {
@@ -147,6 +153,9 @@ impl Names {
             Event::TaskCancelIgnored { task } => {
                 Some(format!("cancels {}, which is so already", self.task(task)))
             }
+            Event::RegionEscalated { region } => {
+                Some(format!("region {region} has no more time to clean up"))
+            }
             Event::RegionAbandoned { region } => Some(format!("drops region {region}'s future")),
             Event::TaskCancelTold { .. } => Some("is told that it is cancelled".to_owned()),
             Event::TaskCompleted { severity, .. } => Some(format!("ends as {severity:?}")),
@@ -156,7 +165,14 @@ impl Names {
             }
             Event::User { message, .. } => Some(format!("says {:?}", tables.text(message))),
             Event::ClockAdvanced { to } => Some(format!("moves the clock to {to}")),
-            Event::TimerFired { .. } => Some("fires".to_owned()),
+            Event::TimePasses { to } => Some(format!("passes to {to}")),
+            Event::TimerFired { .. } if told.step.actor != Actor::Clock => Some("fires".to_owned()),
+            Event::FaultInjected { number } if told.step.actor == Actor::Clock => {
+                Some(match number {
+                    u32::MAX => "everything is mended".to_owned(),
+                    number => format!("fault {number} strikes, or is mended"),
+                })
+            }
             Event::CancelInjected { .. } => Some("cancels the root region".to_owned()),
             Event::Abandoned { .. } => Some("gives the run up".to_owned()),
             Event::RegionClosed { .. } => Some("closes".to_owned()),

@@ -80,6 +80,12 @@ impl Fingerprinter {
         self.is_over |= matches!(event, crate::Event::Abandoned { .. });
     }
 
+    /// Who takes the step in progress.
+    #[must_use]
+    pub fn acting(&self) -> Option<Actor> {
+        self.builder.actor
+    }
+
     /// The fingerprint of everything taken, after which it can be used for the next run.
     pub fn finish(&mut self) -> Fingerprint {
         match self.builder.finish() {
@@ -238,6 +244,7 @@ fn name(actor: Actor) -> (u8, u64) {
         Actor::Timer(at) => (2, at.as_nanos()),
         Actor::Host => (3, 0),
         Actor::Outside => (4, 0),
+        Actor::Clock => (5, 0),
     }
 }
 

@@ -26,14 +26,26 @@ pub enum Actor {
     Region(RegionId),
     /// A timer armed for this time. Each firing is an actor of its own.
     Timer(Time),
-    /// The clock, which moves only when nothing else can, or an injected fault: ordered with
+    /// The clock where it moves only when nothing else can, or an injected fault then: ordered with
     /// everything.
     Host,
     /// What happens outside steps, before the first poll and after the last; ordered.
     Outside,
+    /// Time passing in a run in which it races with the tasks' steps; ordered.
+    Clock,
 }
 
 impl Actor {
+    /// What stands for time passing where a task is to be named: in choices, schedules and scripts. No task has
+    /// this id.
+    pub const TIME: TaskId = TaskId::from_bits(u64::MAX);
+
+    /// Who takes the steps of this task, or of [`TIME`](Actor::TIME).
+    #[must_use]
+    pub fn of(task: TaskId) -> Actor {
+        if task == Actor::TIME { Actor::Clock } else { Actor::Task(task) }
+    }
+
     /// Whether two steps of this actor are ordered merely by being its steps.
     pub(crate) const fn is_sequential(self) -> bool {
         !matches!(self, Actor::Timer(_))
@@ -55,6 +67,9 @@ pub enum Target {
     /// Whether a region's children can still end unnoticed by what comes next: it was cancelled, or its body
     /// returned. Ends of children commute, so they are reads.
     Turn(RegionId),
+    /// What the clock says and which timers are set. Polls that look at it, or set timers, commute, so they
+    /// are reads; time passing writes.
+    Clock,
 }
 
 /// One element of a footprint.
@@ -88,6 +103,7 @@ impl Key {
             Target::Door(id) => (2, id.to_bits()),
             Target::Children(id) => (3, id.to_bits()),
             Target::Turn(id) => (4, id.to_bits()),
+            Target::Clock => (5, 0),
         };
         let bits: u64 = bits;
         Key(((rank as u128) << 65) | ((bits as u128) << 1) | !touch.write as u128)
@@ -100,7 +116,8 @@ impl Key {
             1 => Target::Readiness(TaskId::from_bits(bits)),
             2 => Target::Door(RegionId::from_bits(bits)),
             3 => Target::Children(RegionId::from_bits(bits)),
-            _ => Target::Turn(RegionId::from_bits(bits)),
+            4 => Target::Turn(RegionId::from_bits(bits)),
+            _ => Target::Clock,
         };
         Touch { target, write: self.is_write() }
     }
@@ -207,8 +224,12 @@ pub enum Effect {
     Touch(Touch),
     /// The step in progress ends.
     End,
-    /// The region was opened by this task.
-    Open(RegionId, TaskId),
+    /// The region was opened by this task, within that region.
+    Open(RegionId, TaskId, Option<RegionId>),
+    /// The region's future was dropped: nobody waits for its close but the region that it is within.
+    Abandon(RegionId),
+    /// The region closed.
+    Leave(RegionId),
     /// The region found no child left and acted on it.
     Close(RegionId),
 }
@@ -227,7 +248,9 @@ macro_rules! effects {
                 $sink.take(Effect::Touch(Touch::read(Target::Readiness(task))));
             }
             $E::PollEnd { .. } => $sink.take(Effect::End),
-            $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
+            $E::TaskWoken { task, .. }
+            | $E::TaskCancelRequested { task, .. }
+            | $E::TaskEscalated { task } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
             $E::TaskCancelIgnored { task } => {
@@ -268,17 +291,25 @@ macro_rules! effects {
                     $sink.take(Effect::Touch(Touch::read(Target::Children(parent))));
                 }
                 if let Some(by) = by {
-                    $sink.take(Effect::Open(region, by));
+                    $sink.take(Effect::Open(region, by, parent));
                 }
             }
-            $E::RegionCancelRequested { region, .. } => {
+            $E::RegionAbandoned { region } => $sink.take(Effect::Abandon(region)),
+            // As of a cancellation: a child that has ended is not reached.
+            $E::RegionCancelRequested { region, .. } | $E::RegionEscalated { region } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
                 $sink.take(Effect::Touch(Touch::write(Target::Turn(region))));
             }
-            $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => {
+            $E::RegionFinalizing { region } => {
                 $sink.take(Effect::Close(region));
                 $sink.take(Effect::Touch(Touch::write(Target::Children(region))));
                 $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
+            }
+            $E::RegionClosed { region, .. } => {
+                $sink.take(Effect::Close(region));
+                $sink.take(Effect::Touch(Touch::write(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Leave(region));
             }
             $E::Access { object, access, .. } => {
                 let write = access == Access::Write;
@@ -310,6 +341,12 @@ impl Effect {
             | E::FaultInjected { .. } => {
                 sink.take(Effect::Begin(Actor::Host));
             }
+            E::TimePasses { .. } => {
+                sink.take(Effect::Begin(Actor::Clock));
+                sink.take(Effect::Touch(Touch::write(Target::Clock)));
+            }
+            E::TimePassed { .. } => sink.take(Effect::End),
+            E::ClockUsed { .. } => sink.take(Effect::Touch(Touch::read(Target::Clock))),
         });
     }
 
@@ -345,14 +382,17 @@ impl Sink for Effects {
 /// Collects effects into steps.
 #[derive(Clone, Debug, Default)]
 pub struct StepBuilder {
-    actor: Option<Actor>,
+    pub(crate) actor: Option<Actor>,
     /// What the step in progress touched.
     touches: Vec<Key>,
     /// Of the regions' targets, the one of each sort that it touched last.
     regions: [Option<Key>; 3],
     /// What the step before it touched.
     ended: Vec<Key>,
-    openers: IdMap<RegionId, TaskId>,
+    /// Who opened each region, and within which.
+    openers: IdMap<RegionId, (TaskId, Option<RegionId>)>,
+    /// The regions whose futures were dropped, and within which they are.
+    orphans: Vec<(RegionId, RegionId)>,
 }
 
 impl StepBuilder {
@@ -365,8 +405,20 @@ impl StepBuilder {
                 self.touch(Key::of(touch));
                 None
             }
-            Effect::Open(region, task) => {
-                self.openers.insert(region, task);
+            Effect::Open(region, by, parent) => {
+                self.openers.insert(region, (by, parent));
+                None
+            }
+            Effect::Abandon(region) => {
+                let opener = self.openers.get(&region);
+                self.orphans.extend(opener.and_then(|(_, parent)| Some((region, (*parent)?))));
+                None
+            }
+            Effect::Leave(region) => {
+                // Of others the opener's next step tells.
+                if let Some((_, parent)) = self.orphans.iter().find(|(of, _)| *of == region) {
+                    self.touch(Key::of(Touch::read(Target::Children(*parent))));
+                }
                 None
             }
             Effect::End | Effect::Begin(_) | Effect::Close(_) => self.turn(effect),
@@ -377,8 +429,9 @@ impl StepBuilder {
     fn touch(&mut self, key: Key) {
         self.actor.get_or_insert(Actor::Outside);
         // Who spawns many touches the same region for each.
-        if let Some(last) = usize::from(key.rank()).checked_sub(2) {
-            if self.regions[last].replace(key) == Some(key) {
+        let sort = usize::from(key.rank()).checked_sub(2);
+        if let Some(last) = sort.and_then(|sort| self.regions.get_mut(sort)) {
+            if last.replace(key) == Some(key) {
                 return;
             }
         }
@@ -390,10 +443,14 @@ impl StepBuilder {
 
     /// Another step begins, or none.
     fn turn(&mut self, effect: Effect) -> Option<Ended<'_>> {
+        // What fires as time passes is no step of its own.
+        if self.actor == Some(Actor::Clock) && effect != Effect::End {
+            return None;
+        }
         let next = match effect {
             Effect::Begin(actor) => Some(actor),
             Effect::Close(region) => {
-                let opener = self.openers.get(&region).map(|opener| Actor::Task(*opener));
+                let opener = self.openers.get(&region).map(|(by, _)| Actor::Task(*by));
                 if opener.is_some() && opener == self.actor {
                     return None;
                 }
@@ -417,6 +474,7 @@ impl StepBuilder {
         self.touches.clear();
         self.regions = [None; 3];
         self.openers.clear();
+        self.orphans.clear();
     }
 
     fn take(&mut self, actor: Option<Actor>) -> Option<Ended<'_>> {

@@ -106,6 +106,9 @@ impl Writer {
                     | Event::TimersDue { .. }
                     | Event::SourceReady { .. }
                     | Event::BlockingEnded { .. }
+                    | Event::TimePasses { .. }
+                    | Event::TimePassed { .. }
+                    | Event::ClockUsed { .. }
             ),
             "not an event of the host's own: {event:?}"
         );
