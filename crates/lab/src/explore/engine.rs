@@ -127,8 +127,11 @@ impl Engine {
     }
 
     pub(super) fn choose(&mut self, enabled: &[Choice]) -> usize {
+        // In the first order time passes when nothing else can happen, as it does where it does not race.
         let least = |tasks: &mut dyn Iterator<Item = (usize, TaskId)>, order: u64| {
-            tasks.min_by_key(|(_, task)| SplitMix64::mix(task.to_bits() ^ order))
+            tasks.min_by_key(|(_, task)| {
+                (order == 0 && *task == Choice::TIME, SplitMix64::mix(task.to_bits() ^ order))
+            })
         };
         let mut all = enabled.iter().map(|choice| choice.task).enumerate();
         if self.is_over || self.is_blocked {
@@ -203,13 +206,14 @@ impl Engine {
         enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
     }
 
-    /// The order that costs nothing: stay with a task while it can run. The tasks that could be chosen stand
-    /// in the node in the order of their cost, the chosen one first.
+    /// The order that costs nothing: stay with a task while it can run, and let time pass when none can. What could
+    /// be chosen stands in the node in this order, the chosen one first.
     fn choose_cheapest(&mut self, enabled: &[Choice]) -> usize {
-        let last = self.nodes.last().map(|node| node.task);
+        let last = last_task(&self.nodes);
         let mut tasks: Vec<TaskId> = enabled.iter().map(|choice| choice.task).collect();
         tasks.sort_by_key(|task| {
-            (Some(*task) != last, SplitMix64::mix(task.to_bits() ^ self.order))
+            let (is_time, differs) = (*task == Choice::TIME, Some(*task) != last);
+            (is_time, differs, SplitMix64::mix(task.to_bits() ^ self.order))
         });
         let task = tasks[0];
         let spent = self.nodes.last().map_or(0, |node| node.spent);
@@ -233,17 +237,21 @@ impl Engine {
     fn next_affordable(&mut self) -> bool {
         while self.nodes.len() > self.shared {
             let Some((node, before)) = self.nodes.split_last_mut() else { break };
-            let last = before.last().map(|node| node.task);
+            let last = last_task(before);
             let spent = before.last().map_or(0, |node| node.spent);
             let at = node.enabled.iter().position(|task| *task == node.task);
             let next = at.map_or(0, |at| at + 1);
-            if let Some(task) = node.enabled.get(next) {
+            for (at, task) in node.enabled.iter().enumerate().skip(next) {
                 let (cost, most) = match self.method {
+                    // Time passes early: every task is kept waiting.
+                    Method::Preemptions(most) | Method::Delays(most) if *task == Choice::TIME => {
+                        (1, most)
+                    }
                     // To leave a task that could go on.
                     Method::Preemptions(most) => {
                         (u32::from(node.enabled.first().copied() == last), most)
                     }
-                    Method::Delays(most) => (next as u32, most),
+                    Method::Delays(most) => (at as u32, most),
                     _ => (0, u32::MAX),
                 };
                 if spent.saturating_add(cost) <= most {
@@ -365,6 +373,11 @@ impl Plan for Nodes<'_> {
             tree::insert(&mut node.wakeup, race.sequence, node.task, *self.guesses);
         }
     }
+}
+
+/// The task that was polled last.
+fn last_task(nodes: &[Node]) -> Option<TaskId> {
+    nodes.iter().map(|node| node.task).rfind(|task| *task != Choice::TIME)
 }
 
 /// What still sleeps after a step.

@@ -2,8 +2,8 @@
 
 use super::label::{Label, Masks, Shared};
 use super::order::{Order, Place};
-use crate::strategy::{Blocked, Footprint, Op, OpKind};
-use asupersync_core::{ObjectId, TaskId};
+use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind, Timers};
+use asupersync_core::{ObjectId, TaskId, Time};
 use asupersync_trace::{Actor, Step, Target};
 use std::sync::Arc;
 
@@ -112,8 +112,8 @@ impl History {
     /// Adds the poll of `task`; answers its label.
     pub(crate) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
         let poll = self.polls.len();
-        let Footprint { steps, ops, foreign, cancels, tentative } = footprint;
-        let at = steps.iter().position(|step| step.actor == Actor::Task(task));
+        let Footprint { steps, ops, foreign, cancels, tentative, timers } = footprint;
+        let at = steps.iter().position(|step| step.actor == Actor::of(task));
         let mut closes = Vec::new();
         let mut own = None;
         for (index, step) in steps.into_iter().enumerate() {
@@ -134,8 +134,18 @@ impl History {
         }
         let step = own.expect("a poll is a step of its task");
         let (opaque, masks) = (false, Masks::of(closes.iter().chain([&step])));
-        let label = Label { task, step, closes, ops, foreign, cancels, tentative, opaque, masks };
-        let label = Arc::new(label);
+        let label = Arc::new(Label {
+            task,
+            step,
+            closes,
+            ops,
+            foreign,
+            cancels,
+            tentative,
+            timers,
+            opaque,
+            masks,
+        });
         self.polls.push(label.clone());
         label
     }
@@ -176,6 +186,10 @@ impl History {
                 // Between rivals for a mutex stands the unlock, and hides the race; likewise a send.
                 firsts.extend(self.takers(object, at));
             }
+            let is_time = self.polls[second].task == Choice::TIME;
+            if is_time {
+                firsts.extend(self.unsetters(second));
+            }
             // A region that closed in this poll happens with it.
             let closes = (at + 1..self.events.len())
                 .take_while(|e| !self.events[*e].is_poll && self.events[*e].poll == second);
@@ -198,7 +212,10 @@ impl History {
                 if previous.is_some_and(|previous| self.before(*first, previous)) {
                     continue;
                 }
-                let rival = gate.is_some_and(|(object, _)| self.takes(object, *first));
+                let rival = match gate {
+                    Some((object, _)) => self.takes(object, *first),
+                    None => is_time && self.unsets(*first),
+                };
                 let between = |other: &usize| other != first && self.before(*first, *other);
                 if !rival && place.direct.iter().any(between) {
                     continue;
@@ -210,7 +227,7 @@ impl History {
         }
         for Blocked { task, object } in blocked {
             let previous =
-                self.events.iter().rposition(|e| e.is_poll && e.step.actor == Actor::Task(*task));
+                self.events.iter().rposition(|e| e.is_poll && e.step.actor == Actor::of(*task));
             for first in self.takers(*object, self.events.len()) {
                 if previous.is_some_and(|previous| self.before(first, previous)) {
                     continue;
@@ -223,6 +240,94 @@ impl History {
                 plan.add(Race { first: self.events[first].poll, second: None, sequence });
             }
         }
+        self.races_with_time(plan);
+    }
+
+    /// Plans that time passes before a timer is unset, after which it did not.
+    fn races_with_time(&self, plan: &mut impl Plan) {
+        for first in self.unsetters(self.polls.len()) {
+            let event = &self.events[first];
+            let can_pass = |timers: &Arc<Timers>| timers.can_pass;
+            if !self.polls[event.poll].timers.as_ref().is_some_and(can_pass) {
+                continue;
+            }
+            // A region closes when its last child is gone, so each can be the one that is moved.
+            let moved = if event.is_poll { vec![first] } else { self.children(first) };
+            for moved in moved {
+                let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
+                if self.fires(self.events[moved].poll, is_after).is_empty() {
+                    continue;
+                }
+                let others = self.not_after(moved, is_after);
+                let mut sequence: Vec<Shared> =
+                    others.map(|poll| self.without(poll, is_after)).collect();
+                sequence.push(Label::time());
+                plan.add(Race { first: self.events[moved].poll, second: None, sequence });
+            }
+        }
+    }
+
+    /// The polls that this close directly depends on, those of the regions within it included.
+    fn children(&self, close: usize) -> Vec<usize> {
+        let mut polls = Vec::new();
+        let mut closes = vec![close];
+        while let Some(close) = closes.pop() {
+            for before in &self.events[close].place.direct {
+                match self.events[*before].step.actor {
+                    _ if self.events[*before].is_poll => polls.push(*before),
+                    Actor::Region(_) => closes.push(*before),
+                    _ => {}
+                }
+            }
+        }
+        polls.sort_unstable();
+        polls.dedup();
+        polls
+    }
+
+    /// The events before this poll that unset a timer since time passed last.
+    fn unsetters(&self, before: usize) -> impl Iterator<Item = usize> {
+        let last = self.polls[..before].iter().rposition(|label| label.task == Choice::TIME);
+        let since = last.map_or(0, |last| last + 1);
+        (since..before).flat_map(|poll| {
+            let at = self.events_of_polls[poll];
+            (at..=at + self.polls[poll].closes.len()).filter(|at| self.unsets(*at))
+        })
+    }
+
+    fn unsets(&self, at: usize) -> bool {
+        let event = &self.events[at];
+        let timers = self.polls[event.poll].timers.as_ref();
+        timers.is_some_and(|timers| match event.is_poll {
+            true => !timers.unset.is_empty(),
+            false => !timers.unset_in_close.is_empty(),
+        })
+    }
+
+    /// The timers that are due first after the polls before `start`, and those of the others of which `is_after` is
+    /// not said.
+    fn fires(&self, start: usize, is_after: impl Fn(usize) -> bool) -> Vec<u64> {
+        let mut set: Vec<(u64, Time)> = Vec::new();
+        for (poll, label) in self.polls.iter().enumerate() {
+            let Some(timers) = &label.timers else { continue };
+            let stays = poll < start || !is_after(self.events_of_polls[poll]);
+            if stays || poll == start {
+                set.extend(&timers.given);
+            }
+            if !stays {
+                continue;
+            }
+            set.extend(&timers.set);
+            set.retain(|(number, _)| !timers.unset.contains(number));
+            let closes = || self.closes_without(poll, &is_after).len() == label.closes.len();
+            if !timers.unset_in_close.is_empty() && (poll < start || closes()) {
+                set.retain(|(number, _)| !timers.unset_in_close.contains(number));
+            }
+            set.retain(|(_, at)| timers.passed.is_none_or(|to| *at > to));
+        }
+        let first = set.iter().map(|(_, at)| *at).min();
+        let due = set.into_iter().filter(|(_, at)| Some(*at) == first);
+        due.map(|(number, _)| number).collect()
     }
 
     /// The events before `end` that took the mutex, or received.
@@ -263,7 +368,7 @@ impl History {
         } else if let Actor::Region(_) = event.step.actor {
             // The region closes when its last child is gone: each that need not be before `second`
             // can be the one that is moved behind it.
-            for child in event.place.direct.iter().copied().filter(|e| self.events[*e].is_poll) {
+            for child in self.children(first) {
                 if !(self.before(child, at) && self.before_without(child, at, first)) {
                     reverse(child);
                 }
@@ -307,6 +412,7 @@ impl History {
 
     fn reversal(&self, moved: usize, first: usize, second: usize) -> Option<Vec<Shared>> {
         let start = self.events[moved].poll;
+        let at = self.events_of_polls[second];
         let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
         let value = |object: ObjectId| {
             let polls = (0..self.polls.len()).filter(|p| stays(self.events_of_polls[*p]));
@@ -329,10 +435,18 @@ impl History {
         let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
         // Where only what closed in it comes after the first, it is not itself after it.
         let others = self.not_after(moved, is_after).filter(|poll| *poll != second);
+        let mut is_other_time = false;
+        if label.task == Choice::TIME {
+            let fires = self.fires(start, |e| e == at || is_after(e));
+            if fires.is_empty() {
+                return None;
+            }
+            is_other_time = fires != self.fires(second, |_| true);
+        }
         let mut sequence: Vec<Shared> = others.map(|poll| self.without(poll, is_after)).collect();
         let before = &self.events[first];
         let cancelled = before.is_poll && self.polls[before.poll].cancels.contains(&label.task);
-        if cancelled || label.tentative {
+        if cancelled || label.tentative || is_other_time {
             // It was told that it is cancelled, or what it asked for had been done; without that it will do
             // something else.
             sequence.push(Arc::new(Label {

@@ -1,6 +1,6 @@
 //! One poll, as the explorer sees it.
 
-use crate::strategy::{Op, OpKind};
+use crate::strategy::{Op, OpKind, Timers};
 use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{Actor, IdHasher, Step, Target, Touch, dependent};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub(crate) struct Label {
     pub(super) foreign: bool,
     pub(super) cancels: Vec<TaskId>,
     pub(super) tentative: bool,
+    /// What it did to the timers, where time races.
+    pub(super) timers: Option<Arc<Timers>>,
     /// What it will touch cannot be told: its order matters with everything.
     pub(super) opaque: bool,
     pub(super) masks: Masks,
@@ -54,7 +56,7 @@ pub(crate) type Shared = Arc<Label>;
 impl Label {
     /// A poll that is not known yet.
     pub(super) fn unknown(task: TaskId) -> Shared {
-        let step = Step::new(Actor::Task(task), Vec::new());
+        let step = Step::new(Actor::of(task), Vec::new());
         Arc::new(Label {
             task,
             step,
@@ -63,9 +65,15 @@ impl Label {
             foreign: true,
             cancels: Vec::new(),
             tentative: false,
+            timers: None,
             opaque: false,
             masks: Masks::default(),
         })
+    }
+
+    /// Time passing, where it never has, and with which everything may be dependent.
+    pub(super) fn time() -> Shared {
+        Arc::new(Label { opaque: true, ..Label::clone(&Label::unknown(Actor::TIME)) })
     }
 
     /// A poll that takes a mutex.
@@ -85,6 +93,7 @@ impl Label {
             foreign: false,
             cancels: Vec::new(),
             tentative: false,
+            timers: None,
             opaque: false,
         })
     }
