@@ -241,9 +241,11 @@ impl Failed<'_> {
             ("max_steps", self.config.max_steps),
             ("futurelock_max_idle_steps", self.config.futurelock_max_idle_steps),
             ("max_overtakes", self.config.max_overtakes),
+            ("time_races", self.config.time_races.into()),
         ];
+        let told = |(name, value): &&(&str, u64)| *name != "time_races" || *value > 0;
         let options: Vec<String> =
-            options.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            options.iter().filter(told).map(|(name, value)| format!("{name} = {value}")).collect();
         line(text, format_args!("options: seed = {}, {}", self.seed, options.join(", ")));
         if self.config.faults.is_any() {
             let (faults, plan) = (self.config.faults, self.config.faults.expand(self.seed));

@@ -433,7 +433,8 @@ impl Oracles {
         let (deadlines, findings) = &mut self.deadlines;
         findings.event = self.events;
         match *event {
-            asupersync_trace::Event::ClockAdvanced { to } => deadlines.advanced(to, findings),
+            asupersync_trace::Event::ClockAdvanced { to }
+            | asupersync_trace::Event::TimePasses { to } => deadlines.advanced(to, findings),
             asupersync_trace::Event::TimerFired { at } => deadlines.fired(at, findings),
             _ => {}
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// One instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Poll this task, or skip the instruction if it cannot run now.
+    /// Poll this task, or let time pass, or skip the instruction if that cannot be done now.
     Poll(TaskId),
     /// Cancel the root region.
     Cancel,
@@ -53,6 +53,9 @@ impl Seen {
 struct State {
     plan: Plan,
     next: usize,
+    /// Who acts now.
+    acting: Option<TaskId>,
+    /// The task that acted last.
     last: Option<TaskId>,
     is_over: bool,
     seen: Seen,
@@ -67,6 +70,7 @@ impl Script {
         Script(Arc::new(Mutex::new(State {
             plan: Plan::Acts(Vec::new()),
             next: 0,
+            acting: None,
             last: None,
             is_over: false,
             seen: Seen::default(),
@@ -84,7 +88,11 @@ impl Script {
 
 impl State {
     fn took(&mut self, task: TaskId) {
-        self.last = Some(task);
+        self.acting = Some(task);
+        // Time passes once, and not for as long as it can.
+        if task != Choice::TIME {
+            self.last = Some(task);
+        }
         if !self.is_over {
             self.seen.schedule.push(task);
         }
@@ -105,6 +113,7 @@ impl Strategy for Script {
     fn begin(&mut self, _seed: u64) {
         let mut state = self.0.lock();
         state.next = 0;
+        state.acting = None;
         state.last = None;
         state.is_over = false;
         state.seen = Seen::default();
@@ -178,7 +187,7 @@ impl Strategy for Script {
     fn stepped(&mut self, footprint: Footprint) {
         let mut state = self.0.lock();
         let state = &mut *state;
-        if let (Some(task), false) = (state.last, state.is_over) {
+        if let (Some(task), false) = (state.acting, state.is_over) {
             state.seen.history.push(task, footprint);
         }
     }

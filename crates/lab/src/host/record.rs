@@ -2,11 +2,12 @@
 
 use crate::oracle::{Fact, Oracles};
 use crate::replay::Playback;
-use crate::strategy::Footprint;
+use crate::strategy::{Footprint, Timers};
 use asupersync_core::event::{Access, Resolution};
-use asupersync_core::{Event, ObjectId, Severity};
+use asupersync_core::{Event, ObjectId, Severity, Time};
 use asupersync_reactor::Call;
 use asupersync_trace::{self as trace, Fingerprinter, Writer};
+use std::sync::Arc;
 
 /// Which poll touched what, for a strategy that wants to know.
 pub(crate) struct Watch {
@@ -36,8 +37,12 @@ pub(crate) struct Record {
     pub(super) playback: Option<Playback>,
     pub(crate) watch: Option<Watch>,
     pub(super) last_object: Option<ObjectId>,
-    /// Polls begun.
+    /// Polls begun. Where time races, its passing counts as one.
     pub(crate) polls: u64,
+    /// Of these are over; kept where time races.
+    pub(crate) over: u64,
+    /// The poll that used the clock last, counted from 1.
+    used_clock: u64,
     /// Until this poll begins, the run is as it was when what it began with was kept.
     resume: u64,
     /// What had been seen when the poll with the number began, in ascending order.
@@ -64,6 +69,8 @@ impl Record {
     /// Begins a run whose first `known` polls are those of the run before.
     pub(crate) fn begin(&mut self, known: u64) {
         self.polls = 0;
+        self.over = 0;
+        self.used_clock = 0;
         self.resume = 0;
         // The last of them is watched again, for what follows it.
         while self.kept.last().is_some_and(|(at, _)| at + 1 > known) {
@@ -98,12 +105,20 @@ impl Record {
         if let Some(trace) = &mut self.trace {
             trace.host(event);
         }
+        if let trace::Event::TimePasses { .. } = event {
+            self.poll_begins();
+        }
         if self.is_known() {
             return;
         }
         let Record { judged: Judged { fingerprint, oracles, .. }, watch, polls, .. } = self;
         match watch.as_mut().filter(|watch| *polls >= watch.skips) {
             Some(watch) => {
+                // What the time says, or what is due, decides what follows.
+                watch.footprint.foreign |= matches!(
+                    event,
+                    trace::Event::TimePasses { .. } | trace::Event::ClockUsed { .. }
+                );
                 fingerprint.host_with(event, |step| watch.footprint.steps.push(step.to_step()));
             }
             None => fingerprint.host(event),
@@ -123,6 +138,8 @@ impl Record {
         match *event {
             Event::Access { object, .. } => self.last_object = Some(object),
             Event::PollBegin { .. } => self.poll_begins(),
+            // A step of its own may begin.
+            Event::RegionFinalizing { .. } | Event::RegionClosed { .. } => self.used_clock = 0,
             Event::TaskCompleted { severity: Severity::Err | Severity::Panicked, .. }
             | Event::ObligationResolved { how: Resolution::Leaked, .. }
                 if !self.is_known() =>
@@ -154,6 +171,51 @@ impl Record {
             }
             None => fingerprint.kernel(event),
         }
+    }
+
+    /// The poll in progress, if one is, uses the clock.
+    pub(super) fn uses_clock(&mut self) {
+        if self.polls > self.over && self.polls != self.used_clock {
+            self.used_clock = self.polls;
+            self.host(&trace::Event::ClockUsed {});
+        }
+    }
+
+    /// Notes what becomes of a timer, for a strategy that wants to know.
+    fn timers(&mut self, note: impl FnOnce(&mut Timers, bool)) {
+        let (in_step, polls) = (self.polls > self.over, self.polls);
+        if let Some(watch) = self.watch.as_mut().filter(|watch| polls >= watch.skips) {
+            note(Arc::make_mut(watch.footprint.timers.get_or_insert_default()), in_step);
+        }
+    }
+
+    /// The timer with this number is set.
+    pub(super) fn sets_timer(&mut self, number: u64, at: Time) {
+        self.uses_clock();
+        self.timers(|timers, in_step| match in_step {
+            true => timers.set.push((number, at)),
+            false => timers.given.push((number, at)),
+        });
+    }
+
+    /// The timer with this number, if it is one that has not been unset, is unset.
+    pub(super) fn unsets_timer(&mut self, number: Option<u64>, can_pass: bool) {
+        self.uses_clock();
+        let acting = self.judged.fingerprint.acting();
+        self.timers(|timers, _| {
+            match acting {
+                Some(trace::Actor::Region(_)) => timers.unset_in_close.extend(number),
+                _ => timers.unset.extend(number),
+            }
+            timers.can_pass = can_pass;
+        });
+    }
+
+    /// Time has passed, and what was due has fired.
+    pub(crate) fn time_passed(&mut self, to: Time) {
+        self.timers(|timers, _| timers.passed = Some(to));
+        self.host(&trace::Event::TimePassed {});
+        self.over = self.polls;
     }
 
     /// Notes what the program says.

@@ -5,6 +5,7 @@
 //! one class of two orders that differ, and then exploration passes one of them over.
 
 mod acts;
+mod time;
 
 use acts::{ACTS, Log, run};
 use asupersync_core::{Cx, SplitMix64};
@@ -69,8 +70,16 @@ impl Enumerate {
 
 /// The classes of all orders; none if there are more than so many.
 fn enumerated(program: &Program, most: u64) -> Option<BTreeSet<Fingerprint>> {
+    enumerated_with(&LabConfig::default(), program, most)
+}
+
+fn enumerated_with(
+    config: &LabConfig,
+    program: &Program,
+    most: u64,
+) -> Option<BTreeSet<Fingerprint>> {
     let strategy = Enumerate::default();
-    let lab = LabRuntime::with_strategy(LabConfig::default(), strategy.clone());
+    let lab = LabRuntime::with_strategy(config.clone(), strategy.clone());
     let mut came_to: BTreeMap<Fingerprint, Vec<Vec<String>>> = BTreeMap::new();
     for _ in 0..most {
         let log = Log::default();
@@ -89,11 +98,16 @@ fn enumerated(program: &Program, most: u64) -> Option<BTreeSet<Fingerprint>> {
 
 /// Exploration finds exactly these classes, from several first orders; how many runs it gave up.
 fn explored(program: &Program, classes: &BTreeSet<Fingerprint>) -> u64 {
+    explored_with(&LabConfig::default(), program, classes)
+}
+
+fn explored_with(config: &LabConfig, program: &Program, classes: &BTreeSet<Fingerprint>) -> u64 {
     let mut blocked = 0;
     for order in 0..6 {
         let tasks = program.clone();
         let body = async move |cx: &Cx| run(cx, tasks.clone(), Log::default()).await;
-        let options = ExploreOptions::default().order(order).stop_at_first_failure(false);
+        let options = ExploreOptions::default().config(config.clone()).order(order);
+        let options = options.stop_at_first_failure(false);
         let found = explore(options.shrink(false), body);
         assert_eq!(found.classes, *classes, "order {order} of {program:?}: {found}");
         assert_eq!(found.runs, classes.len() as u64, "order {order} of {program:?}: {found}");
