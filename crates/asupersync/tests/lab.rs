@@ -1,11 +1,12 @@
 //! The programs that `docs/lab.md` and its companions show.
 #![cfg(feature = "proc-macros")]
 
+use asupersync::channel::{mpsc, oneshot};
 use asupersync::combinator::timeout;
 use asupersync::io::{AsyncReadExt, AsyncWriteExt};
 use asupersync::lab::{
     ExploreOptions, Faults, Invariant, LabTest, Method, Parcel, Recorded, Shared, Strategies,
-    cancel_everywhere, check, explore, rare, repeatable,
+    cancel_everywhere, check, effect, explore, rare, repeatable,
 };
 use asupersync::net::{TcpListener, TcpStream};
 use asupersync::prelude::*;
@@ -160,6 +161,76 @@ fn large_programs_are_explored_within_bounds() {
     assert!(found.failure.is_some());
     // end snippet
 }
+
+type Order = (u32, oneshot::Sender<()>);
+
+// snippet: impatient
+/// Orders, and orders again when no answer came within a second.
+async fn order(cx: &Cx, desk: mpsc::Sender<Order>) -> Result<(), Error> {
+    for _ in 0..2 {
+        let (reply, mut answer) = oneshot::channel();
+        let _ = desk.send(cx, (7, reply)).await;
+        if timeout(cx, Duration::from_secs(1), answer.recv(cx)).await.is_ok() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Charges for every order.
+async fn sell(cx: &Cx, mut desk: mpsc::Receiver<Order>) -> Result<(), Error> {
+    while let Ok((_, reply)) = desk.recv(cx).await {
+        effect(cx, "order 7 is charged"); // may happen once
+        let _ = reply.send(());
+    }
+    Ok(())
+}
+// end snippet
+
+async fn shop(cx: &Cx) -> Result<(), Error> {
+    let (orders, desk) = mpsc::channel(1);
+    let mut seller = cx.spawn(async move |cx| sell(cx, desk).await);
+    order(cx, orders).await?;
+    seller.join(cx).await?.into_result()?;
+    Ok(())
+}
+
+#[test]
+fn a_timeout_fires_although_the_answer_is_on_its_way() {
+    // snippet: time-races
+    let found = explore(ExploreOptions::default(), shop);
+    assert!(found.exhausted && found.failure.is_none()); // no task was ever slow
+
+    let options = ExploreOptions::default().config(LabConfig::default().time_races(16));
+    let failure = explore(options, shop).failure.expect("the seller is slow in some order");
+    println!("{failure}");
+    // end snippet
+    assert!(failure.story.contains(" time: passes to 1s, wakes main"), "{failure}");
+}
+
+/// Charges for every order once.
+async fn sell_once(cx: &Cx, mut desk: mpsc::Receiver<Order>) -> Result<(), Error> {
+    let mut charged = Vec::new();
+    while let Ok((number, reply)) = desk.recv(cx).await {
+        if !charged.contains(&number) {
+            effect(cx, "order 7 is charged");
+            charged.push(number);
+        }
+        let _ = reply.send(());
+    }
+    Ok(())
+}
+
+// snippet: time-races-attribute
+#[asupersync::test(explore, time_races = 16)]
+async fn a_seller_who_knows_the_order_charges_once(cx: &Cx) -> Result<(), Error> {
+    let (orders, desk) = mpsc::channel(1);
+    let mut seller = cx.spawn(async move |cx| sell_once(cx, desk).await);
+    order(cx, orders).await?;
+    seller.join(cx).await?.into_result()?;
+    Ok(())
+}
+// end snippet
 
 #[test]
 fn other_strategies_give_other_orders() {

@@ -117,6 +117,7 @@ pub(crate) struct TestOptions {
     pub(crate) inject_cancel: bool,
     /// Names of faults, each a method of `asupersync::lab::Faults`.
     pub(crate) faults: Vec<Ident>,
+    pub(crate) time_races: Option<LitInt>,
 }
 
 /// What `faults` can name.
@@ -125,7 +126,8 @@ const FAULTS: [&str; 4] = ["network", "files", "rare", "clock"];
 impl TestOptions {
     pub(crate) fn parse(tokens: TokenStream) -> Result<TestOptions> {
         let mut options = TestOptions::default();
-        for word in words(tokens, "test", &["seeds", "explore", "inject_cancel", "faults"])? {
+        let known = ["seeds", "explore", "inject_cancel", "faults", "time_races"];
+        for word in words(tokens, "test", &known)? {
             match word.name.to_string().as_str() {
                 "seeds" => options.seeds = Some(word.count("seeds = 100")?),
                 "explore" => {
@@ -136,6 +138,7 @@ impl TestOptions {
                     }
                 }
                 "faults" => options.faults = faults(&word)?,
+                "time_races" => options.time_races = Some(word.count("time_races = 16")?),
                 _ => {
                     word.flag()?;
                     options.inject_cancel = true;
