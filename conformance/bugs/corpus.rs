@@ -139,6 +139,26 @@ impl Bug {
             assert!(text.contains(words), "{words:?} is missing in:\n{text}{errors}");
         }
         assert!(!text.contains("it went another way"), "{text}");
+        self.is_smallest(pack, &parsed);
+    }
+
+    /// Shrunk anew, from every choice of what was left, nothing more can be left out.
+    fn is_smallest(&self, pack: &std::path::Path, parsed: &Pack) {
+        let again = pack.with_extension("again.pack");
+        let output = Command::new(std::env::current_exe().expect("the test has a file"))
+            .args([self.test, "--exact", "--nocapture"])
+            .env(REPLAY, pack)
+            .env("ASUPERSYNC_LAB_SHRINK", &again)
+            .output()
+            .expect("the test runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let bytes = std::fs::read(&again).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let again = Pack::parse(&bytes, &Limits::default()).expect("it is a pack");
+        let size = |pack: &Pack| {
+            let (_, smallest) = pack.shrunk.split_once("smallest: ").expect("it was shrunk");
+            smallest.split(';').next().map(str::to_owned)
+        };
+        assert_eq!(size(&again), size(parsed), "{}: {}", self.test, again.shrunk);
     }
 }
 

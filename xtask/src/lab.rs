@@ -79,6 +79,10 @@ const EXEMPT: &[(&str, &str)] = &[
         "os::process::command::Command::spawn",
         "processes are real; crates/os/tests/processes.rs interrupts it",
     ),
+    (
+        "os::process::command::Command::status",
+        "processes are real; crates/os/tests/processes.rs interrupts it",
+    ),
     ("os::shutdown::Shutdown::drain", "hands out the drain, and waits for nothing"),
     ("stream::ext::StreamExt::buffered", "makes a stream"),
     ("stream::ext::StreamExt::buffer_unordered", "makes a stream"),

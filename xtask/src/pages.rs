@@ -2,7 +2,7 @@
 //!
 //! `asupersync trace view` writes a page whose script draws it; what it draws shows only in a browser. Three
 //! pages are opened in headless Chromium: of a failing run with its twin, of ten thousand events, and of a
-//! million. `--bless` keeps the picture of the first for the documentation.
+//! million. That of the failing run, and one of names that mean something to a browser, are used by their keyboard, too. `--bless` keeps the picture of the first for the documentation.
 //!
 //! `asupersync trace export --format tla` writes a module that TLC checks against its own rules.
 
@@ -31,6 +31,9 @@ pub(crate) static MODULES: Step = Step {
 };
 
 const PACKAGE: &str = "asupersync-cli";
+/// Pages that are used, and what uses them.
+const DRIVEN: &[&str] = &["failing", "hostile"];
+const DRIVER: &str = include_str!("pages/drive.js");
 const PICTURE: &str = "docs/images/trace.png";
 
 /// A page, and the least of lanes and of drawn steps that must be there.
@@ -44,8 +47,8 @@ fn open_pages(context: &Context, arguments: &[String]) -> Outcome {
     let folder = context.target.join("pages");
     fresh_folder(&folder)?;
     std::fs::create_dir_all(&folder)?;
-    let call = ["test", "-p", PACKAGE, "--test", "commands", "--"];
-    let tests = ["view", "events_are_on", "--include-ignored"];
+    let call = ["test", "-p", PACKAGE, "--test", "commands", "--test", "hostile", "--"];
+    let tests = ["view", "events_are_on", "names_stay_in_the_pages_data", "--include-ignored"];
     counted(&context.cargo(&call).args(tests).env("ASUPERSYNC_PAGES_DIR", &folder))?;
     let mut notes = Vec::new();
     for (name, lanes, steps) in PAGES {
@@ -56,9 +59,26 @@ fn open_pages(context: &Context, arguments: &[String]) -> Outcome {
             .map_err(|why| Failure(format!("{}{}: {why}", tail(&output.text), page.display())))?;
         notes.push(format!("{name}: {} lanes, {} steps drawn", seen.lanes, seen.steps));
     }
+    for name in DRIVEN {
+        let page = std::fs::read_to_string(folder.join(format!("{name}.html")))?;
+        let driven = folder.join(format!("{name}-driven.html"));
+        std::fs::write(
+            &driven,
+            page.replace("</html>", &format!("<script>{DRIVER}</script></html>")),
+        )?;
+        let output = browse(context, &driven, &["--dump-dom"])?;
+        let seen = Seen::of(&output);
+        let told = output.stdout.split("<pre id=\"driven\">").nth(1).unwrap_or("nothing was done");
+        let told = told.split('<').next().unwrap_or_default();
+        if !seen.complaints.is_empty() || !told.starts_with("driven: 0 wrong") {
+            let complaints = seen.complaints.join("; ");
+            return Err(Failure(format!("{}: {told} {complaints}", driven.display())));
+        }
+        notes.push(format!("{name}: used by its keyboard"));
+    }
     let picture = folder.join("trace.png");
     let shot = format!("--screenshot={}", picture.display());
-    browse(context, &folder.join("failing.html"), &[&shot, "--window-size=1200,520"])?;
+    browse(context, &folder.join("failing.html"), &[&shot, "--window-size=1200,620"])?;
     let bytes = std::fs::read(&picture)?;
     if !bytes.starts_with(b"\x89PNG") || bytes.len() < 10_000 {
         return Err(Failure(format!("{}: no picture of a page", picture.display())));

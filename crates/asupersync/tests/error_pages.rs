@@ -164,3 +164,30 @@ fn an_impossible_argument_reads_as_on_its_page() {
     });
     shown_on_page("ASY-0016", &report.outcome.ok().unwrap());
 }
+
+#[test]
+fn what_these_crates_answer_passes_the_question_mark_with_its_kind_and_code() {
+    use asupersync::io::{LimitExceeded, duplex, split};
+    use asupersync::os::Signal;
+
+    fn watched() -> Result<Signal, Error> {
+        Ok(Signal::new(9)?)
+    }
+    fn limited() -> Result<(), Error> {
+        Err(LimitExceeded::new("the line", 10))?
+    }
+    fn together() -> Result<(), Error> {
+        let ((one, _), (_, other)) = (split(duplex(1).0), split(duplex(1).0));
+        one.unsplit(other)?;
+        Ok(())
+    }
+    for (error, kind, text) in [
+        (watched().unwrap_err(), ErrorKind::InvalidInput, "ASY-0520"),
+        (limited().unwrap_err(), ErrorKind::Io, "ASY-0501"),
+        (together().unwrap_err(), ErrorKind::InvalidInput, "different streams"),
+    ] {
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(text), "{error}");
+        assert!(error.site().is_some_and(|site| site.file().ends_with("error_pages.rs")));
+    }
+}

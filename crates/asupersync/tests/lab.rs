@@ -1,11 +1,12 @@
 //! The programs that `docs/lab.md` and its companions show.
 #![cfg(feature = "proc-macros")]
 
+use asupersync::channel::{mpsc, oneshot};
 use asupersync::combinator::timeout;
 use asupersync::io::{AsyncReadExt, AsyncWriteExt};
 use asupersync::lab::{
     ExploreOptions, Faults, Invariant, LabTest, Method, Parcel, Recorded, Shared, Strategies,
-    cancel_everywhere, check, explore, rare, repeatable,
+    cancel_everywhere, check, effect, explore, rare, repeatable,
 };
 use asupersync::net::{TcpListener, TcpStream};
 use asupersync::prelude::*;
@@ -57,6 +58,66 @@ fn random_seeds_find_the_lost_deposit() {
     let report = failed.expect_err("it fails").downcast::<String>().expect("text");
     for words in ["the smallest schedule found", "the order that matters", "replay: "] {
         assert!(report.contains(words), "{report}");
+    }
+}
+
+/// A report without what differs between this test and the guide's: names of crates, lines, folders, counts of runs.
+fn as_in_the_guide(report: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let line = line
+            .replace("crates/asupersync/tests/lab.rs", "tests/bank.rs")
+            .replace("asupersync.lab.", "bank.bank.")
+            .replace("-p asupersync ", "-p bank ");
+        let (folder, kept) = (line.rfind("/bank.bank."), line.find('/'));
+        let line = match (folder, kept) {
+            (Some(end), Some(start)) => format!("{}{}", &line[..start], &line[end..]),
+            _ => line,
+        };
+        let mut parts = line.split(".rs:");
+        let mut steady = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            steady += ".rs:";
+            steady += part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':');
+        }
+        steady.split_once(" runs; no").map_or(steady.clone(), |(before, after)| {
+            format!("{} runs; no{after}", before.trim_end_matches(|c: char| c.is_ascii_digit()))
+        })
+    };
+    report.lines().map(line).collect()
+}
+
+#[test]
+fn the_failure_that_the_guide_reads_is_the_one_that_is_printed() {
+    let test = || {
+        LabTest::new("bank::two_deposits").seeds(0..100).run(two_deposits);
+    };
+    let report = std::panic::catch_unwind(test).expect_err("it fails");
+    let report = as_in_the_guide(report.downcast_ref::<String>().expect("text"));
+    let guide = include_str!("../../../docs/lab.md");
+    let (_, shown) = guide.split_once("```text\n").expect("a failure is shown");
+    let (shown, _) = shown.split_once("```").expect("it ends");
+    let mut printed = report.iter();
+    for line in as_in_the_guide(shown) {
+        // The guide leaves lines out, and parts of them where it has two dots.
+        let fits = |printed: &&String| {
+            let mut rest = printed.as_str();
+            line.split("..").enumerate().all(|(at, part)| match rest.find(part) {
+                Some(0) => {
+                    rest = &rest[part.len()..];
+                    true
+                }
+                Some(found) if at > 0 => {
+                    rest = &rest[found + part.len()..];
+                    true
+                }
+                _ => false,
+            }) && (rest.is_empty() || line.ends_with(".."))
+        };
+        assert!(
+            printed.any(|printed| fits(&printed)),
+            "{line:?} is not in:\n{}",
+            report.join("\n")
+        );
     }
 }
 
@@ -160,6 +221,76 @@ fn large_programs_are_explored_within_bounds() {
     assert!(found.failure.is_some());
     // end snippet
 }
+
+type Order = (u32, oneshot::Sender<()>);
+
+// snippet: impatient
+/// Orders, and orders again when no answer came within a second.
+async fn order(cx: &Cx, desk: mpsc::Sender<Order>) -> Result<(), Error> {
+    for _ in 0..2 {
+        let (reply, mut answer) = oneshot::channel();
+        let _ = desk.send(cx, (7, reply)).await;
+        if timeout(cx, Duration::from_secs(1), answer.recv(cx)).await.is_ok() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Charges for every order.
+async fn sell(cx: &Cx, mut desk: mpsc::Receiver<Order>) -> Result<(), Error> {
+    while let Ok((_, reply)) = desk.recv(cx).await {
+        effect(cx, "order 7 is charged"); // may happen once
+        let _ = reply.send(());
+    }
+    Ok(())
+}
+// end snippet
+
+async fn shop(cx: &Cx) -> Result<(), Error> {
+    let (orders, desk) = mpsc::channel(1);
+    let mut seller = cx.spawn(async move |cx| sell(cx, desk).await);
+    order(cx, orders).await?;
+    seller.join(cx).await?.into_result()?;
+    Ok(())
+}
+
+#[test]
+fn a_timeout_fires_although_the_answer_is_on_its_way() {
+    // snippet: time-races
+    let found = explore(ExploreOptions::default(), shop);
+    assert!(found.exhausted && found.failure.is_none()); // no task was ever slow
+
+    let options = ExploreOptions::default().config(LabConfig::default().time_races(16));
+    let failure = explore(options, shop).failure.expect("the seller is slow in some order");
+    println!("{failure}");
+    // end snippet
+    assert!(failure.story.contains(" time: passes to 1s, wakes main"), "{failure}");
+}
+
+/// Charges for every order once.
+async fn sell_once(cx: &Cx, mut desk: mpsc::Receiver<Order>) -> Result<(), Error> {
+    let mut charged = Vec::new();
+    while let Ok((number, reply)) = desk.recv(cx).await {
+        if !charged.contains(&number) {
+            effect(cx, "order 7 is charged");
+            charged.push(number);
+        }
+        let _ = reply.send(());
+    }
+    Ok(())
+}
+
+// snippet: time-races-attribute
+#[asupersync::test(explore, time_races = 16)]
+async fn a_seller_who_knows_the_order_charges_once(cx: &Cx) -> Result<(), Error> {
+    let (orders, desk) = mpsc::channel(1);
+    let mut seller = cx.spawn(async move |cx| sell_once(cx, desk).await);
+    order(cx, orders).await?;
+    seller.join(cx).await?.into_result()?;
+    Ok(())
+}
+// end snippet
 
 #[test]
 fn other_strategies_give_other_orders() {

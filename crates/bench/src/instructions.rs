@@ -15,7 +15,7 @@ use asupersync_core::{CancelReason, Cx, Error, Outcome, TaskBody, cap};
 use asupersync_lab::{LabConfig, LabRuntime};
 use asupersync_runtime::RuntimeBuilder;
 
-use crate::programs::{pi_3, yields};
+use crate::programs::{lastzero, pi_3, readers_8, yields};
 
 /// Tasks that are alive at once, where it is many.
 const LOT: usize = 1_000;
@@ -52,7 +52,10 @@ pub const ALL: &[Scenario] = &[
     scenario("lab/random_10", random_10),
     scenario("lab/random_10_traced", random_10_traced),
     scenario("lab/random_10_unobserved", random_10_unobserved),
+    scenario("lab/random_100", random_100),
     scenario("lab/explore_pi_3", explore_pi_3),
+    scenario("lab/explore_readers_8", explore_readers_8),
+    scenario("lab/explore_lastzero_8", explore_lastzero_8),
 ];
 
 fn run<F>(body: F)
@@ -265,24 +268,29 @@ fn semaphore_uncontended(times: usize) {
     });
 }
 
-/// Runs of ten tasks that yield once, in a random order.
-fn random(config: LabConfig, times: usize) {
+/// Runs of so many tasks that yield once, in a random order.
+fn random(config: LabConfig, tasks: usize, times: usize) {
     let lab = LabRuntime::new(config);
     for _ in 0..times {
-        yields(&lab, 10);
+        yields(&lab, tasks);
     }
 }
 
 fn random_10(times: usize) {
-    random(LabConfig::default(), times);
+    random(LabConfig::default(), 10, times);
 }
 
 fn random_10_traced(times: usize) {
-    random(LabConfig::default().capture_trace(true), times);
+    random(LabConfig::default().capture_trace(true), 10, times);
 }
 
 fn random_10_unobserved(times: usize) {
-    random(LabConfig::default().observe(false), times);
+    random(LabConfig::default().observe(false), 10, times);
+}
+
+/// By run, as the others.
+fn random_100(times: usize) {
+    random(LabConfig::default(), 100, times);
 }
 
 /// A run of the exploration of three tasks that take a mutex, of which it has six.
@@ -290,5 +298,21 @@ fn explore_pi_3(times: usize) {
     for _ in 0..times.div_ceil(6) {
         let found = pi_3();
         assert!(found.exhausted && found.runs == 6);
+    }
+}
+
+/// A run of the exploration of a writer and eight readers, of which it has 256.
+fn explore_readers_8(times: usize) {
+    for _ in 0..times.div_ceil(256) {
+        let found = readers_8();
+        assert!(found.exhausted && found.runs == 256);
+    }
+}
+
+/// A run of the exploration of the last zero of nine cells, of which it has 704.
+fn explore_lastzero_8(times: usize) {
+    for _ in 0..times.div_ceil(704) {
+        let found = lastzero(8);
+        assert!(found.exhausted && found.runs == 704);
     }
 }

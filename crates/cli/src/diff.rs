@@ -5,7 +5,7 @@ use crate::model::Model;
 use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{
     Actor, Causality, Difference, Effort, Event, Fingerprint, Limits, Recording, Step, Target,
-    Touch, Trace, first_difference, geodesic,
+    Touch, Trace, first_difference, geodesic, plain,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -51,8 +51,11 @@ pub(crate) fn diff(left: &Trace, right: &Trace, json: bool) -> Answer {
         }
         None => "they are of different classes".to_owned(),
         Some(Parting { step, left, right }) => format!(
-            "they are of different classes. The first step of which that can be told: {step}\n  left:  it \
-             {left}\n  right: it {right}"
+            "they are of different classes. The first step of which that can be told: {}\n  left:  it \
+             {}\n  right: it {}",
+            plain(step),
+            plain(left),
+            plain(right)
         ),
     };
     Answer::No(format!("{difference}\n{class}\n"))
@@ -158,6 +161,7 @@ fn tell(trace: &Trace, step: &Step) -> String {
         Actor::Timer(at) => format!("the timer for {at}"),
         Actor::Host => "the clock or a fault".to_owned(),
         Actor::Outside => "the host".to_owned(),
+        Actor::Clock => "time passing".to_owned(),
     };
     let what = |target: Target| match target {
         Target::Object(id) => format!("{} {id}", label(trace, id)),
@@ -165,6 +169,7 @@ fn tell(trace: &Trace, step: &Step) -> String {
         Target::Door(region) => format!("the door of {}", model.path(region)),
         Target::Children(region) => format!("the children of {}", model.path(region)),
         Target::Turn(region) => format!("the turn of {}", model.path(region)),
+        Target::Clock => "the clock".to_owned(),
     };
     // What the kernel keeps of a task goes along with nearly every step.
     let is_object = |touch: &Touch| matches!(touch.target, Target::Object(_));

@@ -1,5 +1,6 @@
 //! `explain`: an error code's page.
 
+use asupersync_trace::plain;
 use serde_json::json;
 
 macro_rules! pages {
@@ -63,9 +64,10 @@ const PAGES: &[(&str, &str)] = pages! {
 /// The page of `code`, which may be written without its prefix.
 pub(crate) fn explain(code: &str, json: bool) -> Result<String, String> {
     let wanted = code.to_ascii_uppercase();
-    let wanted = if wanted.starts_with("ASY-") { wanted } else { format!("ASY-{wanted:0>4}") };
+    let is_number = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit());
+    let wanted = if is_number { format!("ASY-{wanted:0>4}") } else { wanted };
     let page = PAGES.iter().find(|(known, _)| *known == wanted);
-    let (code, page) = page.ok_or_else(|| format!("`{code}` is no error code"))?;
+    let (code, page) = page.ok_or_else(|| format!("`{}` is no error code", plain(code)))?;
     if !json {
         return Ok((*page).to_owned());
     }

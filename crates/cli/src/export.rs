@@ -1,7 +1,7 @@
 //! `trace export`: the run in other tools' formats.
 
 use crate::model::Model;
-use asupersync_trace::Trace;
+use asupersync_trace::{Trace, plain};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 /// virtual time stands still; the virtual time is among the arguments.
 pub(crate) fn perfetto(trace: &Trace) -> String {
     let model = Model::of(trace);
+    let steps = model.steps_of_tasks();
     let mut events: Vec<Value> = Vec::new();
     for (tid, task) in model.tasks.iter().enumerate() {
         let name = format!("{} ({})", task.name, model.path(task.region));
@@ -25,7 +26,7 @@ pub(crate) fn perfetto(trace: &Trace) -> String {
                                       "did": poll.deeds } }),
         );
         for woken in &poll.wakes {
-            let Some(next) = next_poll(&model, *woken, step) else { continue };
+            let Some(next) = next_poll(&steps[*woken], step) else { continue };
             let id = format!("{step}-{woken}");
             events.push(json!({ "ph": "s", "pid": 1, "tid": poll.task, "ts": step, "id": id,
                                 "name": "wake", "cat": "wake" }));
@@ -37,9 +38,9 @@ pub(crate) fn perfetto(trace: &Trace) -> String {
     format!("{}\n", json!({ "displayTimeUnit": "ns", "traceEvents": events }))
 }
 
-fn next_poll(model: &Model, task: usize, after: usize) -> Option<usize> {
-    let later = model.polls.iter().enumerate().skip(after + 1);
-    later.filter(|(_, poll)| poll.task == task).map(|(step, _)| step).next()
+/// The first of a task's steps after this one.
+fn next_poll(steps: &[usize], after: usize) -> Option<usize> {
+    steps.get(steps.partition_point(|step| *step <= after)).copied()
 }
 
 /// Polls by region path, task and what they parked on, as flame graph tools read them.
@@ -48,13 +49,11 @@ pub(crate) fn folded(trace: &Trace) -> String {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for poll in &model.polls {
         let task = &model.tasks[poll.task];
-        let frame = |text: &str| text.replace([';', '\n'], ",");
-        let mut stack = model.path(task.region).replace('/', ";");
-        write!(stack, ";{}", frame(&task.name)).expect("strings take all");
-        if let Some(parked) = &poll.parked {
-            write!(stack, ";{}", frame(parked)).expect("strings take all");
-        }
-        *counts.entry(stack).or_default() += 1;
+        let mut frames = model.names(task.region);
+        frames.push(task.name.clone());
+        frames.extend(poll.parked.clone());
+        let frames: Vec<String> = frames.iter().map(|name| plain(name).replace(';', ",")).collect();
+        *counts.entry(frames.join(";")).or_default() += 1;
     }
     let lines = counts.into_iter().map(|(stack, count)| format!("{stack} {count}\n"));
     lines.collect()
@@ -63,7 +62,8 @@ pub(crate) fn folded(trace: &Trace) -> String {
 /// The steps, each task's in a column, and who woke whom.
 pub(crate) fn dot(trace: &Trace) -> String {
     let model = Model::of(trace);
-    let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let steps = model.steps_of_tasks();
+    let quote = |text: &str| plain(text).replace('\\', "\\\\").replace('"', "\\\"");
     let mut text = String::from("digraph run {\n  node [shape=box, fontname=monospace];\n");
     let mut last: BTreeMap<usize, usize> = BTreeMap::new();
     for (step, poll) in model.polls.iter().enumerate() {
@@ -74,7 +74,7 @@ pub(crate) fn dot(trace: &Trace) -> String {
             writeln!(text, "  s{before} -> s{step};").expect("strings take all");
         }
         for woken in &poll.wakes {
-            if let Some(next) = next_poll(&model, *woken, step) {
+            if let Some(next) = next_poll(&steps[*woken], step) {
                 writeln!(text, "  s{step} -> s{next} [style=dashed];").expect("strings take all");
             }
         }

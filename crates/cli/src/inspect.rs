@@ -1,7 +1,7 @@
 //! `trace inspect`: what a file holds.
 
 use crate::model::Model;
-use asupersync_trace::{Fingerprint, Recording};
+use asupersync_trace::{Fingerprint, Recording, plain};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ pub(crate) fn inspect(recording: &Recording, json: bool, events: bool) -> Result
     let fingerprint = Fingerprint::of_trace(trace);
     let choices = trace.choices().count();
     let end = model.polls.last().map(|poll| poll.at).unwrap_or_default();
-    let tasks = model.tasks.iter().map(|task| {
+    let steps = model.steps_of_tasks();
+    let tasks = model.tasks.iter().zip(&steps).map(|(task, steps)| {
         let end = task.end.map_or("not ended".to_owned(), |end| format!("{end:?}"));
-        let polls = model.polls.iter().filter(|poll| model.tasks[poll.task].id == task.id).count();
-        (task, end, polls)
+        (task, end, steps.len())
     });
     let pack = recording.pack.as_ref();
     if json {
@@ -24,7 +24,7 @@ pub(crate) fn inspect(recording: &Recording, json: bool, events: bool) -> Result
                         "region": model.path(task.region), "end": end, "polls": polls })
             })
             .collect();
-        let value = json!({
+        let mut value = json!({
             "seed": trace.header().seed,
             "options": trace.header().options,
             "events": trace.events().len(),
@@ -35,21 +35,29 @@ pub(crate) fn inspect(recording: &Recording, json: bool, events: bool) -> Result
             "tasks": tasks,
             "failure": pack.map(|pack| &pack.failure),
             "order": pack.map(|pack| json!([pack.first, pack.second])),
+            "shrunk": pack.map(|pack| &pack.shrunk),
             "command": pack.map(|pack| &pack.command),
         });
+        if events {
+            let lines = trace.events().iter().map(|event| trace.line(event).to_string());
+            value["log"] = lines.collect();
+        }
         return serde_json::to_string_pretty(&value)
             .map(|text| text + "\n")
             .map_err(|error| error.to_string());
     }
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
-        writeln!(text, "{name:<13} {value}").expect("strings take all");
+        writeln!(text, "{:<13} {}", plain(name), plain(&value)).expect("strings take all");
     };
     if let Some(pack) = pack {
         line("failure", pack.failure.clone());
         if let Some(first) = pack.first {
             let second = pack.second.map(|second| format!(" before step {second}"));
             line("order", format!("step {first}{}", second.unwrap_or_default()));
+        }
+        if !pack.shrunk.is_empty() {
+            line("shrunk to", pack.shrunk.clone());
         }
         line("replay", pack.command.clone());
         line("twin", if pack.twin.is_empty() { "none" } else { "in the pack" }.to_owned());

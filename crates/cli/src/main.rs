@@ -3,7 +3,7 @@
 //! `asupersync trace inspect|view|diff|replay|shrink|export FILE` reads trace files and crash packs as the lab
 //! leaves them; `asupersync explain CODE` prints an error code's page. `--json` gives output for machines.
 //! Exit codes: 0 done, 1 the answer is no (traces differ, a replayed test failed), 2 the call was wrong or
-//! a file could not be read.
+//! a file could not be read or written.
 //!
 //! What this crate does not know: how programs are run. A replay, and a shrinking one, is the recorded test's own
 //! command.
@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod call;
 mod diff;
 mod explain;
 mod export;
@@ -30,19 +31,10 @@ mod tla;
 mod view;
 
 use asupersync_trace::{Limits, Recording};
-use std::io::{Read, Write};
+use call::{Call, Format, USAGE, Words};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
-
-const USAGE: &str = "\
-usage: asupersync trace inspect FILE [--json] [--events]
-       asupersync trace view FILE [-o PAGE.html] [--from STEP] [--steps COUNT]
-       asupersync trace diff LEFT [RIGHT] [--json]      a pack alone is compared with its passing twin
-       asupersync trace replay FILE [--run] [--json]    prints the command that replays it, or runs it
-       asupersync trace shrink FILE [-o SMALL.pack] [--run] [--json]
-                                                        prints the command that shrinks it, or runs it
-       asupersync trace export FILE --format perfetto|folded|dot|text|tla [-o OUT]
-       asupersync explain CODE [--json]";
 
 /// What a command came to.
 enum Answer {
@@ -51,128 +43,106 @@ enum Answer {
     No(String),
 }
 
-/// The words of a call, options apart.
-#[derive(Default)]
-struct Words {
-    plain: Vec<String>,
-    flags: Vec<String>,
-    out: Option<String>,
-    format: Option<String>,
-    from: Option<usize>,
-    steps: Option<usize>,
-}
-
-impl Words {
-    fn parse(words: impl Iterator<Item = String>) -> Result<Words, String> {
-        let mut parsed = Words::default();
-        let mut words = words;
-        while let Some(word) = words.next() {
-            let mut value = |of: &str| words.next().ok_or(format!("`{of}` wants a value"));
-            match word.as_str() {
-                "-o" | "--output" => parsed.out = Some(value("-o")?),
-                "--format" => parsed.format = Some(value("--format")?),
-                "--from" => parsed.from = Some(number("--from", &value("--from")?)?),
-                "--steps" => parsed.steps = Some(number("--steps", &value("--steps")?)?),
-                "--json" | "--events" | "--run" | "--help" => parsed.flags.push(word),
-                option if option.starts_with('-') && option.len() > 1 => {
-                    return Err(format!("`{option}` is no option of this command"));
-                }
-                _ => parsed.plain.push(word),
-            }
-        }
-        Ok(parsed)
-    }
-
-    fn has(&self, flag: &str) -> bool {
-        self.flags.iter().any(|known| known == flag)
-    }
-}
-
-fn number(option: &str, text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("`{option}` wants a number, and was given `{text}`"))
-}
-
 fn main() -> ExitCode {
-    let answer = Words::parse(std::env::args().skip(1)).and_then(|words| run(&words));
-    let (text, code) = match answer {
+    let call = match Call::parse(std::env::args_os().skip(1)) {
+        Ok(call) => call,
+        Err(message) => return failed(&format!("{message}\n{USAGE}")),
+    };
+    let (text, code) = match run(&call) {
         Ok(Answer::Yes(text)) => (text, ExitCode::SUCCESS),
         Ok(Answer::No(text)) => (text, ExitCode::from(1)),
-        Err(message) => {
-            eprintln!("asupersync: {message}\n{USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(message) => return failed(&message),
     };
-    // A reader that has seen enough closes the pipe; that is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    code
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // A reader that has seen enough closes the pipe; that is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(&format!("cannot write the answer: {error}"))
+        }
+        _ => code,
+    }
 }
 
-fn run(words: &Words) -> Result<Answer, String> {
-    let plain: Vec<&str> = words.plain.iter().map(String::as_str).collect();
-    let json = words.has("--json");
-    match plain[..] {
-        _ if words.has("--help") => Ok(Answer::Yes(format!("{USAGE}\n"))),
-        ["trace", "inspect", file] => {
-            inspect::inspect(&read(file)?, json, words.has("--events")).map(Answer::Yes)
+fn failed(message: &str) -> ExitCode {
+    // With nobody to tell, the exit code tells.
+    let _ = writeln!(io::stderr(), "asupersync: {message}");
+    ExitCode::from(2)
+}
+
+fn run(call: &Call) -> Result<Answer, String> {
+    let (words, json) = (call.words(), call.words().json);
+    match call {
+        Call::Help => Ok(Answer::Yes(format!("{USAGE}\n"))),
+        Call::Version => Ok(Answer::Yes(format!("asupersync {}\n", env!("CARGO_PKG_VERSION")))),
+        Call::Inspect(file, _) => {
+            inspect::inspect(&read(file)?, json, words.events).map(Answer::Yes)
         }
-        ["trace", "view", file] => {
+        Call::View(file, _) => {
             let window = view::Window { from: words.from, steps: words.steps };
-            keep(words, view::page(&read(file)?, window))
+            keep(words, file, || Ok(view::page(&read(file)?, window)))
         }
-        ["trace", "diff", file] => diff::with_twin(&read(file)?, json),
-        ["trace", "diff", left, right] => {
+        Call::Diff(file, None, _) => diff::with_twin(&read(file)?, json),
+        Call::Diff(left, Some(right), _) => {
             Ok(diff::diff(&read(left)?.trace, &read(right)?.trace, json))
         }
-        ["trace", "replay", file] => {
-            replay::replay(&read(file)?, Path::new(file), words.has("--run"), json)
+        Call::Replay(file, _) => replay::replay(&read(file)?, file, words.run, json),
+        Call::Shrink(file, _) => {
+            replay::shrink(&read(file)?, file, words.out.as_deref(), words.run, json)
         }
-        ["trace", "shrink", file] => {
-            let out = words.out.as_deref();
-            replay::shrink(&read(file)?, Path::new(file), out, words.has("--run"), json)
-        }
-        ["trace", "export", file] => {
-            let recording = read(file)?;
-            let text = match words.format.as_deref() {
-                Some("perfetto") => export::perfetto(&recording.trace),
-                Some("folded") => export::folded(&recording.trace),
-                Some("dot") => export::dot(&recording.trace),
-                Some("tla") => {
-                    let module =
-                        tla::module(&recording.trace, &tla::name_of(words.out.as_deref()))?;
+        Call::Export(file, format, _) => keep(words, file, || {
+            let trace = read(file)?.trace;
+            Ok(match format {
+                Format::Perfetto => export::perfetto(&trace),
+                Format::Folded => export::folded(&trace),
+                Format::Dot => export::dot(&trace),
+                Format::Text => trace.to_text(),
+                Format::Tla => {
+                    let name = tla::name_of(words.out.as_deref())?;
+                    let module = tla::module(&trace, &name)?;
                     if let Some(out) = &words.out {
-                        write(&Path::new(out).with_extension("cfg"), tla::CONFIGURATION)?;
+                        write(&out.with_extension("cfg"), tla::CONFIGURATION)?;
                     }
                     module
                 }
-                Some("text") => recording.trace.to_text(),
-                Some(other) => return Err(format!("`{other}` is no format")),
-                None => return Err("`--format` is missing".to_owned()),
-            };
-            keep(words, text)
-        }
-        ["explain", code] => explain::explain(code, json).map(Answer::Yes),
-        [] => Err("what is to be done?".to_owned()),
-        _ => Err(format!("`{}` is no command", plain.join(" "))),
+            })
+        }),
+        Call::Explain(code, _) => explain::explain(code, json).map(Answer::Yes),
     }
 }
 
 /// Writes the text where `-o` says, or answers it.
-fn keep(words: &Words, text: String) -> Result<Answer, String> {
-    let Some(out) = &words.out else { return Ok(Answer::Yes(text)) };
-    write(Path::new(out), &text)?;
+fn keep(
+    words: &Words,
+    file: &Path,
+    text: impl FnOnce() -> Result<String, String>,
+) -> Result<Answer, String> {
+    let Some(out) = &words.out else { return text().map(Answer::Yes) };
+    spare(file, out)?;
+    write(out, &text()?)?;
+    let out = out.display().to_string();
     let value = serde_json::json!({ "written": out });
-    Ok(Answer::Yes(if words.has("--json") { format!("{value}\n") } else { format!("{out}\n") }))
+    Ok(Answer::Yes(if words.json { format!("{value}\n") } else { format!("{out}\n") }))
+}
+
+/// Refuses an answer in the place of the recording that is asked about: there may be no other.
+fn spare(file: &Path, out: &Path) -> Result<(), String> {
+    let place = |path: &Path| path.canonicalize().ok();
+    if place(out).is_some() && place(out) == place(file) {
+        return Err(format!("cannot write {}: it is the recording itself", out.display()));
+    }
+    Ok(())
 }
 
 fn write(out: &Path, text: &str) -> Result<(), String> {
     std::fs::write(out, text).map_err(|error| format!("cannot write {}: {error}", out.display()))
 }
 
-fn read(path: &str) -> Result<Recording, String> {
+fn read(path: &Path) -> Result<Recording, String> {
+    let shown = path.display();
     let limits = Limits::default();
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(limits.file_bytes as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot read {path}: {error}"))?;
-    Recording::parse(&bytes, &limits).map_err(|error| format!("{path}: {error}"))
+        .map_err(|error| format!("cannot read {shown}: {error}"))?;
+    Recording::parse(&bytes, &limits).map_err(|error| format!("{shown}: {error}"))
 }

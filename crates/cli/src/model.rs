@@ -1,7 +1,7 @@
 //! A run as lanes: what the pictures are drawn from.
 
 use asupersync_core::{RegionId, Severity, TaskId, Time};
-use asupersync_trace::{Event, Trace};
+use asupersync_trace::{Actor, Event, Trace};
 use std::collections::BTreeMap;
 
 /// How far a task's cancellation has come.
@@ -106,6 +106,12 @@ impl Model {
                 let (deeds, parked, wakes) = (Vec::new(), None, Vec::new());
                 self.polls.push(Poll { task, at, phase, deeds, parked, wakes });
             }
+            Event::TimePasses { to } => {
+                let task = self.time();
+                let (phase, wakes) = (Phase::Running, Vec::new());
+                let deeds = vec![format!("passes to {to}")];
+                self.polls.push(Poll { task, at: to, phase, deeds, parked: None, wakes });
+            }
             Event::TaskWoken { task, .. } => {
                 let Some(task) = self.by_id.get(&task).copied() else { return };
                 if let Some(poll) = self.polls.last_mut().filter(|poll| poll.task != task) {
@@ -145,6 +151,18 @@ impl Model {
         }
     }
 
+    /// The lane of time passing, among the root region's tasks.
+    fn time(&mut self) -> usize {
+        if let Some(known) = self.by_id.get(&Actor::TIME) {
+            return *known;
+        }
+        let region = self.regions.first().map_or(RegionId::from_bits(0), |root| root.id);
+        let (name, site, end) = ("time".to_owned(), String::new(), None);
+        self.by_id.insert(Actor::TIME, self.tasks.len());
+        self.tasks.push(Task { id: Actor::TIME, name, region, site, end, phase: Phase::Running });
+        self.tasks.len() - 1
+    }
+
     fn advance(&mut self, task: TaskId, phase: Phase) {
         let Some(at) = self.by_id.get(&task).copied() else { return };
         if self.tasks[at].phase != Phase::Finalizing {
@@ -163,6 +181,11 @@ impl Model {
 
     /// A region's path from the root, by names or ids.
     pub(crate) fn path(&self, region: RegionId) -> String {
+        self.names(region).join("/")
+    }
+
+    /// The regions from the root to this one, by names or ids.
+    pub(crate) fn names(&self, region: RegionId) -> Vec<String> {
         let mut names = Vec::new();
         let mut next = Some(region);
         while let Some(id) = next {
@@ -173,6 +196,29 @@ impl Model {
             next = region.parent;
         }
         names.reverse();
-        names.join("/")
+        names
+    }
+
+    /// Whose step this is, and which of these.
+    pub(crate) fn nth(&self, step: usize) -> Option<(TaskId, usize)> {
+        let task = self.polls.get(step)?.task;
+        let before = self.polls[..step].iter().filter(|poll| poll.task == task).count();
+        Some((self.tasks[task].id, before))
+    }
+
+    /// The step that is this task's so many-th, counted from 0.
+    pub(crate) fn step(&self, task: TaskId, nth: usize) -> Option<usize> {
+        let task = *self.by_id.get(&task)?;
+        let steps = self.polls.iter().enumerate().filter(|(_, poll)| poll.task == task);
+        steps.map(|(step, _)| step).nth(nth)
+    }
+
+    /// The steps of each task, in order.
+    pub(crate) fn steps_of_tasks(&self) -> Vec<Vec<usize>> {
+        let mut steps = vec![Vec::new(); self.tasks.len()];
+        for (step, poll) in self.polls.iter().enumerate() {
+            steps[poll.task].push(step);
+        }
+        steps
     }
 }

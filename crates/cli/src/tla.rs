@@ -5,10 +5,11 @@
 //! recorded order, event by event; where a rule forbids one, TLC stops at it.
 
 use asupersync_core::{ObligationId, RegionId, TaskId};
-use asupersync_trace::{Event, Trace};
+use asupersync_trace::{Event, Trace, plain};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hash::Hash;
+use std::path::Path;
 
 /// Events that a module may hold: TLC reads them as one literal.
 const MOST: usize = 20_000;
@@ -121,16 +122,38 @@ fn function(domain: &str, values: impl Iterator<Item = i64>) -> String {
 }
 
 fn comment(text: &mut String, words: &str) {
-    let plain: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    writeln!(text, "\\* {}", plain.trim_end()).expect("strings take all");
+    writeln!(text, "\\* {}", plain(words).trim_end()).expect("strings take all");
 }
 
-/// A name for the module that is kept in this file, which TLC wants to agree.
-pub(crate) fn name_of(out: Option<&str>) -> String {
-    let stem = out.and_then(|out| std::path::Path::new(out).file_stem()?.to_str());
-    let fits = |stem: &&str| {
-        stem.starts_with(|c: char| c.is_ascii_alphabetic())
-            && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    stem.filter(fits).unwrap_or("Run").to_owned()
+/// Words of the language, and the modules and definitions that the module uses.
+const TAKEN: &str = "ASSUME ASSUMPTION AXIOM BOOLEAN BY CASE CHOOSE CONSTANT CONSTANTS COROLLARY DEF DEFINE DEFS \
+                     DOMAIN ELSE ENABLED EXCEPT EXTENDS FALSE HAVE HIDE IF IN INSTANCE LAMBDA LEMMA LET LOCAL \
+                     MODULE NEW OBVIOUS OMITTED ONLY OTHER PICK PROOF PROPOSITION PROVE QED RECURSIVE STATE STRING \
+                     SUBSET SUFFICES TAKE TEMPORAL THEN THEOREM TRUE UNCHANGED UNION USE VARIABLE VARIABLES WITH \
+                     WITNESS Naturals Integers Reals Sequences FiniteSets Bags TLC Tasks Regions Obligations Parent \
+                     Home Finalizers Log";
+
+/// The name of the module that is kept in this file, which TLC wants to agree.
+pub(crate) fn name_of(out: Option<&Path>) -> Result<String, String> {
+    let Some(out) = out else { return Ok("Run".to_owned()) };
+    let refused =
+        |why: &str| Err(format!("no module for TLC can be kept in {}: {why}", out.display()));
+    if out.extension().is_some_and(|end| end == "cfg") {
+        return refused("beside it there is a file with the end `cfg`");
+    }
+    let stem = out.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let fits = stem.starts_with(|c: char| c.is_ascii_alphabetic())
+        && stem.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !fits {
+        return refused("its name must be the module's, a letter and then letters, digits and `_`");
+    }
+    let is_defined = RULES.lines().any(|line| {
+        let name = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+        name == Some(stem) && line.contains("==")
+    });
+    let is_taken = TAKEN.split_whitespace().any(|word| word == stem);
+    if is_defined || is_taken || stem.starts_with("WF_") || stem.starts_with("SF_") {
+        return refused("its name, which must be the module's, means something there already");
+    }
+    Ok(stem.to_owned())
 }

@@ -1,7 +1,8 @@
 //! `trace view`: one page that needs nothing else.
 
 use crate::model::Model;
-use asupersync_trace::{Limits, Recording, Trace};
+use asupersync_core::TaskId;
+use asupersync_trace::{Limits, Recording, plain};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -37,12 +38,20 @@ pub(crate) fn page(recording: &Recording, window: Window) -> String {
     let first = pack.and_then(|pack| usize::try_from(pack.first?).ok());
     let twin = recording.twin(&Limits::default());
     let title = if twin.is_some() { "the failing run" } else { "the run" };
-    let mut runs = vec![run(title, &recording.trace, window, first)];
-    runs.extend(twin.map(|twin| run("the passing twin", &twin, window, first)));
+    let failing = Model::of(&recording.trace);
+    let marked = pack.into_iter().flat_map(|pack| [pack.first, pack.second]).flatten();
+    let marked: Vec<(TaskId, usize)> =
+        marked.filter_map(|step| failing.nth(usize::try_from(step).ok()?)).collect();
+    let mut runs = vec![run(title, &failing, window, first, &marked)];
+    // The same two steps, where the other comes first.
+    runs.extend(
+        twin.map(|twin| run("the passing twin", &Model::of(&twin), window, first, &marked)),
+    );
     let data = json!({
         "seed": recording.trace.header().seed,
-        "failure": pack.map(|pack| &pack.failure),
-        "command": pack.map(|pack| pack.command.replace("{}", "FILE")),
+        "failure": pack.map(|pack| plain(&pack.failure)),
+        "shrunk": pack.map(|pack| plain(&pack.shrunk)),
+        "command": pack.map(|pack| plain(&pack.command).replace("{}", "FILE")),
         "marks": pack.map(|pack| json!([pack.first, pack.second])),
         "runs": runs,
     });
@@ -51,8 +60,15 @@ pub(crate) fn page(recording: &Recording, window: Window) -> String {
     PAGE.replace("/*DATA*/null", &data)
 }
 
-fn run(title: &str, trace: &Trace, window: Window, wanted: Option<usize>) -> Value {
-    let model = Model::of(trace);
+fn run(
+    title: &str,
+    model: &Model,
+    window: Window,
+    wanted: Option<usize>,
+    marked: &[(TaskId, usize)],
+) -> Value {
+    let marks: Vec<usize> =
+        marked.iter().filter_map(|(task, nth)| model.step(*task, *nth)).collect();
     let steps = window.of(model.polls.len(), wanted);
     let shown = &model.polls[steps.clone()];
     // Lanes of one region stand together; a task without a step in the window has none, unless it is woken.
@@ -74,19 +90,21 @@ fn run(title: &str, trace: &Trace, window: Window, wanted: Option<usize>) -> Val
         .map(|task| {
             let task = &model.tasks[*task];
             let end = task.end.map(|end| format!("{end:?}"));
-            json!({ "name": task.name, "region": model.path(task.region), "site": task.site, "end": end })
+            json!({ "name": plain(&task.name), "region": plain(&model.path(task.region)),
+                    "site": plain(&task.site), "end": end })
         })
         .collect();
     let polls: Vec<Value> = shown
         .iter()
         .map(|poll| {
             let wakes: Vec<usize> = poll.wakes.iter().map(|task| lane_of[*task]).collect();
+            let deeds: Vec<_> = poll.deeds.iter().map(|deed| plain(deed)).collect();
             json!({ "l": lane_of[poll.task], "t": poll.at.as_nanos(), "p": poll.phase.name(),
-                    "d": poll.deeds, "k": poll.parked, "w": wakes })
+                    "d": deeds, "k": poll.parked.as_deref().map(plain), "w": wakes })
         })
         .collect();
     json!({ "title": title, "first": steps.start, "all": model.polls.len(),
-            "tasks": model.tasks.len(), "lanes": lanes, "polls": polls })
+            "tasks": model.tasks.len(), "marks": marks, "lanes": lanes, "polls": polls })
 }
 
 #[cfg(test)]

@@ -236,6 +236,22 @@ fn view() {
     {
         assert!(text.contains(words), "{words}");
     }
+    let data = text.lines().find_map(|line| line.strip_prefix("const data = ")).expect("data");
+    let data: serde_json::Value =
+        serde_json::from_str(data.trim_end_matches(';')).expect("it is JSON");
+    // The same two steps are marked in both runs, in the two orders that they have there.
+    let marked = |run: usize| -> Vec<(u64, String)> {
+        let run = &data["runs"][run];
+        let step = |at: &serde_json::Value| {
+            let lane = &run["polls"][at.as_u64().expect("a step") as usize]["l"];
+            let name = &run["lanes"][lane.as_u64().expect("a lane") as usize]["name"];
+            (at.as_u64().expect("a step"), name.as_str().expect("a name").to_owned())
+        };
+        run["marks"].as_array().expect("marks").iter().map(step).collect()
+    };
+    let (failing, passing) = (marked(0), marked(1));
+    assert!(failing[0].0 < failing[1].0 && passing[0].0 > passing[1].0, "{failing:?} {passing:?}");
+    assert_eq!((&failing[0].1, &failing[1].1), (&passing[0].1, &passing[1].1));
     assert_eq!(text.matches("http://").count(), 1, "it fetches nothing; this one names SVG");
     let part = asupersync(&["trace", "view", &file, "--from", "3", "--steps", "2"]);
     let part = String::from_utf8_lossy(&part.stdout).into_owned();

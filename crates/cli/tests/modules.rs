@@ -1,6 +1,6 @@
 //! Runs that `cargo xtask modules` exports to TLA+: with `ASUPERSYNC_TRACE_DIR` set, each leaves its trace.
 
-use asupersync_core::{CancelReason, Cx, Error, ObligationKind};
+use asupersync_core::{CancelReason, Cx, Error, ObligationKind, RegionOptions};
 use asupersync_lab::{LabTest, Shared};
 use std::time::Duration;
 
@@ -53,4 +53,22 @@ async fn everything(cx: &Cx) -> Result<(), Error> {
 fn a_run_with_everything_cancelled_at_each_step() {
     let test = LabTest::new("modules::everything").inject_cancel(true);
     assert!(test.run(everything).runs > 15);
+}
+
+/// Names that are words, signs and comments of the language.
+#[test]
+fn a_run_whose_names_mean_something_in_the_language() {
+    let body = async |cx: &Cx| {
+        let name =
+            "==== (* \\* ---- MODULE X ---- *) IF THEN <<\n\"Tasks\", 0>> /\\ \\/ == \u{2028}名前";
+        cx.region_with(RegionOptions::new().name(name), async |scope| {
+            for name in [name, "----", "\\*", "*)", "(*", "", "\u{1b}[2J"] {
+                let _ = scope.spawn_named(name, async |cx: &Cx| Ok(cx.yield_now().await?));
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+        .into_result()
+    };
+    assert_eq!(LabTest::new("modules::names").run(body).runs, 1);
 }

@@ -67,6 +67,9 @@ where
     Pipeline { cx, site: Location::caller(), driver, output }
 }
 
+/// Of one stage.
+const MOST_HANDS: usize = 1 << 14;
+
 impl<'a, T, D, E> Pipeline<'a, T, D>
 where
     D: Future<Output = Result<(), E>>,
@@ -75,6 +78,8 @@ where
     /// Adds a stage: each value goes through a future that `work` makes, at most `concurrency` of them
     /// at once (zero counts as one). With one, values keep their order; with more, they leave in the
     /// order in which they are done.
+    ///
+    /// Each of so many hands is set up at the beginning, some hundred bytes, so there are 16,384 at most.
     pub fn stage<U, W, F>(
         self,
         concurrency: usize,
@@ -85,7 +90,7 @@ where
         F: Future<Output = Result<U, E>>,
     {
         let Pipeline { cx, site, driver: before, output: input } = self;
-        let concurrency = concurrency.max(1);
+        let concurrency = concurrency.clamp(1, MOST_HANDS);
         let (sender, output) = mpsc::channel(concurrency);
         let driver = async move {
             let input = Mutex::new(input);

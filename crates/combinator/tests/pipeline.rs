@@ -118,3 +118,15 @@ fn it_is_sound_whenever_it_is_cancelled() {
     });
     assert!(summary.runs > 4, "{summary:?}");
 }
+
+#[test]
+fn a_stage_without_a_limit_has_as_many_hands_as_there_may_be() {
+    let report = asupersync_lab::LabRuntime::new(asupersync_lab::LabConfig::default()).run(
+        async |cx: &Cx| {
+            let stages = pipeline(cx, 0..100).stage(usize::MAX, async |n: u32| Ok::<_, Error>(n));
+            assert_eq!(stages.collect().await?.len(), 100);
+            Ok::<_, Error>(())
+        },
+    );
+    assert!(report.is_ok(), "{report}");
+}

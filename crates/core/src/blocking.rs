@@ -164,5 +164,9 @@ where
         let _ = op.complete();
         finished.unwrap_or_else(|panic| resume_unwind(panic))
     };
+    // A call that is made in a masked section is part of it.
+    if creator.header().is_masked() {
+        return spawn::beneath_mask::<All, T, E, _>(region, creator, options, site, body);
+    }
     spawn::into_region::<All, T, E, _>(region, Some(creator), options, site, body)
 }

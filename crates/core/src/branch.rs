@@ -71,7 +71,7 @@ pin_project_lite::pin_project! {
 
 impl<'a, F: Future> Branch<'a, F> {
     /// Opens a scope beneath the innermost one. A deadline that is not earlier than the surrounding one
-    /// arms no timer, unless a mask hides that.
+    /// arms no timer, unless a mask hides that, or comes to hide it.
     #[track_caller]
     pub fn new(cx: &'a TaskCx, options: BranchOptions, future: F) -> Branch<'a, F> {
         let site = options.site.unwrap_or(Location::caller());
@@ -160,19 +160,40 @@ fn open_until(cx: &TaskCx, deadline: Time, site: &'static Location<'static>) -> 
         let own = inner.extra.as_ref().and_then(|extra| extra.budget.deadline);
         let parent = inner.scopes.current;
         let reach = inner.scopes.reached_by(parent);
-        let key = inner.scopes.insert(Child::new(parent, Some(deadline)));
+        let mut child = Child::new(parent, Some(deadline));
+        child.site = Some(site);
+        let key = inner.scopes.insert(child);
         let around = if reach.masked { None } else { earlier(own, header.region.due) };
         (key, earlier(reach.deadline, around))
     };
     if above.is_none_or(|above| deadline < above) && !mutant!(DeadlineNotArmed) {
-        let fires = Fires::ScopeDeadline(cx.task().clone(), key, site);
-        let timer = arm(&header.region.host, deadline, fires);
-        let mut inner = header.inner.lock();
-        if let Some(child) = inner.scopes.child_mut(key) {
-            child.deadline_timer = Some(timer);
-        }
+        arm_deadline(cx, key, deadline, site);
     }
     key
+}
+
+#[inline]
+fn arm_deadline(cx: &TaskCx, key: ScopeKey, at: Time, site: &'static Location<'static>) {
+    let header = cx.header();
+    let timer = arm(&header.region.host, at, Fires::ScopeDeadline(cx.task().clone(), key, site));
+    header.inner.lock().scopes.armed(key, timer);
+}
+
+/// Arms the deadlines that relied on another one around them and cannot any more: there is a mask between them
+/// now, or the branch hangs somewhere else.
+#[cold]
+pub(crate) fn arm_uncovered(cx: &TaskCx) {
+    let header = cx.header();
+    let uncovered = {
+        let inner = header.inner.lock();
+        let own = inner.extra.as_ref().and_then(|extra| extra.budget.deadline);
+        inner.scopes.uncovered(earlier(own, header.region.due))
+    };
+    for (key, at, site) in uncovered {
+        if !mutant!(DeadlineNotArmed) {
+            arm_deadline(cx, key, at, site);
+        }
+    }
 }
 
 fn tell_closed(cx: &TaskCx, branch: u32, dropped: bool) {

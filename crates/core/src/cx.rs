@@ -31,6 +31,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::Ordering as StdOrdering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -197,6 +198,38 @@ impl TaskCx {
         Wait::new(self, label, site, poll)
     }
 
+    /// Polls, and lets others go first after 64 answers in a row that were there at once: then it wakes its own
+    /// waker, and is pending without having polled.
+    ///
+    /// For waits that a program repeats and whose event may always be there. The task would keep its thread
+    /// otherwise, and with it other tasks, timers and events.
+    ///
+    /// ```
+    /// # use asupersync_core::{Cancelled, Cx, Error};
+    /// # use std::task::Poll;
+    /// async fn next(cx: &Cx, items: &mut impl Iterator<Item = u32>) -> Result<Option<u32>, Cancelled> {
+    ///     cx.wait("next", |context| cx.in_turn(context, |_| Poll::Ready(items.next()))).await
+    /// }
+    /// ```
+    pub fn in_turn<T>(
+        &self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        const TURN: u8 = 64;
+        // Relaxed: there is one step of a task at a time.
+        let row = &self.header().row;
+        let before = row.load(StdOrdering::Relaxed);
+        if before >= TURN {
+            row.store(0, StdOrdering::Relaxed);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let answer = poll(context);
+        row.store(if answer.is_ready() { before + 1 } else { 0 }, StdOrdering::Relaxed);
+        answer
+    }
+
     /// Lets every other runnable task go first.
     ///
     /// # Errors
@@ -300,7 +333,9 @@ impl<C: Capabilities> Cx<C> {
     /// Runs a closure that blocks its thread on the host's blocking pool, as a task of this one's region.
     ///
     /// Cancelling it removes a closure that is still queued; one that is running cannot be stopped, and
-    /// the region's close waits for it. In the lab the closure runs inline, as one step.
+    /// the region's close waits for it. Under a mask, in a finalizer for one, the closure is part of the masked
+    /// section: a region that is cancelled or finalizes takes it in, and it is seen through. In the lab the closure
+    /// runs inline, as one step.
     #[track_caller]
     pub fn spawn_blocking<F, T, E>(&self, work: F) -> TaskHandle<T, E>
     where

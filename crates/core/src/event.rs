@@ -71,6 +71,8 @@ pub enum Event<'a> {
     RegionAbandoned { region: RegionId },
     /// A request that changed nothing: the reason in force is as strong, or the region has closed.
     RegionCancelIgnored { region: RegionId },
+    /// The region's cleanup budget is spent: what is in it still is escalated.
+    RegionEscalated { region: RegionId },
     /// The region's body has ended; it now waits for its children.
     RegionClosing { region: RegionId },
     /// Children are gone; finalizers run.
@@ -148,6 +150,7 @@ impl<'a> Event<'a> {
             RegionCancelRequested { region, kind, severity }
             RegionSoftCancelled { region, until }
             RegionCancelIgnored { region }
+            RegionEscalated { region }
             RegionAbandoned { region }
             RegionClosing { region }
             RegionFinalizing { region }

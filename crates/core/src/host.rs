@@ -59,6 +59,12 @@ pub trait Host: Send + Sync + 'static {
     /// Forgets a timer; without effect on one that has fired.
     fn disarm_timer(&self, key: TimerKey);
 
+    /// At these times something changes that is read off the clock, and nobody may be waiting: what is under way
+    /// arrives, say. A host whose clock jumps from one timer to the next may stop there too.
+    fn foresee(&self, instants: &mut dyn Iterator<Item = Time>) {
+        let _ = instants;
+    }
+
     /// The number all tasks' random streams are derived from; fixed for the host's life.
     fn seed(&self) -> u64;
 

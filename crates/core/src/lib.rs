@@ -113,7 +113,7 @@ pub use region::{
     RegionOptions, RegionReport, RegionState, Root, Scope, Straggler, UnclaimedFailure,
 };
 pub use snapshot::{RegionSnapshot, TaskSnapshot, WaitSnapshot};
-pub use step::{Object, in_step};
+pub use step::{Object, host_step, in_step};
 pub use task::{JoinError, PinnedBody, Runnable, TaskBody, TaskHandle, TaskOptions};
 pub use time::Time;
 pub use wait::{Sleep, Wait};

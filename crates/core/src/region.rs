@@ -207,6 +207,13 @@ impl Inner {
         self.tasks.len() + self.regions.len() + usize::from(self.starting)
     }
 
+    #[inline]
+    fn take_in(&mut self, task: TaskRef) {
+        self.services += usize::from(task.header().state.is_service());
+        task.header().slot.store(self.tasks.next_number() as u32, Ordering::Relaxed);
+        self.tasks.insert(task);
+    }
+
     /// Whether the close can go a step further: the body has ended and nobody is left.
     fn may_advance(&self) -> bool {
         self.state.is_ending() && (self.live() == 0 || mutant!(CloseDoesNotWait))
@@ -400,9 +407,19 @@ impl Region {
             drop(inner);
             return Err(Refused(self.cancel_reason()));
         }
-        inner.services += usize::from(task.header().state.is_service());
-        task.header().slot.store(inner.tasks.next_number() as u32, Ordering::Relaxed);
-        inner.tasks.insert(task);
+        inner.take_in(task);
+        Ok(())
+    }
+
+    /// Takes in what a task of this region does in a masked section, cancelled or finalizing or not. It is
+    /// not closed, for that task has not ended.
+    pub(crate) fn admit_masked(&self, task: TaskRef) -> Result<(), Refused> {
+        let mut inner = self.inner.lock();
+        if inner.state == RegionState::Closed {
+            drop(inner);
+            return Err(Refused(self.cancel_reason()));
+        }
+        inner.take_in(task);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use crate::charge::{Account, Owner};
 use crate::event::Event;
 use crate::id::TaskId;
 use crate::mutant::mutant;
-use crate::region::Region;
+use crate::region::{Refused, Region};
 use crate::task::cell::allocate;
 use crate::task::{TaskBody, TaskHandle, TaskOptions, TaskRef};
 use crate::timer::{Fires, arm};
@@ -29,9 +29,50 @@ pub(crate) fn next_id(region: &Region, creator: Option<&TaskRef>) -> TaskId {
 pub(crate) fn into_region<C, T, E, F>(
     region: &Arc<Region>,
     creator: Option<&TaskRef>,
+    options: TaskOptions,
+    site: &'static Location<'static>,
+    body: F,
+) -> TaskHandle<T, E>
+where
+    C: Capabilities,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
+{
+    admitted::<C, T, E, F>(region, creator, options, site, body, Region::admit)
+}
+
+/// Spawns a task that is part of its creator's masked section, and masked itself.
+#[cold]
+pub(crate) fn beneath_mask<C, T, E, F>(
+    region: &Arc<Region>,
+    creator: &TaskRef,
+    options: TaskOptions,
+    site: &'static Location<'static>,
+    body: F,
+) -> TaskHandle<T, E>
+where
+    C: Capabilities,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
+{
+    let admit = |region: &Region, task: TaskRef| {
+        // Before the region knows it, and so before its first poll.
+        task.header().inner.lock().scopes.base.masks = 1;
+        region.admit_masked(task)
+    };
+    admitted::<C, T, E, F>(region, Some(creator), options, site, body, admit)
+}
+
+#[inline]
+fn admitted<C, T, E, F>(
+    region: &Arc<Region>,
+    creator: Option<&TaskRef>,
     mut options: TaskOptions,
     site: &'static Location<'static>,
     body: F,
+    admit: impl FnOnce(&Region, TaskRef) -> Result<(), Refused>,
 ) -> TaskHandle<T, E>
 where
     C: Capabilities,
@@ -46,7 +87,7 @@ where
     let task = allocate::<C, T, E, F>(Arc::clone(region), id, options, site, body);
     let by = creator.map(|task| task.header().id);
     let (task, entered, queued) = task.tripled();
-    match region.admit(entered) {
+    match admit(region, entered) {
         Ok(()) => {
             if region.is_special() || own != crate::Budget::UNLIMITED {
                 prepare(&task, by, own);

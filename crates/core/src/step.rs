@@ -1,20 +1,30 @@
 //! Who is being polled on this thread.
 //!
-//! The kernel's one thread-local. `permit.send`, a guard's drop or a sender's drop have no context at
+//! The kernel's thread-local. `permit.send`, a guard's drop or a sender's drop have no context at
 //! hand, yet the explorer must know which step touched which object. So the step being run is
 //! recorded here, to be *observed*: no function's behaviour depends on it. (Its speed may: what is done
 //! inside the task's own step has one writer, and needs no lock.)
 
 use crate::event::{Access, Event};
+use crate::host::Host;
 use crate::id::{ObjectId, TaskId};
+use crate::random::SplitMix64;
 use crate::task::Header;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// In the lowest bit of the step's address: its events are wanted.
 const OBSERVED: usize = 1;
-const _: () = assert!(align_of::<Header>() > OBSERVED);
+/// In the next bit, with no address: the host acts, and no task.
+const HOST: usize = 2;
+const _: () = assert!(align_of::<Header>() > OBSERVED | HOST);
+
+std::thread_local! {
+    /// The host that acts; looked at only where that is marked.
+    static ACTING: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
+}
 
 #[cfg(not(loom))]
 thread_local! {
@@ -40,6 +50,24 @@ impl Step {
     }
 }
 
+/// Runs what a host does by itself, between the steps of tasks or in the midst of one: lets something fall due,
+/// makes a driver. Objects that are touched meanwhile are told to [`Host::observe`] as no task's, and those that
+/// are made, or that no step has touched before, are named after their labels: which step was the first to need a
+/// driver is no part of its name.
+pub fn host_step<R>(host: Arc<dyn Host>, act: impl FnOnce() -> R) -> R {
+    struct Acting(Option<Arc<dyn Host>>, #[expect(dead_code, reason = "for its drop")] Step);
+    impl Drop for Acting {
+        fn drop(&mut self) {
+            let before = self.0.take();
+            drop(ACTING.with(|acting| acting.replace(before)));
+        }
+    }
+    let mark = ptr::without_provenance(OBSERVED | HOST);
+    let step = Step { before: STEP.with(|step| step.replace(mark)) };
+    let _acting = Acting(ACTING.with(|acting| acting.replace(Some(host))), step);
+    act()
+}
+
 impl Drop for Step {
     fn drop(&mut self) {
         STEP.with(|step| step.set(self.before));
@@ -54,7 +82,7 @@ pub(crate) fn observed() -> bool {
 
 #[inline]
 fn current() -> Option<NonNull<Header>> {
-    let step = STEP.with(Cell::get).map_addr(|place| place & !OBSERVED);
+    let step = STEP.with(Cell::get).map_addr(|place| place & !(OBSERVED | HOST));
     NonNull::new(step.cast_mut())
 }
 
@@ -91,7 +119,7 @@ pub(crate) fn task() -> Option<TaskId> {
 /// under a host with one thread everything. For calls that block a thread and must refuse to.
 #[must_use]
 pub fn in_step() -> bool {
-    !STEP.with(Cell::get).is_null()
+    current().is_some()
 }
 
 /// A shared object that steps read and write: a lock, a channel, a flag.
@@ -113,7 +141,7 @@ impl Object {
     /// for reports.
     #[must_use]
     pub fn new(label: &'static str) -> Object {
-        let id = if observed() { with(fresh).unwrap_or(0) } else { 0 };
+        let id = if observed() { with(fresh).unwrap_or_else(|| named(label)) } else { 0 };
         Object { label, id: AtomicU64::new(id) }
     }
 
@@ -141,24 +169,38 @@ impl Object {
 
     #[cold]
     fn touch(&self, access: Access) {
-        with(|header| {
-            let mut id = self.id.load(Ordering::Relaxed);
-            if id == 0 {
-                let fresh = fresh(header);
-                id = match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed)
-                {
-                    Ok(_) => fresh,
-                    Err(other) => other,
-                };
-            }
-            header.observe(|| Event::Access {
-                task: Some(header.id),
-                object: ObjectId::from_bits(id),
-                access,
-                label: self.label,
-            });
+        let told = with(|header| {
+            let object = self.id_or(|| fresh(header));
+            let (task, label) = (Some(header.id), self.label);
+            header.observe(|| Event::Access { task, object, access, label });
         });
+        if told.is_none() {
+            let host = ACTING.with(|acting| acting.borrow().clone());
+            if let Some(host) = host.filter(|host| host.observing()) {
+                let object = self.id_or(|| named(self.label));
+                host.observe(&Event::Access { task: None, object, access, label: self.label });
+            }
+        }
     }
+
+    /// Its id, and this from now on if it has none.
+    fn id_or(&self, fresh: impl FnOnce() -> u64) -> ObjectId {
+        let mut id = self.id.load(Ordering::Relaxed);
+        if id == 0 {
+            let fresh = fresh();
+            id = match self.id.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => fresh,
+                Err(other) => other,
+            };
+        }
+        ObjectId::from_bits(id)
+    }
+}
+
+/// The id of what a host makes. All of one label are one object to whoever looks at accesses.
+fn named(label: &'static str) -> u64 {
+    let name = label.bytes().fold(0, |name, byte| SplitMix64::mix(name ^ u64::from(byte)));
+    ObjectId::of(name, 0).to_bits()
 }
 
 /// The id of the next object that the task makes.

@@ -44,6 +44,7 @@ use state::{Next, State};
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -130,6 +131,8 @@ pub(crate) struct Header {
     pub(crate) wait: PlainWait,
     /// Whether the innermost scope is another than the task's own. Written under `inner`'s lock.
     pub(crate) nested: AtomicBool,
+    /// How many things in a row were there at once, for [`TaskCx::in_turn`]. Read by who polls the task.
+    pub(crate) row: AtomicU8,
     /// Counts the waits that were entered into and taken out of the list under the lock.
     pub(crate) listed: AtomicU32,
     /// Where the task must run, as the host counts; `ANYWHERE` unless it is pinned.
@@ -209,6 +212,12 @@ impl Header {
             0 => None,
             word => Some(decode(word)),
         }
+    }
+
+    /// Whether what is around the innermost scope is hidden from it by a mask.
+    pub(crate) fn is_masked(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.scopes.reached_by(inner.scopes.current).masked
     }
 
     pub(crate) fn name(&self) -> Option<Arc<str>> {

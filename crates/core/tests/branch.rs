@@ -3,8 +3,8 @@
 mod support;
 
 use asupersync_core::{
-    BranchEnd, BranchOptions, CancelKind, CancelReason, Cx, Error, ObligationKind, Outcome,
-    Settlement, Time,
+    BranchEnd, BranchOptions, Budget, CancelKind, CancelReason, Cx, Error, ObligationKind, Outcome,
+    Settlement, TaskOptions, Time,
 };
 use std::future::{pending, poll_fn};
 use std::panic::Location;
@@ -225,4 +225,71 @@ fn a_branch_knows_whether_its_deadline_reached_its_future_and_names_the_callers_
         Ok::<_, Error>(())
     });
     assert!(ran.outcome.is_ok(), "{:?}", ran.outcome);
+}
+
+/// Runs a task whose own deadline is after two seconds, and answers when it was at the end of `body`.
+fn ends_at<F>(body: F) -> Time
+where
+    F: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
+    F: for<'a> asupersync_core::TaskBody<'a, asupersync_core::cap::All, (), Error> + Send + 'static,
+{
+    let ran = run(async move |cx: &Cx| {
+        let budget = Budget::new().with_timeout(Duration::from_secs(2));
+        let ended = cx.region(async |scope| {
+            let options = TaskOptions::new().budget(budget);
+            let mut child = scope.spawn_with(options, async move |cx: &Cx| {
+                body(cx).await?;
+                Ok(cx.now())
+            });
+            Ok::<_, Error>(child.join(cx).await?.ok())
+        });
+        Ok::<_, Error>(ended.await.ok().flatten())
+    });
+    ran.outcome.ok().flatten().expect("the body ends with a value")
+}
+
+fn in_five_seconds(cx: &Cx) -> BranchOptions {
+    BranchOptions { deadline: Some(cx.now() + Duration::from_secs(5)), site: None }
+}
+
+#[test]
+fn a_mask_put_on_around_a_branch_leaves_it_its_own_deadline() {
+    let end = ends_at(async |cx: &Cx| {
+        let branch = cx.branch(in_five_seconds(cx), cx.sleep(Duration::from_secs(60)));
+        let _mask = cx.mask();
+        assert!(matches!(branch.await, BranchEnd::Finished(Err(_))));
+        Ok(())
+    });
+    assert_eq!(end, Time::from_secs(5));
+}
+
+#[test]
+fn a_branch_that_is_moved_into_a_mask_keeps_its_own_deadline() {
+    let end = ends_at(async |cx: &Cx| {
+        let mut branch = pin!(cx.branch(in_five_seconds(cx), cx.sleep(Duration::from_secs(60))));
+        poll_fn(|context| {
+            assert!(branch.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(matches!(cx.masked(branch).await, BranchEnd::Finished(Err(_))));
+        Ok(())
+    });
+    assert_eq!(end, Time::from_secs(5));
+}
+
+#[test]
+fn a_branch_that_outlives_the_one_it_was_opened_in_keeps_its_own_deadline() {
+    let ran = run(async |cx: &Cx| {
+        let three = Some(cx.now() + Duration::from_secs(3));
+        let mut inner = None;
+        let opened = cx.branch(BranchOptions { deadline: three, site: None }, async {
+            inner = Some(cx.branch(in_five_seconds(cx), cx.sleep(Duration::from_secs(60))));
+        });
+        assert!(matches!(opened.await, BranchEnd::Finished(())));
+        let inner = inner.expect("it was opened inside");
+        assert!(matches!(inner.await, BranchEnd::Finished(Err(_))));
+        Ok::<_, Error>(cx.now())
+    });
+    assert_eq!(ran.outcome.ok(), Some(Time::from_secs(5)));
 }

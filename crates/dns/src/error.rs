@@ -2,6 +2,7 @@
 
 use crate::message::ResponseCode;
 use crate::{InvalidName, RecordType};
+use asupersync_core::{Error, ErrorKind};
 use std::fmt;
 use std::io;
 
@@ -115,5 +116,24 @@ impl From<DnsError> for io::Error {
             DnsErrorKind::InvalidName(_) | DnsErrorKind::NoServers => io::ErrorKind::InvalidInput,
         };
         io::Error::new(kind, error)
+    }
+}
+
+impl From<DnsError> for Error {
+    #[track_caller]
+    fn from(error: DnsError) -> Error {
+        let kind = match error.kind {
+            DnsErrorKind::NoAnswer => ErrorKind::TimedOut,
+            DnsErrorKind::InvalidName(_) | DnsErrorKind::NoServers => ErrorKind::InvalidInput,
+            _ => ErrorKind::Io,
+        };
+        Error::new(kind, error.to_string()).with_source(error)
+    }
+}
+
+impl From<InvalidName> for Error {
+    #[track_caller]
+    fn from(error: InvalidName) -> Error {
+        Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error)
     }
 }

@@ -55,9 +55,12 @@ impl Hosts {
     /// whatever the file says (RFC 6761 section 6.3).
     #[must_use]
     pub fn addresses(&self, name: &Name) -> Vec<IpAddr> {
-        let known = self.addresses.get(name).cloned().unwrap_or_default();
-        if known.is_empty() && "localhost".parse().is_ok_and(|local| name.is_within(&local)) {
-            return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let mut known = self.addresses.get(name).cloned().unwrap_or_default();
+        if "localhost".parse().is_ok_and(|local| name.is_within(&local)) {
+            known.retain(IpAddr::is_loopback);
+            if known.is_empty() {
+                known = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            }
         }
         known
     }
@@ -88,6 +91,10 @@ mod tests {
         assert_eq!(addresses("localhost"), ["127.0.0.1", "::1"]);
         assert_eq!(addresses("my.localhost"), ["127.0.0.1", "::1"]);
         assert!(addresses("elsewhere").is_empty());
+        let elsewhere = Hosts::parse("192.0.2.9 localhost a.localhost\n127.0.0.2 localhost");
+        let texts = |name: &str| format!("{:?}", elsewhere.addresses(&name.parse().unwrap()));
+        assert_eq!(texts("localhost"), "[127.0.0.2]");
+        assert_eq!(texts("a.localhost"), "[127.0.0.1, ::1]");
         let name = hosts.name("192.0.2.1".parse().unwrap());
         assert_eq!(name.unwrap().to_string(), "www.example.org");
     }

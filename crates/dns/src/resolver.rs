@@ -8,7 +8,7 @@ use crate::{Config, DnsError, DnsErrorKind, Hosts, Name, Record, RecordData, Rec
 use asupersync_combinator::{TimeoutError, join, timeout};
 use asupersync_core::cap::Includes;
 use asupersync_core::primitive::Mutex;
-use asupersync_core::{Cx, cancelled_in};
+use asupersync_core::{Cx, Object, cancelled_in};
 use asupersync_net::{Lookup, Resolve, ResolveCaps};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -57,6 +57,8 @@ struct Shared {
     hosts: Hosts,
     family: AddressFamily,
     cache: Mutex<Cache>,
+    /// Tells the kernel who looks into the cache: whether a task asks a server depends on who did before.
+    looks: Object,
 }
 
 impl Resolver {
@@ -75,11 +77,13 @@ impl Resolver {
         cache: CacheLimits,
     ) -> Resolver {
         let cache = Mutex::new(Cache::new(cache));
-        Resolver { shared: Arc::new(Shared { config, hosts, family, cache }) }
+        let looks = Object::new("Resolver::cache");
+        Resolver { shared: Arc::new(Shared { config, hosts, family, cache, looks }) }
     }
 
     /// Forgets every answer.
     pub fn clear_cache(&self) {
+        self.shared.looks.write();
         self.shared.cache.lock().clear();
     }
 
@@ -111,7 +115,8 @@ impl Resolver {
             .unwrap_or_else(|| DnsError::new(DnsErrorKind::NoSuchName, name, Some(of)).into()))
     }
 
-    /// The addresses of a name by the hosts file, or by its records; see [`lookup`](Self::lookup).
+    /// The addresses of a name by the hosts file, or by its records; see [`lookup`](Self::lookup). What is an
+    /// address already is answered as it is.
     ///
     /// # Errors
     /// As [`lookup`](Self::lookup).
@@ -125,6 +130,11 @@ impl Resolver {
         family: AddressFamily,
     ) -> io::Result<Vec<IpAddr>> {
         let cx = cx.narrow::<ResolveCaps>();
+        if let Ok(address) = name.parse() {
+            let of_family = in_order(family, vec![address]);
+            let none = || DnsError::new(DnsErrorKind::NoRecords, name, None).into();
+            return if of_family.is_empty() { Err(none()) } else { Ok(of_family) };
+        }
         let parsed: Name = parse(name)?;
         let candidates = self.shared.config.candidates(name, &parsed);
         for candidate in [&parsed].into_iter().chain(&candidates) {
@@ -300,11 +310,13 @@ impl Resolver {
         of: RecordType,
     ) -> io::Result<Arc<[Record]>> {
         let question = Question { name, of };
+        self.shared.looks.read();
         let known = self.shared.cache.lock().get(&question, cx.now());
         let known = match known {
             Some(known) => known,
             None => {
                 let (known, keep) = self.follow(cx, &question).await?;
+                self.shared.looks.write();
                 self.shared.cache.lock().put(question.clone(), known.clone(), keep, cx.now());
                 known
             }

@@ -8,7 +8,7 @@ use asupersync_dns::{
     AddressFamily, CacheLimits, Config, DnsError, DnsErrorKind, Hosts, Message, RecordData,
     RecordType, Resolver, ResponseCode,
 };
-use asupersync_lab::{LabConfig, LabReport, LabRuntime, LabTest};
+use asupersync_lab::{ExploreOptions, LabConfig, LabReport, LabRuntime, LabTest, explore};
 use asupersync_net::{ConnectOptions, Resolve, TcpListener, TcpStream, UdpSocket, VirtualOptions};
 use server::{
     Log, Reply, Says, a, aaaa, answer_to, cname, record, serve_tcp, serve_udp, soa, zone,
@@ -505,6 +505,42 @@ fn every_await_of_a_look_up_can_be_cancelled() {
         .config(lossy(3))
         .run(program);
     assert!(summary.runs > 40, "{summary:?}");
+}
+
+#[test]
+fn exploration_sees_that_who_looks_into_the_cache_and_who_clears_it_do_not_commute() {
+    let found = explore(ExploreOptions::default(), async |cx: &Cx| {
+        let hosts = Hosts::default();
+        let config = Config { servers: Vec::new(), ..config() };
+        let resolver = Resolver::with(config, hosts, AddressFamily::Ipv4, CacheLimits::default());
+        let clears = resolver.clone();
+        let mut other = cx.spawn(async move |_: &Cx| {
+            clears.clear_cache();
+            Ok::<_, Error>(())
+        });
+        cx.yield_now().await?;
+        assert_eq!(
+            kind(resolver.lookup(cx, "a.test", RecordType::A).await),
+            DnsErrorKind::NoServers
+        );
+        other.join(cx).await?.into_result()?;
+        Ok::<_, Error>(())
+    });
+    assert!(found.exhausted && found.failure.is_none());
+    assert_eq!(found.runs, 2, "the cache is looked into before it is cleared, or after");
+}
+
+#[test]
+fn an_address_in_words_is_its_own_address_and_nobody_is_asked() {
+    run(LabConfig::default(), async |cx: &Cx| {
+        let resolver = Resolver::new(Config { servers: Vec::new(), ..config() });
+        let four = resolver.addresses(cx, "192.0.2.1", AddressFamily::Both).await?;
+        let six = resolver.addresses(cx, "2001:db8::1", AddressFamily::Ipv4First).await?;
+        assert_eq!(texts(&[four, six].concat()), ["192.0.2.1", "2001:db8::1"]);
+        let other = resolver.addresses(cx, "192.0.2.1", AddressFamily::Ipv6).await;
+        assert_eq!(kind(other), DnsErrorKind::NoRecords);
+        Ok(())
+    });
 }
 
 #[test]

@@ -56,6 +56,13 @@ impl From<LimitExceeded> for io::Error {
     }
 }
 
+impl From<LimitExceeded> for asupersync_core::Error {
+    #[track_caller]
+    fn from(exceeded: LimitExceeded) -> Self {
+        io::Error::from(exceeded).into()
+    }
+}
+
 pub(crate) fn unexpected_eof(wanted: usize, got: usize) -> io::Error {
     io::Error::new(
         io::ErrorKind::UnexpectedEof,

@@ -2,7 +2,7 @@
 
 use crate::Waiter;
 use asupersync_core::primitive::{Arc, Mutex};
-use asupersync_core::{ExclusiveCell, Object, WakeList};
+use asupersync_core::{Error, ErrorKind, ExclusiveCell, Object, WakeList};
 use futures_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use std::fmt;
 use std::io;
@@ -196,3 +196,11 @@ impl<S> fmt::Display for UnsplitError<S> {
 }
 
 impl<S: fmt::Debug> std::error::Error for UnsplitError<S> {}
+
+/// The halves are dropped.
+impl<S> From<UnsplitError<S>> for Error {
+    #[track_caller]
+    fn from(error: UnsplitError<S>) -> Error {
+        Error::new(ErrorKind::InvalidInput, error.to_string())
+    }
+}

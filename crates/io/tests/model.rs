@@ -1,9 +1,10 @@
 //! Buffers and pipes against their models: a queue of bytes.
 
 use asupersync_io::{
-    AsyncBufRead, AsyncRead, AsyncWrite, BufReader, BufWriter, Cursor, DuplexStream, LineWriter,
-    duplex, split,
+    AsyncBufRead, AsyncRead, AsyncWrite, BufReader, BufWriter, Cursor, Decoder, DuplexStream,
+    Encoder, LineCodec, LineWriter, duplex, split,
 };
+use bytes::BytesMut;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::io;
@@ -86,6 +87,20 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #[test]
+    fn every_line_that_is_written_is_read_as_it_was(lines in prop::collection::vec("[a\r ]{0,5}", 0..6)) {
+        let mut codec = LineCodec::new(5);
+        let mut bytes = BytesMut::new();
+        for line in &lines {
+            codec.encode(line, &mut bytes).unwrap();
+        }
+        let mut read = Vec::new();
+        while let Some(line) = codec.decode(&mut bytes).unwrap() {
+            read.push(line);
+        }
+        prop_assert_eq!(read, lines);
+    }
+
     #[test]
     fn a_duplex_is_two_bounded_queues(
         capacity in 1..20usize,

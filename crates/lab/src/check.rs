@@ -6,7 +6,7 @@ use crate::failure::{Failed, Place};
 use crate::faults::Faults;
 use crate::repeat;
 use crate::report::LabReport;
-use crate::runtime::{LEFT_OUT, LabRuntime};
+use crate::runtime::{LEFT_OUT, LabRuntime, TIME_RACES};
 use crate::strategy::{Pct, Pos, Random, Strategy};
 use crate::trial::{failed, trials};
 use asupersync_core::{Cx, TaskBody, Time, cap};
@@ -93,6 +93,7 @@ pub struct LabTest {
     strategy: Strategies,
     explore: Option<ExploreOptions>,
     faults: Faults,
+    time_races: u32,
 }
 
 /// Which orders a test's seeds give.
@@ -135,6 +136,7 @@ impl LabTest {
             strategy: Strategies::default(),
             explore: None,
             faults: Faults::default(),
+            time_races: 0,
         }
     }
 
@@ -182,6 +184,12 @@ impl LabTest {
         self
     }
 
+    /// Lets time race with the tasks in each run, so often: see [`LabConfig::time_races`].
+    pub fn time_races(mut self, most: u32) -> LabTest {
+        self.time_races = most;
+        self
+    }
+
     /// Runs the body as often as the options say.
     ///
     /// # Panics
@@ -215,6 +223,9 @@ impl LabTest {
         if self.faults != Faults::default() {
             self.config.faults = self.faults;
         }
+        if self.time_races > 0 {
+            self.config.time_races = self.time_races;
+        }
         let mut only_cancel_at = environment.cancel_at;
         if let Some(seed) = environment.seed {
             self.seeds = seed..seed + 1;
@@ -226,6 +237,7 @@ impl LabTest {
             self.config.choices = replay.choices();
             only_cancel_at = option(&replay.trace, "inject-cancel-at");
             self.config.left_out = left_out(&replay.trace);
+            self.config.time_races = time_races(&replay.trace);
             if let Some(steps) = option(&replay.trace, "max-steps") {
                 self.config.max_steps = steps;
             }
@@ -325,6 +337,9 @@ impl LabTest {
         if self.config.faults != Faults::default() {
             config.faults = self.config.faults;
             config.live_within = self.config.live_within;
+        }
+        if self.config.time_races > 0 {
+            config.time_races = self.config.time_races;
         }
         let found = explore_at(&self.place, options, body);
         if found.failure.is_some() || !found.exhausted {
@@ -488,6 +503,11 @@ pub(crate) fn left_out(trace: &Trace) -> Vec<usize> {
     let list = options.iter().find(|(known, _)| known == LEFT_OUT);
     let words = list.map(|(_, value)| value.split(' ')).into_iter().flatten();
     words.filter_map(|word| word.parse().ok()).collect()
+}
+
+/// How often time could pass while a task could run in a recorded run.
+pub(crate) fn time_races(trace: &Trace) -> u32 {
+    option(trace, TIME_RACES).map_or(0, |most| u32::try_from(most).unwrap_or(u32::MAX))
 }
 
 pub(crate) fn option(trace: &Trace, name: &str) -> Option<u64> {

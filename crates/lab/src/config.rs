@@ -36,6 +36,7 @@ pub struct LabConfig {
     /// Numbers of faults that do not happen after all.
     pub(crate) left_out: Vec<usize>,
     pub(crate) live_within: Duration,
+    pub(crate) time_races: u32,
     /// Further options for the trace's header.
     pub(crate) header: Vec<(String, String)>,
 }
@@ -57,6 +58,7 @@ impl Default for LabConfig {
             faults: Faults::default(),
             left_out: Vec::new(),
             live_within: Duration::from_secs(3_600),
+            time_races: 0,
             header: Vec::new(),
         }
     }
@@ -177,6 +179,23 @@ impl LabConfig {
     #[must_use]
     pub fn live_within(mut self, bound: Duration) -> LabConfig {
         self.live_within = bound;
+        self
+    }
+
+    /// Lets time race with the tasks: it may pass at any step, to the next instant at which something is due (a
+    /// timer, an arrival on the virtual network, a fault), also while tasks can run. So a timeout fires while the task
+    /// that it waits for is slow, and a segment lands between two steps of its receiver. Time passing is a step of its
+    /// own, offered to the strategy as [`Choice::TIME`](crate::Choice::TIME).
+    ///
+    /// The first `most` times that time passes in a run are such steps; from then on, and with 0, which is the
+    /// default, it passes only when no task can run (maximal progress, in the terms of timed systems). An exploration in
+    /// which a run came to that limit says `bounded`. With `u32::MAX` there is no limit, and a program whose
+    /// timers come for ever has endlessly many orders.
+    ///
+    /// Things that are due keep their order among each other.
+    #[must_use]
+    pub fn time_races(mut self, most: u32) -> LabConfig {
+        self.time_races = most;
         self
     }
 

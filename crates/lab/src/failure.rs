@@ -7,7 +7,7 @@ use crate::shrink::{Shrunk, Size, shrink};
 use crate::story::{self, Marks};
 use crate::trial::{Trial, Trials, Wanted};
 use crate::twin;
-use asupersync_trace::{Limits, Pack, Trace};
+use asupersync_trace::{Limits, Pack, Trace, shell_word};
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
@@ -170,7 +170,7 @@ impl Failed<'_> {
             };
             line(&mut text, format_args!("the order that matters: {order}"));
         }
-        let file = self.keep(&mut text, &small, trace, twin.ok(), marks);
+        let file = self.keep(&mut text, &small, trace, twin.ok(), marks, sizes);
         Told { text, choices: small.choices, file }
     }
 
@@ -181,12 +181,12 @@ impl Failed<'_> {
         trace: Vec<u8>,
         twin: Option<twin::Twin>,
         marks: Marks,
+        sizes: String,
     ) -> Option<PathBuf> {
         let command = self.place.command();
         if let Some(file) = self.replayed {
-            let file = file.display();
-            line(text, format_args!("replayed from: {file}"));
-            line(text, format_args!("replay: ASUPERSYNC_LAB_REPLAY={file} {command}"));
+            line(text, format_args!("replayed from: {}", file.display()));
+            line(text, format_args!("{}", replay(file, &command)));
             return None;
         }
         let pack = Pack {
@@ -197,6 +197,7 @@ impl Failed<'_> {
             first: marks.first.map(|at| at as u64),
             second: marks.second.map(|at| at as u64),
             failure: small.headline.chars().take(4_000).collect(),
+            shrunk: sizes,
             command: format!("ASUPERSYNC_LAB_REPLAY={{}} {command}"),
             trace,
             twin: twin.and_then(|twin| twin.trial.trace).unwrap_or_default(),
@@ -225,12 +226,12 @@ impl Failed<'_> {
         };
         match &file {
             Ok(file) => {
-                let file = file.display();
+                let shown = file.display();
                 line(
                     text,
-                    format_args!("written, with every choice, the trace and the twin: {file}"),
+                    format_args!("written, with every choice, the trace and the twin: {shown}"),
                 );
-                line(text, format_args!("replay: ASUPERSYNC_LAB_REPLAY={file} {command}"));
+                line(text, format_args!("{}", replay(file, &command)));
             }
             Err(error) => line(text, format_args!("the failure could not be kept: {error}")),
         }
@@ -241,9 +242,11 @@ impl Failed<'_> {
             ("max_steps", self.config.max_steps),
             ("futurelock_max_idle_steps", self.config.futurelock_max_idle_steps),
             ("max_overtakes", self.config.max_overtakes),
+            ("time_races", self.config.time_races.into()),
         ];
+        let told = |(name, value): &&(&str, u64)| *name != "time_races" || *value > 0;
         let options: Vec<String> =
-            options.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            options.iter().filter(told).map(|(name, value)| format!("{name} = {value}")).collect();
         line(text, format_args!("options: seed = {}, {}", self.seed, options.join(", ")));
         if self.config.faults.is_any() {
             let (faults, plan) = (self.config.faults, self.config.faults.expand(self.seed));
@@ -261,22 +264,28 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("strings take all");
 }
 
+/// The line that replays a file, for a shell.
+fn replay(file: &Path, command: &str) -> String {
+    let file = file.display().to_string();
+    format!("replay: ASUPERSYNC_LAB_REPLAY={} {command}", shell_word(&file))
+}
+
 fn describe(shrunk: &Shrunk) -> String {
-    let sizes = |size: &Size| {
+    let Size { steps, switches, forced } = shrunk.stages.last().expect("there is one").1;
+    let mut text = format!(
+        "{steps} steps, {switches} switches of task, {forced} choices forced (steps/switches/choices"
+    );
+    for (at, (name, size)) in shrunk.stages.iter().enumerate() {
         let Size { steps, switches, forced } = size;
-        format!("{steps} steps, {switches} switches of task, {forced} choices forced")
-    };
-    let mut stages = shrunk.stages.iter().rev();
-    let mut text = stages.next().map(|(_, size)| sizes(size)).unwrap_or_default();
-    for (name, size) in stages {
-        write!(text, "; {name}: {}", sizes(size)).expect("strings take all");
+        let before = if at == 0 { ';' } else { ',' };
+        write!(text, "{before} {name}: {steps}/{switches}/{forced}").expect("strings take all");
     }
     let minimal = if shrunk.is_minimal {
         "no single choice can be left out"
     } else {
         "shrinking was cut short"
     };
-    write!(text, " ({} runs; {minimal})", shrunk.runs).expect("strings take all");
+    write!(text, "; {} runs; {minimal})", shrunk.runs).expect("strings take all");
     text
 }
 

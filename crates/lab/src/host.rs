@@ -11,7 +11,8 @@ use crate::rare::Mark;
 use crate::replay::{Drivers, Followed, Next, Playback, Recorded};
 use crate::strategy::{Blocked, Choice, Footprint, Op, OpKind};
 use asupersync_core::{
-    Event, Host, Lane, ObjectId, Runnable, SplitMix64, TaskId, Time, TimerKey, WakeList,
+    DetHashMap, Event, Host, Lane, ObjectId, Runnable, SplitMix64, TaskId, Time, TimerKey,
+    WakeList, host_step,
 };
 use asupersync_net::VirtualNetwork;
 use asupersync_time::{Key, Wheel};
@@ -26,7 +27,7 @@ use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -49,10 +50,15 @@ pub(crate) struct LabHost {
     late: AtomicU32,
     /// How far the clock is about to jump, in nanoseconds.
     jump: AtomicU64,
-    /// The run replays a recording, which says what the clock says.
-    plays: AtomicBool,
+    /// What is special about the run's clock: [`PLAYS`], [`RACES`], or nothing.
+    clock: AtomicU8,
     itself: Weak<LabHost>,
 }
+
+/// The run replays a recording, which says what the clock says.
+const PLAYS: u8 = 1;
+/// Time races with the tasks, so it is told who uses the clock.
+const RACES: u8 = 2;
 
 #[derive(Default)]
 struct Marks {
@@ -74,8 +80,34 @@ pub(crate) struct Queue {
     due: VecDeque<(Time, Waker)>,
     /// Tasks whose next step takes a mutex, which they are not chosen for while it is held.
     gates: Vec<(TaskId, Arc<Latch>)>,
-    /// The positions of `choices` that can be chosen while there are gates, and their descriptions.
+    /// The positions of `choices` that can be chosen, and their descriptions, while there are gates or time can
+    /// pass too.
     open: (Vec<usize>, Vec<Choice>),
+    /// Where time races with the tasks.
+    racing: Option<Box<Racing>>,
+}
+
+/// How time races with the tasks.
+#[derive(Default)]
+struct Racing {
+    /// How often it may still pass while a task can run.
+    left: u32,
+    /// It does not pass beyond this.
+    horizon: Option<Time>,
+    /// It can pass now.
+    offered: bool,
+    /// It could have passed but for the limit.
+    held_back: bool,
+    /// Timers set so far, and the numbers of those that may still be.
+    set: u64,
+    numbers: DetHashMap<u64, u64>,
+}
+
+impl Racing {
+    /// Whether time could pass now, to that timer, if it may at all.
+    fn can_pass(&self, next: Option<Time>) -> bool {
+        next.is_some_and(|at| self.horizon.is_none_or(|horizon| at <= horizon))
+    }
 }
 
 /// A lab mutex as the scheduler sees it.
@@ -91,7 +123,8 @@ impl Queue {
         !self.gates.iter().any(|(of, latch)| *of == task && latch.held.load(Ordering::Relaxed))
     }
 
-    fn enabled(&self) -> usize {
+    /// How many can be chosen now.
+    pub(crate) fn enabled(&self) -> usize {
         if self.gates.is_empty() {
             return self.choices.len();
         }
@@ -99,13 +132,25 @@ impl Queue {
     }
 
     /// Takes a timer that is due at `now` (of several the one for the earliest time, of those the
-    /// one armed first), or else counts the runnables.
-    pub(crate) fn next(&mut self, now: Time) -> Ready {
+    /// one armed first), if there is one.
+    #[inline]
+    pub(crate) fn fire(&mut self, now: Time) -> Option<(Time, Waker)> {
         let Queue { timers, due, .. } = self;
         if due.is_empty() && timers.next_deadline().is_some_and(|at| at <= now) {
             timers.advance(now, |at, waker| due.push_back((at, waker)));
         }
-        if let Some((at, waker)) = due.pop_front() {
+        due.pop_front()
+    }
+
+    /// Takes a timer that is due at `now`, or else counts what can be chosen.
+    #[inline]
+    pub(crate) fn next(&mut self, now: Time) -> Ready {
+        if self.racing.is_some() {
+            if let Some(ready) = self.next_racing() {
+                return ready;
+            }
+        }
+        if let Some((at, waker)) = self.fire(now) {
             return Ready::Timer(at, waker);
         }
         match self.enabled() {
@@ -114,24 +159,62 @@ impl Queue {
         }
     }
 
-    /// Takes one of the runnables, at least one of which there must be: the one at the position that
-    /// `choose` answers, which must not come back to the host.
-    pub(crate) fn take(&mut self, choose: impl FnOnce(&[Choice]) -> usize) -> (usize, Runnable) {
-        if self.gates.is_empty() {
+    /// Counts what can be chosen while time races, if it still does: nothing fires by itself then.
+    #[cold]
+    fn next_racing(&mut self) -> Option<Ready> {
+        let until = self.timers.earliest();
+        let enabled = self.enabled();
+        let racing = self.racing.as_mut()?;
+        let can_pass = racing.can_pass(until);
+        racing.offered = can_pass && racing.left > 0;
+        racing.held_back |= can_pass && racing.left == 0 && enabled > 0;
+        match enabled {
+            _ if racing.left == 0 => None,
+            0 => Some(Ready::Nothing { until }),
+            enabled => Some(Ready::Tasks(enabled + usize::from(racing.offered))),
+        }
+    }
+
+    /// Whether time can pass as a step of its own, of what [`next`](Queue::next) saw last.
+    pub(crate) fn offers_time(&self) -> bool {
+        self.racing.as_ref().is_some_and(|racing| racing.offered)
+    }
+
+    /// Time passes; answers until when.
+    pub(crate) fn pass(&mut self, now: Time) -> Time {
+        if let Some(racing) = &mut self.racing {
+            racing.offered = false;
+            racing.left -= u32::from(racing.left != u32::MAX);
+        }
+        self.timers.earliest().map_or(now, |at| at.max(now))
+    }
+
+    /// Takes one of the runnables, or nothing where that is to let time pass; at least one of these there must be: the
+    /// one at the position that `choose` answers, which must not come back to the host.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        choose: impl FnOnce(&[Choice]) -> usize,
+    ) -> (usize, Option<Runnable>) {
+        if self.gates.is_empty() && self.racing.is_none() {
             let index = choose(&self.choices);
             self.choices.swap_remove(index);
-            return (index, self.runnables.swap_remove(index));
+            return (index, Some(self.runnables.swap_remove(index)));
         }
         let (mut positions, mut open) = std::mem::take(&mut self.open);
         positions.clear();
         positions.extend((0..self.choices.len()).filter(|at| self.is_open(self.choices[*at].task)));
         open.clear();
         open.extend(positions.iter().map(|at| self.choices[*at]));
+        open.extend(self.offers_time().then(Choice::time));
         let chosen = choose(&open);
-        let index = positions[chosen];
+        let index = positions.get(chosen).copied();
         self.open = (positions, open);
-        self.choices.swap_remove(index);
-        (chosen, self.runnables.swap_remove(index))
+        let runnable = index.map(|index| {
+            self.choices.swap_remove(index);
+            self.runnables.swap_remove(index)
+        });
+        (chosen, runnable)
     }
 }
 
@@ -148,7 +231,7 @@ impl LabHost {
             marks: Mutex::default(),
             late: AtomicU32::new(0),
             jump: AtomicU64::new(0),
-            plays: AtomicBool::new(false),
+            clock: AtomicU8::new(0),
             itself: itself.clone(),
         })
     }
@@ -172,8 +255,9 @@ impl LabHost {
         self.marks.lock().taken = plan.takes_rare();
         if let Some(options) = plan.network() {
             let of = TypeId::of::<VirtualNetwork>();
-            let network =
-                VirtualNetwork::for_host(options.clone(), self.seed(), self.itself.clone());
+            let host = self.itself.clone();
+            let make = || VirtualNetwork::for_host(options.clone(), self.seed(), host);
+            let network = host_step(Arc::<LabHost>::clone(self), make);
             self.services.lock().keep(of, Arc::new(network));
         }
         plan.arm(self);
@@ -224,7 +308,7 @@ impl LabHost {
     /// Makes ready for a run.
     pub(crate) fn begin(&self, seed: u64) {
         *self.marks.lock() = Marks::default();
-        self.plays.store(false, Ordering::Relaxed);
+        self.clock.store(0, Ordering::Relaxed);
         self.late.store(0, Ordering::Relaxed);
         self.jump.store(0, Ordering::Relaxed);
         self.seed.store(seed, Ordering::Relaxed);
@@ -233,6 +317,7 @@ impl LabHost {
             let mut queue = self.queue.lock();
             queue.choices.clear();
             queue.gates.clear();
+            queue.racing = None;
             queue.arrivals = 0;
             let mut timers = Vec::new();
             queue.timers.advance(Time::MAX, |_, waker| timers.push(waker));
@@ -257,13 +342,13 @@ impl LabHost {
             record.playback = Some(playback);
             record.trace = Some(writer);
         });
-        self.plays.store(true, Ordering::Relaxed);
+        self.clock.store(PLAYS, Ordering::Relaxed);
         drivers
     }
 
     /// The recording is left; what was written of it.
     pub(crate) fn stop_playing(&self) -> Option<Vec<u8>> {
-        self.plays.store(false, Ordering::Relaxed);
+        self.clock.store(0, Ordering::Relaxed);
         self.with_record(|record| {
             record.playback = None;
             record.trace.take().map(|mut writer| writer.finish())
@@ -319,6 +404,72 @@ impl LabHost {
                 Some(Duration::from_nanos(by))
             }
         }
+    }
+
+    /// From now on time races with the tasks, this often and not beyond that time.
+    pub(crate) fn race_time(&self, most: u32, horizon: Option<Time>) {
+        self.clock.store(RACES, Ordering::Relaxed);
+        let racing = Racing { left: most, horizon, ..Racing::default() };
+        self.queue.lock().racing = Some(Box::new(racing));
+    }
+
+    /// From now on it does not; whether it could have gone further before.
+    pub(crate) fn stop_racing(&self) -> bool {
+        self.clock.store(0, Ordering::Relaxed);
+        self.queue.lock().racing.take().is_some_and(|racing| racing.held_back)
+    }
+
+    /// Whether it does.
+    pub(crate) fn races(&self) -> bool {
+        self.clock.load(Ordering::Relaxed) & RACES != 0
+    }
+
+    /// A poll is over, as far as the clock is concerned.
+    pub(crate) fn poll_is_over(&self) {
+        self.with_record(|record| record.over = record.polls);
+    }
+
+    #[cold]
+    fn timer_is_set(&self, key: u64, at: Time) {
+        let number = self.queue.lock().racing.as_mut().and_then(|racing| {
+            let number = racing.set;
+            racing.set += 1;
+            racing.numbers.insert(key, number);
+            racing.can_pass(Some(at)).then_some(number)
+        });
+        self.with_record(|record| match number {
+            Some(number) => record.sets_timer(number, at),
+            // Time does not pass to it.
+            None => record.uses_clock(),
+        });
+    }
+
+    #[cold]
+    fn timer_is_unset(&self, key: u64) {
+        let unset = self.queue.lock().racing.as_mut().map(|racing| {
+            let number = racing.numbers.remove(&key);
+            (number, racing.left > 0)
+        });
+        let (number, can_pass) = unset.unwrap_or_default();
+        self.with_record(|record| record.unsets_timer(number, can_pass));
+    }
+
+    /// What the clock says in a run with a special one; none where it is the common one.
+    #[cold]
+    fn special_now(&self) -> Option<Time> {
+        if self.races() {
+            self.with_record(Record::uses_clock);
+            return None;
+        }
+        let read = self.with_record(|record| match record {
+            Record { playback: Some(playback), trace: Some(writer), .. } => {
+                Some(playback.clock(writer))
+            }
+            _ => None,
+        });
+        let now = read.flatten()?;
+        self.set_now(now);
+        Some(now)
     }
 
     pub(crate) fn set_now(&self, now: Time) {
@@ -406,15 +557,8 @@ impl Host for LabHost {
     }
 
     fn now(&self) -> Time {
-        if self.plays.load(Ordering::Relaxed) {
-            let read = self.with_record(|record| match record {
-                Record { playback: Some(playback), trace: Some(writer), .. } => {
-                    Some(playback.clock(writer))
-                }
-                _ => None,
-            });
-            if let Some(now) = read.flatten() {
-                self.set_now(now);
+        if self.clock.load(Ordering::Relaxed) != 0 {
+            if let Some(now) = self.special_now() {
                 return now;
             }
         }
@@ -424,10 +568,26 @@ impl Host for LabHost {
     fn arm_timer(&self, at: Time, waker: Waker) -> TimerKey {
         let late = self.late.load(Ordering::Relaxed);
         let at = if late == 0 { at } else { at + at.saturating_since(self.now()) * late / 1_000 };
-        TimerKey(self.queue.lock().timers.insert(at, waker).to_bits())
+        let key = self.queue.lock().timers.insert(at, waker).to_bits();
+        if self.races() {
+            self.timer_is_set(key, at);
+        }
+        TimerKey(key)
+    }
+
+    fn foresee(&self, instants: &mut dyn Iterator<Item = Time>) {
+        if self.races() {
+            let now = Time::from_nanos(self.now.load(Ordering::Relaxed));
+            instants.filter(|at| *at > now).for_each(|at| {
+                self.arm_timer(at, Waker::noop().clone());
+            });
+        }
     }
 
     fn disarm_timer(&self, key: TimerKey) {
+        if self.races() {
+            self.timer_is_unset(key.0);
+        }
         let waker = self.queue.lock().timers.remove(Key::from_bits(key.0));
         drop(waker);
     }
@@ -445,9 +605,11 @@ impl Host for LabHost {
             // A cancelled task does not wait for the mutex any more.
             self.queue.lock().gates.retain(|(of, _)| of != task);
         }
-        if self.with_record(|record| record.kernel(event)).is_none() {
-            self.outside.event(event);
-        }
+        // As `with_record` does, but one function: this is done for every event.
+        let Some(record) = self.record.try_lock() else { return self.outside.event(event) };
+        let mut record = record.borrow_mut();
+        self.outside.tell(&mut record);
+        record.kernel(event);
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
@@ -460,7 +622,11 @@ impl Host for LabHost {
             Slot::Made(made) => return Some(made),
             Slot::Make(make) => make,
         };
-        let made = make(&context);
+        // And outside the step that asks for it first, which is another one in other orders.
+        let made = match self.itself.upgrade() {
+            Some(host) => host_step(host, || make(&context)),
+            None => make(&context),
+        };
         self.services.lock().keep(service, made.clone());
         Some(made)
     }

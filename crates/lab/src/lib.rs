@@ -37,8 +37,9 @@
 //! the replay of its failure says so when it notices.
 //!
 //! # Limitations
-//! The clock stands still while any task can run, so a task that spins until a time has come never
-//! sees it come; the step limit ends it. Timers fire in the order of their times. Under
+//! The clock stands still while any task can run, unless [time races](LabConfig::time_races), so a task that
+//! spins until a time has come never sees it come; the step limit ends it. Timers fire in the order of their
+//! times. Under
 //! [`check`] orders are chosen at random: a bug may hide from any number of seeds.
 
 #![forbid(unsafe_code)]

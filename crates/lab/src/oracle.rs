@@ -16,6 +16,7 @@ mod overtaking;
 mod ownership;
 mod quiescence;
 mod severity;
+mod table;
 mod tree;
 mod waits;
 
@@ -227,7 +228,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What an oracle writes its findings into.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Findings {
     /// Number of the event being judged.
     event: u64,
@@ -252,6 +253,12 @@ impl Findings {
         }
     }
 
+    fn set(&mut self, other: &Findings) {
+        let Findings { event, seen, violations, omitted } = other;
+        self.violations.clone_from(violations);
+        (self.event, self.seen, self.omitted) = (*event, *seen, *omitted);
+    }
+
     fn clear(&mut self) {
         *self =
             Findings { violations: std::mem::take(&mut self.violations), ..Findings::default() };
@@ -271,7 +278,7 @@ pub(crate) enum Ending {
 }
 
 /// A judge of one invariant.
-trait Oracle: Default {
+trait Oracle: Clone + Default {
     const INVARIANT: Invariant;
     /// The events that it is shown.
     const WANTS: u32;
@@ -286,40 +293,81 @@ trait Oracle: Default {
     fn clear(&mut self) {}
 }
 
+/// Who is shown events of a kind that is known when the program is compiled: what is left of it are the
+/// branches for that kind.
+pub(crate) trait Shown: Sized {
+    fn show<const KIND: u32>(self, event: &Event<'_>);
+
+    /// Is shown this event.
+    #[inline(always)]
+    fn sort(self, event: &Event<'_>) {
+        match event {
+            Event::TaskSpawned { .. } => self.show::<{ kinds::SPAWNED }>(event),
+            Event::PollBegin { .. } => self.show::<{ kinds::POLL_BEGIN }>(event),
+            Event::PollEnd { .. } => self.show::<{ kinds::POLL_END }>(event),
+            Event::TaskWoken { .. } => self.show::<{ kinds::WOKEN }>(event),
+            Event::WaitParked { .. } => self.show::<{ kinds::PARKED }>(event),
+            Event::WaitEnded { .. } => self.show::<{ kinds::WAIT_ENDED }>(event),
+            Event::TaskCancelRequested { .. }
+            | Event::TaskEscalated { .. }
+            | Event::RegionCancelRequested { .. } => self.show::<{ kinds::CANCEL }>(event),
+            Event::TaskCompleted { .. } => self.show::<{ kinds::COMPLETED }>(event),
+            Event::BranchOpened { .. }
+            | Event::BranchClosed { .. }
+            | Event::BranchesLeft { .. } => self.show::<{ kinds::BRANCHES }>(event),
+            Event::RegionOpened { .. } => self.show::<{ kinds::REGION_OPENED }>(event),
+            Event::RegionClosed { .. } => self.show::<{ kinds::REGION_CLOSED }>(event),
+            Event::FinalizerDeferred { .. } | Event::FinalizerStarted { .. } => {
+                self.show::<{ kinds::FINALIZERS }>(event);
+            }
+            Event::ObligationReserved { .. } => self.show::<{ kinds::RESERVED }>(event),
+            Event::ObligationResolved { .. } => self.show::<{ kinds::RESOLVED }>(event),
+            Event::Access { .. } => self.show::<{ kinds::ACCESS }>(event),
+            Event::User { .. } => self.show::<{ kinds::USER }>(event),
+            Event::TaskSoftCancelled { .. } | Event::RegionSoftCancelled { .. } => {
+                self.show::<{ kinds::SOFT }>(event);
+            }
+            _ => self.show::<{ kinds::OTHER }>(event),
+        }
+    }
+}
+
 /// Sorts of kernel events, a bit each: an oracle is shown only those that it wants.
-mod kinds {
-    pub(super) const SPAWNED: u32 = 1;
-    pub(super) const POLL_BEGIN: u32 = 1 << 1;
-    pub(super) const POLL_END: u32 = 1 << 2;
-    pub(super) const PARKED: u32 = 1 << 3;
-    pub(super) const WAIT_ENDED: u32 = 1 << 4;
-    pub(super) const CANCEL: u32 = 1 << 5;
-    pub(super) const COMPLETED: u32 = 1 << 6;
-    pub(super) const BRANCHES: u32 = 1 << 7;
-    pub(super) const REGION_OPENED: u32 = 1 << 8;
-    pub(super) const REGION_CLOSED: u32 = 1 << 9;
-    pub(super) const FINALIZERS: u32 = 1 << 10;
-    pub(super) const RESERVED: u32 = 1 << 11;
-    pub(super) const RESOLVED: u32 = 1 << 12;
-    pub(super) const USER: u32 = 1 << 13;
-    pub(super) const SOFT: u32 = 1 << 14;
+pub(crate) mod kinds {
+    pub(crate) const SPAWNED: u32 = 1;
+    pub(crate) const POLL_BEGIN: u32 = 1 << 1;
+    pub(crate) const POLL_END: u32 = 1 << 2;
+    pub(crate) const PARKED: u32 = 1 << 3;
+    pub(crate) const WAIT_ENDED: u32 = 1 << 4;
+    pub(crate) const CANCEL: u32 = 1 << 5;
+    pub(crate) const COMPLETED: u32 = 1 << 6;
+    pub(crate) const BRANCHES: u32 = 1 << 7;
+    pub(crate) const REGION_OPENED: u32 = 1 << 8;
+    pub(crate) const REGION_CLOSED: u32 = 1 << 9;
+    pub(crate) const FINALIZERS: u32 = 1 << 10;
+    pub(crate) const RESERVED: u32 = 1 << 11;
+    pub(crate) const RESOLVED: u32 = 1 << 12;
+    pub(crate) const USER: u32 = 1 << 13;
+    pub(crate) const SOFT: u32 = 1 << 14;
+    pub(crate) const WOKEN: u32 = 1 << 15;
+    pub(crate) const ACCESS: u32 = 1 << 16;
+    pub(crate) const OTHER: u32 = 1 << 17;
 }
 
 macro_rules! oracles {
     ($($field:ident: $oracle:ty),* $(,)?) => {
         /// All oracles, fed together.
-        #[derive(Clone, Debug, Default)]
+        #[derive(Debug, Default)]
         pub(crate) struct Oracles {
             tree: Tree,
             events: u64,
             $( $field: ($oracle, Findings), )*
         }
 
-        impl Oracles {
-            /// Judges an event of this kind, which the compiler knows: what is left of the oracles is what
-            /// those who want it do with it.
+        impl Shown for &mut Oracles {
+            /// Judges an event of this kind.
             #[inline(always)]
-            fn show<const KIND: u32>(&mut self, event: &Event<'_>) {
+            fn show<const KIND: u32>(self, event: &Event<'_>) {
                 $( if wants(&self.$field.0) & KIND != 0 {
                     let (oracle, findings) = &mut self.$field;
                     findings.event = self.events;
@@ -327,6 +375,18 @@ macro_rules! oracles {
                 } )*
                 self.tree.apply(event);
                 self.events += 1;
+            }
+        }
+
+        impl Oracles {
+            /// Becomes as the other is, keeping memory.
+            pub(crate) fn set(&mut self, other: &Oracles) {
+                self.tree.set(&other.tree);
+                self.events = other.events;
+                $(
+                    self.$field.0.clone_from(&other.$field.0);
+                    self.$field.1.set(&other.$field.1);
+                )*
             }
 
             /// Judges what is left at the end of the run.
@@ -388,33 +448,9 @@ oracles! {
 
 impl Oracles {
     /// Judges a kernel event.
+    #[cfg(test)]
     pub(crate) fn observe(&mut self, event: &Event<'_>) {
-        match event {
-            Event::TaskSpawned { .. } => self.show::<{ kinds::SPAWNED }>(event),
-            Event::PollBegin { .. } => self.show::<{ kinds::POLL_BEGIN }>(event),
-            Event::PollEnd { .. } => self.show::<{ kinds::POLL_END }>(event),
-            Event::WaitParked { .. } => self.show::<{ kinds::PARKED }>(event),
-            Event::WaitEnded { .. } => self.show::<{ kinds::WAIT_ENDED }>(event),
-            Event::TaskCancelRequested { .. }
-            | Event::TaskEscalated { .. }
-            | Event::RegionCancelRequested { .. } => self.show::<{ kinds::CANCEL }>(event),
-            Event::TaskCompleted { .. } => self.show::<{ kinds::COMPLETED }>(event),
-            Event::BranchOpened { .. }
-            | Event::BranchClosed { .. }
-            | Event::BranchesLeft { .. } => self.show::<{ kinds::BRANCHES }>(event),
-            Event::RegionOpened { .. } => self.show::<{ kinds::REGION_OPENED }>(event),
-            Event::RegionClosed { .. } => self.show::<{ kinds::REGION_CLOSED }>(event),
-            Event::FinalizerDeferred { .. } | Event::FinalizerStarted { .. } => {
-                self.show::<{ kinds::FINALIZERS }>(event);
-            }
-            Event::ObligationReserved { .. } => self.show::<{ kinds::RESERVED }>(event),
-            Event::ObligationResolved { .. } => self.show::<{ kinds::RESOLVED }>(event),
-            Event::User { .. } => self.show::<{ kinds::USER }>(event),
-            Event::TaskSoftCancelled { .. } | Event::RegionSoftCancelled { .. } => {
-                self.show::<{ kinds::SOFT }>(event);
-            }
-            _ => self.show::<0>(event),
-        }
+        self.sort(event);
     }
 
     /// Looks at a run that stands still, before it is torn down.
@@ -433,7 +469,8 @@ impl Oracles {
         let (deadlines, findings) = &mut self.deadlines;
         findings.event = self.events;
         match *event {
-            asupersync_trace::Event::ClockAdvanced { to } => deadlines.advanced(to, findings),
+            asupersync_trace::Event::ClockAdvanced { to }
+            | asupersync_trace::Event::TimePasses { to } => deadlines.advanced(to, findings),
             asupersync_trace::Event::TimerFired { at } => deadlines.fired(at, findings),
             _ => {}
         }

@@ -148,7 +148,7 @@ pub struct LabReport<T, E> {
     pub warnings: Vec<String>,
     /// The seed it ran with.
     pub seed: u64,
-    /// Polls.
+    /// Polls; where time races, its passing too.
     pub steps: u64,
     /// How far the clock got.
     pub virtual_time: Time,
@@ -166,6 +166,8 @@ pub struct LabReport<T, E> {
     pub(crate) failed_at: Option<u64>,
     /// Polls until the root was cancelled by the lab, if it was.
     pub(crate) cancelled_at: Option<u64>,
+    /// Time could have passed while a task could run, but for the limit of such times.
+    pub(crate) time_held_back: bool,
 }
 
 impl<T, E> LabReport<T, E> {
@@ -186,6 +188,7 @@ impl<T, E> LabReport<T, E> {
             marks: Vec::new(),
             failed_at: None,
             cancelled_at: None,
+            time_held_back: false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The run loop.
 
+mod time;
+
 use crate::config::LabConfig;
 use crate::faults::FaultPlan;
 use crate::host::{Judged, LabHost, Queue, Ready, Record, Watch};
@@ -21,7 +23,8 @@ use std::time::Duration;
 /// The deterministic host: runs programs on the calling thread, in an order that follows from a
 /// seed, in virtual time, under the eyes of the oracles.
 ///
-/// The clock stands still while anything can run, and jumps to the next timer when nothing can. One
+/// The clock stands still while anything can run, and jumps to the next timer when nothing can, unless
+/// [time races](LabConfig::time_races). One
 /// runtime serves any number of runs, one after the other, and reuses its memory.
 ///
 /// # Example
@@ -159,10 +162,6 @@ impl LabRuntime {
         let host = state.host.clone();
         let _kept = host.keep();
         host.begin(seed);
-        let live_until = self.config.faults.is_any().then(|| {
-            state.host.inject(&self.config.plan(seed));
-            FaultPlan::HEALED + self.config.live_within
-        });
         state.strategy.begin(seed);
         let watches = state.strategy.watches();
         self.begin_record(&state.host, seed, announced, capture);
@@ -171,6 +170,14 @@ impl LabRuntime {
             record.watch = watches.then(|| Watch::after(knows));
             record.begin(if watches { knows } else { 0 });
         });
+        let faults = self.config.faults.is_any();
+        let live_until = faults.then(|| FaultPlan::HEALED + self.config.live_within);
+        if self.config.time_races > 0 {
+            host.race_time(self.config.time_races, live_until);
+        }
+        if faults {
+            state.host.inject(&self.config.plan(seed));
+        }
         let root = Root::new(host.clone(), RegionOptions::new().name("root"));
         let handle = root.spawn_with(TaskOptions::new().name("main"), body);
         root.begin_close();
@@ -189,6 +196,9 @@ impl LabRuntime {
             now: Time::ZERO,
             choices: Vec::with_capacity(state.most_choices),
             findings: Vec::new(),
+            closed: None,
+            races: self.config.time_races > 0,
+            time_held_back: false,
         };
         let (ending, region) = run.drive();
         let run = run.end();
@@ -238,6 +248,9 @@ impl LabRuntime {
             now: Time::ZERO,
             choices: Vec::new(),
             findings: Vec::new(),
+            closed: None,
+            races: false,
+            time_held_back: false,
         };
         let followed = match run.follow(&drivers) {
             Followed::Whole if !region.is_closed() => Followed::Lost,
@@ -269,7 +282,7 @@ impl LabRuntime {
         region: Option<RegionReport>,
     ) -> LabReport<T, E> {
         let outcome = take_outcome(handle);
-        let RunEnd { root, steps, now, choices, mut findings, cancelled_at } = run;
+        let RunEnd { root, steps, now, choices, mut findings, cancelled_at, time_held_back } = run;
         let unclaimed = root.unclaimed_failures().into_iter();
         let panicked = unclaimed.filter(|failure| failure.severity == Severity::Panicked);
         findings.extend(panicked.map(|failure| Finding::Panicked {
@@ -313,6 +326,7 @@ impl LabRuntime {
             marks,
             failed_at,
             cancelled_at,
+            time_held_back,
         }
     }
 
@@ -343,6 +357,9 @@ impl LabRuntime {
             if !left_out.is_empty() {
                 header = header.with_option(LEFT_OUT, left_out.join(" "));
             }
+        }
+        if self.config.time_races > 0 {
+            header = header.with_option(TIME_RACES, self.config.time_races);
         }
         if let Some(step) = inject {
             header = header.with_option("inject-cancel-at", step);
@@ -376,6 +393,9 @@ impl LabRuntime {
 
 /// The header's option that lists the faults that do not happen after all.
 pub(crate) const LEFT_OUT: &str = "faults-left-out";
+
+/// The header's option that says how often time could pass while a task could run.
+pub(crate) const TIME_RACES: &str = "time-races";
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
@@ -428,6 +448,11 @@ struct Run<'a> {
     now: Time,
     choices: Vec<u32>,
     findings: Vec<Finding>,
+    /// The root has closed, at this step and time, and what is still due comes to pass.
+    closed: Option<Box<(RegionReport, u64, Time)>>,
+    /// Time races with the tasks.
+    races: bool,
+    time_held_back: bool,
 }
 
 /// What is left of a run that is over.
@@ -438,6 +463,7 @@ struct RunEnd {
     choices: Vec<u32>,
     findings: Vec<Finding>,
     cancelled_at: Option<u64>,
+    time_held_back: bool,
 }
 
 /// Why the loop stopped.
@@ -451,8 +477,8 @@ enum Stop {
 
 impl Run<'_> {
     fn end(self) -> RunEnd {
-        let Run { root, steps, now, choices, findings, cancelled_at, .. } = self;
-        RunEnd { root, steps, now, choices, findings, cancelled_at }
+        let Run { root, steps, now, choices, findings, cancelled_at, time_held_back, .. } = self;
+        RunEnd { root, steps, now, choices, findings, cancelled_at, time_held_back }
     }
 
     /// Does what the recording says, as long as it can be done and comes to the same.
@@ -480,6 +506,9 @@ impl Run<'_> {
 
     fn drive(&mut self) -> (Ending, Option<RegionReport>) {
         let stop = self.run_until(self.config.max_steps);
+        if std::mem::take(&mut self.races) {
+            self.time_held_back = self.host.stop_racing();
+        }
         let blocked = self.host.open_gates();
         self.strategy.ended(&blocked);
         let (ending, finding) = match stop {
@@ -531,35 +560,39 @@ impl Run<'_> {
                 Ready::Tasks(enabled) => enabled,
                 Ready::Timer(at, waker) => {
                     drop(queue);
-                    self.record(&Event::TimerFired { at });
-                    // Foreign code, whose panic is nobody's here.
-                    WakeList::wake_one(waker);
-                    if let Some(by) = self.host.take_jump() {
-                        self.advance(self.now + by);
-                    }
+                    self.fire(at, waker);
                     continue;
                 }
                 Ready::Nothing { until } => {
+                    let offers_time = queue.offers_time();
                     drop(queue);
-                    if let Some(report) = self.closed() {
+                    if let Some(report) = self.close(offers_time) {
                         return Stop::Closed(report);
                     }
-                    // Asking may have made something runnable.
-                    if let Ready::Tasks(_) = self.host.queue.lock().next(self.now) {
+                    queue = self.host.queue.lock();
+                    // Another thread may have made something runnable meanwhile. The queue is not asked for what
+                    // is next: it would give a timer away.
+                    if queue.enabled() > 0 {
                         continue;
                     }
-                    let Some(next) = until else { return Stop::NothingToDo };
-                    if self.live_until.is_some_and(|end| next > end) {
-                        return Stop::Late;
+                    if !offers_time {
+                        drop(queue);
+                        let Some(next) = until else { return Stop::NothingToDo };
+                        if self.live_until.is_some_and(|end| next > end) {
+                            return Stop::Late;
+                        }
+                        self.advance(next);
+                        continue;
                     }
-                    self.advance(next);
-                    continue;
+                    1
                 }
             };
             if self.steps >= limit {
                 return Stop::Limit;
             }
-            if self.inject_cancel_at == Some(self.steps) || self.strategy.cancels() {
+            let cancels = self.closed.is_none()
+                && (self.inject_cancel_at == Some(self.steps) || self.strategy.cancels());
+            if cancels {
                 drop(queue);
                 self.inject_cancel_at = None;
                 self.cancelled_at = Some(self.steps);
@@ -568,19 +601,27 @@ impl Run<'_> {
                 self.root.cancel(CancelReason::user(format!("injected by the lab at step {step}")));
                 continue;
             }
-            let runnable = if enabled == 1 {
+            let chosen = if enabled == 1 {
                 let strategy = &mut *self.strategy;
-                let (_, runnable) = queue.take(|only| {
+                let (_, chosen) = queue.take(|only| {
                     strategy.alone(&only[0]);
                     0
                 });
                 drop(queue);
-                runnable
+                chosen
             } else {
                 self.choose(queue, enabled)
             };
             self.steps += 1;
-            runnable.run();
+            match chosen {
+                Some(runnable) => {
+                    runnable.run();
+                    if self.races {
+                        self.host.poll_is_over();
+                    }
+                }
+                None => self.pass_time(),
+            }
             if self.watches {
                 // Of the polls that the strategy knows nothing was noted.
                 let footprint = if self.steps >= self.knows {
@@ -593,8 +634,17 @@ impl Run<'_> {
         }
     }
 
-    /// Takes one of several.
-    fn choose(&mut self, mut queue: MutexGuard<'_, Queue>, enabled: usize) -> Runnable {
+    fn fire(&mut self, at: Time, waker: Waker) {
+        self.record(&Event::TimerFired { at });
+        // Foreign code, whose panic is nobody's here.
+        WakeList::wake_one(waker);
+        if let Some(by) = self.host.take_jump() {
+            self.advance(self.now + by);
+        }
+    }
+
+    /// Takes one of several; none is to let time pass.
+    fn choose(&mut self, mut queue: MutexGuard<'_, Queue>, enabled: usize) -> Option<Runnable> {
         let mut diverged = false;
         let strategy = &mut *self.strategy;
         let (index, runnable) = queue.take(|choices| {

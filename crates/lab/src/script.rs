@@ -4,15 +4,19 @@ use crate::explore::{History, RacePair};
 use crate::strategy::{Blocked, Choice, Footprint, Strategy};
 use asupersync_core::TaskId;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Poll this task, or skip the instruction if it cannot run now.
+    /// Poll this task, or let time pass, or skip the instruction if that cannot be done now.
     Poll(TaskId),
     /// Cancel the root region.
     Cancel,
+    /// From here on, once this task has been polled so often, choose it only where nothing else can run: the rest of
+    /// it falls behind whatever does not wait for it.
+    Hold(TaskId, u32),
 }
 
 /// What is wanted of a run.
@@ -53,7 +57,12 @@ impl Seen {
 struct State {
     plan: Plan,
     next: usize,
+    /// Who acts now.
+    acting: Option<TaskId>,
+    /// The task that acted last.
     last: Option<TaskId>,
+    /// Polls after which these tasks are held back.
+    held: BTreeMap<TaskId, u32>,
     is_over: bool,
     seen: Seen,
 }
@@ -67,7 +76,9 @@ impl Script {
         Script(Arc::new(Mutex::new(State {
             plan: Plan::Acts(Vec::new()),
             next: 0,
+            acting: None,
             last: None,
+            held: BTreeMap::new(),
             is_over: false,
             seen: Seen::default(),
         })))
@@ -84,20 +95,40 @@ impl Script {
 
 impl State {
     fn took(&mut self, task: TaskId) {
-        self.last = Some(task);
+        self.acting = Some(task);
+        // Time passes once, and not for as long as it can.
+        if task != Choice::TIME {
+            self.last = Some(task);
+        }
+        if let Some(polls) = self.held.get_mut(&task) {
+            *polls = polls.saturating_sub(1);
+        }
         if !self.is_over {
             self.seen.schedule.push(task);
         }
     }
 
-    /// Follows the default order.
-    fn fall_back(&self, enabled: &[Choice]) -> usize {
+    /// Follows the default order, among all or among those that are not held back.
+    fn fall_back(&self, enabled: &[Choice], all: bool) -> usize {
         let last = self.last;
-        let stay = enabled.iter().position(|choice| Some(choice.task) == last);
-        stay.unwrap_or_else(|| {
-            let oldest = enabled.iter().enumerate().min_by_key(|(_, choice)| choice.since);
-            oldest.map_or(0, |(index, _)| index)
-        })
+        let free = || enabled.iter().enumerate().filter(|(_, c)| all || !self.holds(c.task));
+        let stay = free().find(|(_, choice)| Some(choice.task) == last);
+        let chosen = stay.or_else(|| free().min_by_key(|(_, choice)| choice.since));
+        chosen.map_or(0, |(index, _)| index)
+    }
+
+    fn holds(&self, task: TaskId) -> bool {
+        self.held.get(&task) == Some(&0)
+    }
+
+    /// Takes the instructions that are no choices.
+    fn hold(&mut self) {
+        while let Plan::Acts(acts) = &self.plan {
+            let Some(Act::Hold(task, polls)) = acts.get(self.next) else { return };
+            self.held.insert(*task, *polls);
+            self.seen.used.push(Act::Hold(*task, *polls));
+            self.next += 1;
+        }
     }
 }
 
@@ -105,14 +136,19 @@ impl Strategy for Script {
     fn begin(&mut self, _seed: u64) {
         let mut state = self.0.lock();
         state.next = 0;
+        state.acting = None;
         state.last = None;
+        state.held.clear();
         state.is_over = false;
         state.seen = Seen::default();
+        state.hold();
     }
 
     fn choose(&mut self, enabled: &[Choice]) -> usize {
         let mut state = self.0.lock();
         let state = &mut *state;
+        // Where all are held back, none is.
+        let all = state.held.is_empty() || enabled.iter().all(|c| state.holds(c.task));
         let mut index = None;
         match &state.plan {
             // The choices of the teardown are in the list too.
@@ -124,7 +160,8 @@ impl Strategy for Script {
             Plan::Acts(acts) => {
                 while let Some(Act::Poll(task)) = acts.get(state.next) {
                     state.next += 1;
-                    index = enabled.iter().position(|choice| choice.task == *task);
+                    let there = |c: &Choice| c.task == *task && (all || !state.holds(*task));
+                    index = enabled.iter().position(there);
                     if index.is_some() {
                         state.seen.used.push(Act::Poll(*task));
                         break;
@@ -132,7 +169,7 @@ impl Strategy for Script {
                 }
             }
         }
-        let index = index.unwrap_or_else(|| state.fall_back(enabled));
+        let index = index.unwrap_or_else(|| state.fall_back(enabled, all));
         // A position beyond the end is a divergence, in which the first is taken.
         let taken = enabled.get(index).unwrap_or(&enabled[0]).task;
         state.took(taken);
@@ -178,7 +215,7 @@ impl Strategy for Script {
     fn stepped(&mut self, footprint: Footprint) {
         let mut state = self.0.lock();
         let state = &mut *state;
-        if let (Some(task), false) = (state.last, state.is_over) {
+        if let (Some(task), false) = (state.acting, state.is_over) {
             state.seen.history.push(task, footprint);
         }
     }
@@ -186,6 +223,7 @@ impl Strategy for Script {
     fn ended(&mut self, blocked: &[Blocked]) {
         let mut state = self.0.lock();
         state.is_over = true;
+        state.held.clear();
         state.seen.blocked = blocked.to_vec();
     }
 }

@@ -1,8 +1,8 @@
 //! A failed run in words: the steps that can have led to its failure, and no others.
 
 use asupersync_core::event::{Access, Resolution};
-use asupersync_core::{Severity, TaskId};
-use asupersync_trace::{Actor, Causality, Effect, Event, Step, StepBuilder, Trace};
+use asupersync_core::{RegionId, Severity, TaskId};
+use asupersync_trace::{Actor, Causality, Effect, Event, Step, StepBuilder, Trace, plain};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -36,7 +36,9 @@ pub(crate) fn tell(trace: &Trace, marks: Marks) -> String {
     if left_out > 0 {
         writeln!(text, "  ({left_out} earlier steps)").expect("strings take all");
     }
-    let is_poll = |event: &usize| matches!(trace.events()[*event], Event::PollBegin { .. });
+    let is_poll = |event: &usize| {
+        matches!(trace.events()[*event], Event::PollBegin { .. } | Event::TimePasses { .. })
+    };
     let mut polls = 0..;
     let numbers: Vec<Option<usize>> = told
         .iter()
@@ -90,16 +92,19 @@ fn culprit(trace: &Trace, told: &[Told]) -> Option<usize> {
     told.iter().position(failing).or_else(|| told.iter().rposition(task))
 }
 
-/// Tasks by the names their programs gave them.
-pub(crate) struct Names(BTreeMap<TaskId, String>);
+/// Tasks and regions by the names their programs gave them.
+pub(crate) struct Names {
+    tasks: BTreeMap<TaskId, String>,
+    regions: BTreeMap<RegionId, String>,
+}
 
 impl Names {
     pub(crate) fn of(trace: &Trace) -> Names {
         let tables = trace.tables();
-        let named = trace.events().iter().filter_map(|event| match event {
+        let tasks = trace.events().iter().filter_map(|event| match event {
             Event::TaskSpawned { task, name, site, .. } => {
                 let text = match name {
-                    Some(name) => tables.text(*name).to_owned(),
+                    Some(name) => plain(tables.text(*name)).into_owned(),
                     None => {
                         let site = tables.site(*site)?;
                         format!("{task} (spawned at {}:{})", tables.text(site.file), site.line)
@@ -109,26 +114,41 @@ impl Names {
             }
             _ => None,
         });
-        Names(named.collect())
+        let regions = trace.events().iter().filter_map(|event| match event {
+            Event::RegionOpened { region, name: Some(name), .. } => {
+                Some((*region, plain(tables.text(*name)).into_owned()))
+            }
+            _ => None,
+        });
+        Names { tasks: tasks.collect(), regions: regions.collect() }
     }
 
     pub(crate) fn task(&self, task: TaskId) -> String {
-        self.0.get(&task).cloned().unwrap_or_else(|| task.to_string())
+        if task == Actor::TIME {
+            return "time".to_owned();
+        }
+        self.tasks.get(&task).cloned().unwrap_or_else(|| task.to_string())
+    }
+
+    fn region(&self, region: RegionId) -> String {
+        let name = self.regions.get(&region).cloned();
+        format!("region {}", name.unwrap_or_else(|| region.to_string()))
     }
 
     fn line(&self, trace: &Trace, told: &Told) -> String {
         let who = match told.step.actor {
             Actor::Task(task) => self.task(task),
-            Actor::Region(region) => format!("region {region}"),
+            Actor::Region(region) => self.region(region),
             Actor::Timer(at) => format!("the timer for {at}"),
             Actor::Host => "the lab".to_owned(),
             Actor::Outside => "outside".to_owned(),
+            Actor::Clock => self.task(Actor::TIME),
         };
         let tables = trace.tables();
         let deeds = told.events.iter().filter_map(|event| match trace.events()[*event] {
             Event::Access { object, access, label, .. } => {
                 let verb = if access == Access::Read { "reads" } else { "writes" };
-                Some(format!("{verb} {} {object}", tables.text(label)))
+                Some(format!("{verb} {} {object}", plain(tables.text(label))))
             }
             Event::TaskSpawned { task, .. } => Some(format!("spawns {}", self.task(task))),
             Event::TaskWoken { task, .. } => Some(format!("wakes {}", self.task(task))),
@@ -136,27 +156,51 @@ impl Names {
                 let place = tables
                     .site(site)
                     .map(|site| format!(" at {}:{}", tables.text(site.file), site.line));
-                Some(format!("waits in {}{}", tables.text(label), place.unwrap_or_default()))
+                let label = plain(tables.text(label));
+                Some(format!("waits in {label}{}", place.unwrap_or_default()))
             }
             Event::TaskSoftCancelled { task, .. } => {
                 Some(format!("asks {} to finish", self.task(task)))
             }
+            Event::TaskCancelRequested { task, .. } if told.step.actor != Actor::Task(task) => {
+                Some(format!("cancels {}", self.task(task)))
+            }
+            Event::TaskCancelRequested { .. } => Some("cancels itself".to_owned()),
+            Event::RegionCancelRequested { region, .. } => {
+                Some(format!("cancels {}", self.region(region)))
+            }
+            Event::RegionSoftCancelled { region, .. } => {
+                Some(format!("asks {} to finish", self.region(region)))
+            }
+            Event::TaskEscalated { task } => Some(format!("drops {}'s future", self.task(task))),
+            Event::FaultInjected { number: u32::MAX } => Some("mends everything".to_owned()),
+            Event::FaultInjected { number } => {
+                Some(format!("fault {number} strikes, or is mended"))
+            }
             Event::RegionCancelIgnored { region } => {
-                Some(format!("cancels region {region}, which is so already"))
+                Some(format!("cancels {}, which is so already", self.region(region)))
             }
             Event::TaskCancelIgnored { task } => {
                 Some(format!("cancels {}, which is so already", self.task(task)))
             }
-            Event::RegionAbandoned { region } => Some(format!("drops region {region}'s future")),
+            Event::RegionEscalated { region } => {
+                Some(format!("{} has no more time to clean up", self.region(region)))
+            }
+            Event::RegionAbandoned { region } => {
+                Some(format!("drops {}'s future", self.region(region)))
+            }
             Event::TaskCancelTold { .. } => Some("is told that it is cancelled".to_owned()),
             Event::TaskCompleted { severity, .. } => Some(format!("ends as {severity:?}")),
-            Event::ObligationReserved { kind, .. } => Some(format!("takes {}", tables.text(kind))),
+            Event::ObligationReserved { kind, .. } => {
+                Some(format!("takes {}", plain(tables.text(kind))))
+            }
             Event::ObligationResolved { how, .. } => {
                 Some(format!("settles an obligation as {how:?}"))
             }
             Event::User { message, .. } => Some(format!("says {:?}", tables.text(message))),
             Event::ClockAdvanced { to } => Some(format!("moves the clock to {to}")),
-            Event::TimerFired { .. } => Some("fires".to_owned()),
+            Event::TimePasses { to } => Some(format!("passes to {to}")),
+            Event::TimerFired { .. } if told.step.actor != Actor::Clock => Some("fires".to_owned()),
             Event::CancelInjected { .. } => Some("cancels the root region".to_owned()),
             Event::Abandoned { .. } => Some("gives the run up".to_owned()),
             Event::RegionClosed { .. } => Some("closes".to_owned()),

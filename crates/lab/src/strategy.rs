@@ -4,22 +4,34 @@ mod pct;
 mod pos;
 mod topology;
 
-use asupersync_core::{Lane, ObjectId, SplitMix64, TaskId};
-use asupersync_trace::Step;
+use asupersync_core::{Lane, ObjectId, SplitMix64, TaskId, Time};
+use asupersync_trace::{Actor, Step};
 pub use pct::Pct;
 pub use pos::Pos;
+use std::sync::Arc;
 pub use topology::TopologyGuided;
 
-/// A task that can be polled next.
+/// A task that can be polled next; or, where [time races](crate::LabConfig::time_races) with the tasks, time
+/// passing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Choice {
-    /// Which task.
+    /// Which task. [`Choice::TIME`] is none: chosen, it lets time pass to the next instant at which something is due.
     pub task: TaskId,
     /// The lane the kernel suggests. Only a hint here: a correct program is correct in any order.
     pub lane: Lane,
-    /// When it became runnable, counted in such events since the start of the run.
+    /// When it became runnable, counted in such events since the start of the run. Of time the largest number, so
+    /// that who goes by it lets time pass when nothing else can happen.
     pub since: u64,
+}
+
+impl Choice {
+    /// Stands for time passing, in choices and in schedules. It comes last among what is enabled.
+    pub const TIME: TaskId = Actor::TIME;
+
+    pub(crate) const fn time() -> Choice {
+        Choice { task: Choice::TIME, lane: Lane::Ready, since: u64::MAX }
+    }
 }
 
 /// Chooses the next task, again and again. The whole run follows from these answers, so a list of
@@ -84,6 +96,23 @@ pub struct Footprint {
     /// It looked at whether another task had ended, or asked for a cancellation that was in force already:
     /// sooner, that might have cancelled somebody.
     pub tentative: bool,
+    /// What became of timers, where time races.
+    pub(crate) timers: Option<Arc<Timers>>,
+}
+
+/// What one poll, or time passing, did to the timers. A timer goes by the number of timers set before it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timers {
+    /// Set by the host before the poll.
+    pub(crate) given: Vec<(u64, Time)>,
+    pub(crate) set: Vec<(u64, Time)>,
+    pub(crate) unset: Vec<u64>,
+    /// Unset in a region's close, not by the poll that it came with.
+    pub(crate) unset_in_close: Vec<u64>,
+    /// Time passed until then, and what was due fired.
+    pub(crate) passed: Option<Time>,
+    /// Time could still pass by itself.
+    pub(crate) can_pass: bool,
 }
 
 /// An operation on one of the lab's own objects.
@@ -209,6 +238,10 @@ impl<S: Strategy> Strategy for Prefix<S> {
         self.then.stepped(footprint);
     }
 
+    fn cancels(&mut self) -> bool {
+        self.then.cancels()
+    }
+
     fn ended(&mut self, blocked: &[Blocked]) {
         self.then.ended(blocked);
     }
@@ -299,5 +332,20 @@ mod tests {
         assert_eq!(choices(&mut prefix, &of, 4), [2, 0, 1, 1]);
         prefix.begin(0);
         assert_eq!(choices(&mut prefix, &of, 1), [2]);
+    }
+
+    #[test]
+    fn a_prefix_cancels_when_what_comes_after_it_does() {
+        struct Cancels;
+        impl Strategy for Cancels {
+            fn begin(&mut self, _seed: u64) {}
+            fn choose(&mut self, _enabled: &[Choice]) -> usize {
+                0
+            }
+            fn cancels(&mut self) -> bool {
+                true
+            }
+        }
+        assert!(Prefix::new(vec![2], Cancels).cancels());
     }
 }

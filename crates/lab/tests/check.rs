@@ -1,12 +1,14 @@
 //! The front door: what a failing test prints, and that what it prints replays it.
 
-use asupersync_core::{Cx, Error};
+use asupersync_core::{CancelReason, Cx, Error, RegionOptions};
 use asupersync_lab::{
     Atomic, ExploreOptions, LabConfig, LabRuntime, LabTest, Shared, check, explore,
 };
+use asupersync_trace::{Limits, Recording};
 use std::panic::catch_unwind;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Two increments, each a read and then a write.
 async fn lost_update(cx: &Cx) -> Result<(), Error> {
@@ -213,4 +215,81 @@ fn a_long_exploration_says_how_far_it_has_come_when_it_is_asked_to() {
     assert!(output.status.success());
     let line = "long_exploration: 5000 runs of at most 5001, 5000 classes\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), line);
+}
+
+#[test]
+fn the_story_of_a_failure_names_the_cancellation_that_took_effect() {
+    let text = failure(|| {
+        check(0..1, async |cx: &Cx| {
+            let mut child = cx.spawn(async |cx: &Cx| {
+                cx.sleep(Duration::from_secs(1)).await.expect("nobody cancels me");
+                Ok::<_, Error>(())
+            });
+            cx.yield_now().await?;
+            child.cancel(CancelReason::user("enough"));
+            child.join(cx).await?.into_result()?;
+            Ok::<_, Error>(())
+        });
+    });
+    let mut lines = text.lines().filter(|line| line.contains(" main: "));
+    assert!(lines.any(|line| line.contains(", cancels t")), "no cancellation in:\n{text}");
+    let text = failure(|| {
+        let body = async |cx: &Cx| {
+            cx.region_with(RegionOptions::new().name("inner"), async |scope| {
+                let _ = scope.spawn(async |cx: &Cx| {
+                    cx.sleep(Duration::from_secs(1)).await.expect("nobody cancels me");
+                    Ok::<_, Error>(())
+                });
+                cx.yield_now().await?;
+                scope.cancel(CancelReason::user("enough"));
+                Ok::<_, Error>(())
+            })
+            .await
+            .into_result()
+        };
+        check(0..1, body);
+    });
+    assert!(text.contains("cancels region inner"), "{text}");
+}
+
+#[test]
+fn names_from_the_program_cannot_end_a_line_of_the_story_or_drive_the_terminal() {
+    let text = failure(|| {
+        check(0..1, async |cx: &Cx| {
+            let name = "a\n>   99 main: ends as Ok\u{1b}[2J\u{202e}";
+            cx.region(async |scope| {
+                let _ =
+                    scope.spawn_named(name, async |_: &Cx| Err::<(), _>(Error::msg("it broke")));
+                Ok(())
+            })
+            .await
+            .into_result()
+        });
+    });
+    let at = text.find("the steps that led to it").expect("there is a story");
+    let story = &text[at..];
+    assert!(story.contains(r"a\n>   99 main: ends as Ok\u{1b}[2J\u{202e}"), "{story}");
+    assert!(!story.contains(['\u{1b}', '\u{202e}']), "{story}");
+}
+
+#[test]
+fn a_failure_with_a_name_too_long_for_a_reader_is_told_and_kept_all_the_same() {
+    let text = failure(|| {
+        check(0..1, async |cx: &Cx| {
+            let name = "long ".repeat(20_000);
+            cx.region(async |scope| {
+                let _ = scope.spawn_named(&*name, async |_: &Cx| Ok::<_, Error>(()));
+                Ok::<_, Error>(())
+            })
+            .await
+            .into_result()?;
+            Err::<(), _>(Error::msg("it broke"))
+        });
+    });
+    assert!(text.contains("the steps that led to it"), "{text}");
+    let file = text.split_once("the trace and the twin: ").expect("it was kept").1;
+    let bytes = std::fs::read(file.lines().next().expect("a path")).expect("it is there");
+    let recording = Recording::parse(&bytes, &Limits::default()).expect("it can be read");
+    let shrunk = &recording.pack.expect("it is a pack").shrunk;
+    assert!(shrunk.contains("; found: ") && shrunk.contains(", smallest: "), "{shrunk}");
 }

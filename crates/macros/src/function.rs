@@ -1,6 +1,6 @@
 //! The function that an attribute stands on.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Type};
@@ -23,6 +23,11 @@ impl Function {
         if signature.asyncness.is_none() {
             let message = format!("`{}` must be async: write `async fn`", signature.ident);
             return Err(Error::new(signature.fn_token.span(), message));
+        }
+        if let Some(keyword) = &signature.unsafety {
+            let message =
+                "the function is called by the runtime, which can promise nothing: remove `unsafe`";
+            return Err(Error::new(keyword.span(), message));
         }
         if !signature.generics.params.is_empty() {
             let message = "the function is called by the runtime and cannot be generic";
@@ -49,15 +54,17 @@ impl Function {
         if !self.returns_nothing() {
             return (name.clone(), TokenStream::new());
         }
+        // Another name than the function's, whatever that is.
+        let adapter_name = quote::format_ident!("{name}_returning_ok");
         let adapter = quote! {
-            async fn returning_ok(
+            async fn #adapter_name(
                 cx: &::asupersync::Cx,
             ) -> ::core::result::Result<(), ::asupersync::Error> {
                 #name(cx).await;
                 ::core::result::Result::Ok(())
             }
         };
-        (Ident::new("returning_ok", Span::call_site()), adapter)
+        (adapter_name, adapter)
     }
 }
 
@@ -106,4 +113,16 @@ pub(crate) fn report(error: &Error, item: TokenStream) -> TokenStream {
         },
     );
     quote!(#error #item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runtime_cannot_promise_is_not_asked_of_it() {
+        let tokens = "async unsafe fn f(cx: &Cx) {}".parse().expect("these are tokens");
+        let refused = Function::parse(tokens, "test").err().expect("it is refused");
+        assert!(refused.to_string().contains("remove `unsafe`"), "{refused}");
+    }
 }

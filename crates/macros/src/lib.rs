@@ -87,6 +87,9 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 ///   and resets, `"files"` a disk that is full for a while, `"rare"` the marks that the program passes with
 ///   `asupersync::lab::rare`, `"clock"` a clock that jumps ahead and timers that are late; several as `faults = "network, files"`, all without a value. After a while all is
 ///   well again, and then the program must come to its end. A failure prints what the seed expanded to.
+/// - `time_races = 16` lets time pass at any step of a run, the first sixteen times that it does, and not only when no
+///   task can run: timeouts fire while the tasks that they wait for are slow, deliveries and faults come between two
+///   steps of a task.
 ///
 /// The test fails when the function returns an error, when anything in it panics, when it deadlocks,
 /// or when an oracle finds an invariant broken. The failure names the seed and prints the line that

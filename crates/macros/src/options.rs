@@ -1,6 +1,6 @@
 //! The words in an attribute's parentheses.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -9,17 +9,29 @@ use syn::{Error, Ident, Lit, LitInt, Result, Token};
 /// One `name` or `name = literal`.
 struct Word {
     name: Ident,
-    value: Option<Lit>,
+    value: Option<Value>,
+}
+
+/// What follows a name: a literal, or else something that a macro cannot look into.
+struct Value {
+    literal: Option<Lit>,
+    span: Span,
 }
 
 impl Parse for Word {
     fn parse(input: ParseStream<'_>) -> Result<Word> {
         let name = input.parse()?;
-        let value = match input.parse::<Option<Token![=]>>()? {
-            Some(_) => Some(input.parse()?),
-            None => None,
-        };
-        Ok(Word { name, value })
+        let is_literal = input.parse::<Option<Token![=]>>()?.is_some();
+        let mut tokens = TokenStream::new();
+        while !input.is_empty() && !input.peek(Token![,]) {
+            tokens.extend([input.parse::<TokenTree>()?]);
+        }
+        if !is_literal && tokens.is_empty() {
+            return Ok(Word { name, value: None });
+        }
+        let span = if tokens.is_empty() { name.span() } else { tokens.span() };
+        let literal = syn::parse2(tokens).ok().filter(|_| is_literal);
+        Ok(Word { name, value: Some(Value { literal, span }) })
     }
 }
 
@@ -47,12 +59,16 @@ fn words(tokens: TokenStream, attribute: &str, known: &[&str]) -> Result<Vec<Wor
 impl Word {
     /// The value as a number of at least 1.
     fn count(&self, example: &str) -> Result<LitInt> {
-        if let Some(Lit::Int(number)) = &self.value {
+        if let Some(Lit::Int(number)) = self.literal() {
             if number.base10_parse::<u64>().is_ok_and(|number| number > 0) {
-                return Ok(number.clone());
+                // Whatever type was written to it: it goes where one is known.
+                return Ok(LitInt::new(number.base10_digits(), number.span()));
             }
         }
-        let message = format!("`{}` wants a number of at least 1, as in `{example}`", self.name);
+        let written =
+            if self.value.is_some() && self.literal().is_none() { ", written out" } else { "" };
+        let message =
+            format!("`{}` wants a number of at least 1{written}, as in `{example}`", self.name);
         Err(Error::new(self.span(), message))
     }
 
@@ -61,13 +77,17 @@ impl Word {
             None => Ok(()),
             Some(value) => {
                 let message = format!("`{0}` takes no value; write `{0}` alone", self.name);
-                Err(Error::new(value.span(), message))
+                Err(Error::new(value.span, message))
             }
         }
     }
 
+    fn literal(&self) -> Option<&Lit> {
+        self.value.as_ref()?.literal.as_ref()
+    }
+
     fn span(&self) -> Span {
-        self.value.as_ref().map_or(self.name.span(), Spanned::span)
+        self.value.as_ref().map_or(self.name.span(), |value| value.span)
     }
 }
 
@@ -86,7 +106,7 @@ impl MainOptions {
                 options.workers = Some(word.count("workers = 4")?);
                 continue;
             }
-            options.current_thread = match &word.value {
+            options.current_thread = match word.literal() {
                 Some(Lit::Str(text)) if text.value() == "current_thread" => true,
                 Some(Lit::Str(text)) if text.value() == "multi_thread" => false,
                 _ => {
@@ -117,6 +137,7 @@ pub(crate) struct TestOptions {
     pub(crate) inject_cancel: bool,
     /// Names of faults, each a method of `asupersync::lab::Faults`.
     pub(crate) faults: Vec<Ident>,
+    pub(crate) time_races: Option<LitInt>,
 }
 
 /// What `faults` can name.
@@ -125,7 +146,8 @@ const FAULTS: [&str; 4] = ["network", "files", "rare", "clock"];
 impl TestOptions {
     pub(crate) fn parse(tokens: TokenStream) -> Result<TestOptions> {
         let mut options = TestOptions::default();
-        for word in words(tokens, "test", &["seeds", "explore", "inject_cancel", "faults"])? {
+        let known = ["seeds", "explore", "inject_cancel", "faults", "time_races"];
+        for word in words(tokens, "test", &known)? {
             match word.name.to_string().as_str() {
                 "seeds" => options.seeds = Some(word.count("seeds = 100")?),
                 "explore" => {
@@ -136,6 +158,7 @@ impl TestOptions {
                     }
                 }
                 "faults" => options.faults = faults(&word)?,
+                "time_races" => options.time_races = Some(word.count("time_races = 16")?),
                 _ => {
                     word.flag()?;
                     options.inject_cancel = true;
@@ -150,10 +173,10 @@ impl TestOptions {
 fn faults(word: &Word) -> Result<Vec<Ident>> {
     let span = word.span();
     let known = || FAULTS.map(|name| format!("\"{name}\"")).join(", ");
-    let text = match &word.value {
-        None => FAULTS.join(","),
+    let text = match word.literal() {
+        None if word.value.is_none() => FAULTS.join(","),
         Some(Lit::Str(text)) => text.value(),
-        Some(_) => {
+        _ => {
             let message = format!(
                 "`faults` wants names in quotes, as in `faults = \"network, files\"`, or nothing for \
                  all; there are {}",

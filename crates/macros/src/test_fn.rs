@@ -34,6 +34,7 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let faults = (!faults.is_empty())
         .then(|| quote!(.faults(::asupersync::lab::Faults::default()#(.#faults())*)));
     let faults = faults.into_iter();
+    let time_races = options.time_races.iter();
     Ok(quote! {
         #[::core::prelude::v1::test]
         #(#attributes)*
@@ -50,6 +51,7 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
             #(#inject_cancel)*
             #(#explore)*
             #(#faults)*
+            #(.time_races(#time_races))*
             .run(#body);
         }
     })

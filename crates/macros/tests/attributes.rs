@@ -119,6 +119,12 @@ async fn a_test_may_return_nothing(cx: &Cx) {
     assert!(cx.checkpoint().is_ok());
 }
 
+#[asupersync::test(seeds = 2u8, explore = 1_0u32)]
+async fn returning_ok(cx: &Cx) {
+    // Neither its name nor the types of its numbers get in the way of what the attribute writes.
+    assert!(cx.checkpoint().is_ok());
+}
+
 #[asupersync::test]
 #[should_panic(expected = "a_failure_names_the_line_that_replays_it -- --exact")]
 async fn a_failure_names_the_line_that_replays_it(_cx: &Cx) -> Result<(), std::fmt::Error> {

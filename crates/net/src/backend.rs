@@ -5,6 +5,7 @@ use crate::virtual_network::End;
 use asupersync_io::{IoSlice, IoSliceMut};
 use asupersync_reactor::{Direction, Io};
 use mio::event::Source;
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recvmsg};
 use socket2::SockRef;
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
@@ -26,10 +27,67 @@ impl<R: Source, V, T> Backend<R, V, T> {
     }
 }
 
+/// How many bytes moved, and whether the next try would only find that no more can.
+pub(crate) type Moved = (usize, bool);
+
+/// A stream socket of the kernel's.
+pub(crate) trait Kernel: Source + AsFd {
+    fn receive(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Moved>;
+    fn send(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+/// Fewer than there was room for: the system's buffer is exhausted.
+fn exhausted(moved: usize, room: usize) -> bool {
+    0 < moved && moved < room
+}
+
+impl Kernel for mio::net::TcpStream {
+    fn receive(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Moved> {
+        let room = room(bufs);
+        let mut stream = self;
+        let n = match bufs {
+            [buf] => stream.read(buf),
+            bufs => stream.read_vectored(bufs),
+        }?;
+        Ok((n, exhausted(n, room)))
+    }
+
+    fn send(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        write(self, bufs)
+    }
+}
+
+impl Kernel for mio::net::UnixStream {
+    /// The system ends a read behind the bytes that descriptors came with, and with `SO_PASSCRED` at
+    /// another writer's, however many there are behind them. It says so by `MSG_CTRUNC`, because they find
+    /// no room here.
+    fn receive(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Moved> {
+        let room = room(bufs);
+        let mut none = RecvAncillaryBuffer::default();
+        let message = recvmsg(self, bufs, &mut none, RecvFlags::CMSG_CLOEXEC)?;
+        let ended = message.flags.contains(ReturnFlags::CTRUNC);
+        Ok((message.bytes, exhausted(message.bytes, room) && !ended))
+    }
+
+    fn send(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        write(self, bufs)
+    }
+}
+
+fn room(bufs: &[IoSliceMut<'_>]) -> usize {
+    bufs.iter().map(|buf| buf.len()).sum()
+}
+
+fn write(mut stream: impl Write, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    match bufs {
+        [buf] => stream.write(buf),
+        bufs => stream.write_vectored(bufs),
+    }
+}
+
 impl<R, V, T> Backend<R, V, T>
 where
-    R: Source + AsFd,
-    for<'s> &'s R: Read + Write,
+    R: Kernel,
     V: AsRef<End>,
     T: Socket,
 {
@@ -38,11 +96,13 @@ where
         context: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         match self {
             Backend::Real(stream) => {
-                let wanted = buf.len();
-                let read = |mut stream: &R| stream.read(buf);
-                poll_transfer(stream, Direction::Read, context, wanted, read)
+                let read = |stream: &R| stream.receive(&mut [IoSliceMut::new(buf)]);
+                poll_transfer(stream, Direction::Read, context, read)
             }
             Backend::Virtual(stream) => stream.as_ref().poll_read(context, buf),
             Backend::Taped(stream) => stream.poll_read(context, buf),
@@ -54,11 +114,12 @@ where
         context: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
+        if room(bufs) == 0 {
+            return Poll::Ready(Ok(0));
+        }
         match self {
             Backend::Real(stream) => {
-                let wanted = bufs.iter().map(|buf| buf.len()).sum();
-                let read = |mut stream: &R| stream.read_vectored(bufs);
-                poll_transfer(stream, Direction::Read, context, wanted, read)
+                poll_transfer(stream, Direction::Read, context, |stream| stream.receive(bufs))
             }
             // The first buffer with room, as the trait's own default does.
             Backend::Virtual(stream) => {
@@ -76,12 +137,10 @@ where
     ) -> Poll<io::Result<usize>> {
         match self {
             Backend::Real(stream) => {
-                let wanted = bufs.iter().map(|buf| buf.len()).sum();
-                let write = |mut stream: &R| match bufs {
-                    [buf] => stream.write(buf),
-                    bufs => stream.write_vectored(bufs),
-                };
-                poll_transfer(stream, Direction::Write, context, wanted, write)
+                let room = bufs.iter().map(|buf| buf.len()).sum();
+                poll_transfer(stream, Direction::Write, context, |stream| {
+                    stream.send(bufs).map(|n| (n, exhausted(n, room)))
+                })
             }
             Backend::Virtual(stream) => stream.as_ref().poll_write(context, bufs),
             Backend::Taped(stream) => stream.poll_write(context, bufs),
@@ -104,21 +163,19 @@ where
     }
 }
 
-/// Moves bytes by `operation`. When fewer than `wanted` moved, the system's buffer is exhausted and
-/// the next try would only learn so.
+/// Moves bytes by `operation`.
 fn poll_transfer<S: Source>(
     stream: &Io<S>,
     direction: Direction,
     context: &mut Context<'_>,
-    wanted: usize,
-    mut operation: impl FnMut(&S) -> io::Result<usize>,
+    mut operation: impl FnMut(&S) -> io::Result<Moved>,
 ) -> Poll<io::Result<usize>> {
     let registration = stream.registration();
     loop {
         let ready = ready!(registration.poll_ready(direction, context));
         match operation(stream.get_ref()) {
-            Ok(n) => {
-                if 0 < n && n < wanted {
+            Ok((n, exhausted)) => {
+                if exhausted {
                     registration.clear_drained(ready);
                 }
                 return Poll::Ready(Ok(n));

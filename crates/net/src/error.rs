@@ -73,6 +73,14 @@ impl std::error::Error for NetError {
     }
 }
 
+/// By way of an `io::Error`, which most of these come in.
+impl From<NetError> for asupersync_core::Error {
+    #[track_caller]
+    fn from(error: NetError) -> Self {
+        error.into_io().into()
+    }
+}
+
 /// The host offers neither a reactor nor a virtual network.
 pub(crate) fn no_network(
     what: &str,

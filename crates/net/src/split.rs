@@ -2,6 +2,7 @@
 
 use crate::backend::Socket;
 use crate::tcp::TcpStream;
+use asupersync_core::{Error, ErrorKind};
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use std::fmt;
 use std::io;
@@ -138,3 +139,11 @@ impl<S: SplitStream> fmt::Display for ReuniteError<S> {
 }
 
 impl<S: SplitStream + fmt::Debug> std::error::Error for ReuniteError<S> {}
+
+/// The halves are dropped.
+impl<S: SplitStream> From<ReuniteError<S>> for Error {
+    #[track_caller]
+    fn from(error: ReuniteError<S>) -> Error {
+        Error::new(ErrorKind::InvalidInput, error.to_string())
+    }
+}

@@ -248,7 +248,7 @@ impl UdpSocket {
             (Some([]), _) => Poll::Ready(Ok(0)),
             (Some(batch), Backend::Real(socket)) => {
                 socket.poll_io(Direction::Write, context, |socket| {
-                    segments::send(socket, batch, size, to)
+                    segments::send(socket, batch, size, to).map_err(nobody_named)
                 })
             }
             (Some(batch), Backend::Virtual(socket)) => {
@@ -346,7 +346,7 @@ impl UdpSocket {
         match &self.backend {
             Backend::Real(socket) => socket.poll_io(Direction::Write, context, |socket| match to {
                 Some(to) => socket.send_to(datagram, to),
-                None => socket.send(datagram),
+                None => socket.send(datagram).map_err(nobody_named),
             }),
             Backend::Virtual(socket) => Poll::Ready(socket.send(datagram, to)),
         }
@@ -465,6 +465,15 @@ impl UdpSocket {
             Backend::Real(socket) => SockRef::from(socket.get_ref()).recv_buffer_size().map(Some),
             Backend::Virtual(_) => Ok(None),
         }
+    }
+}
+
+/// What Linux calls "destination address required", and we, as for other sockets, not connected.
+fn nobody_named(error: io::Error) -> io::Error {
+    const EDESTADDRREQ: i32 = 89;
+    match error.raw_os_error() {
+        Some(EDESTADDRREQ) => io::Error::new(io::ErrorKind::NotConnected, error),
+        _ => error,
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "support/interrupt.rs"]
 mod interrupt;
 
+use asupersync_combinator::timeout;
 use asupersync_core::{Cx, Error, Event, Outcome};
 use asupersync_io::{AsyncReadExt, AsyncWriteExt, copy};
 use asupersync_net::{ListenOptions, NetError, Shutdown, TcpListener, TcpStream};
@@ -246,6 +247,58 @@ fn reads_cancelled_at_every_turn_lose_no_byte() {
         assert!(got.iter().enumerate().all(|(i, byte)| *byte == (i / 7) as u8));
         assert!(interrupted > 10, "{interrupted} reads were interrupted");
         writing.join(cx).await?.into_result()?;
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn reading_into_no_room_answers_at_once() {
+    on_both_runtimes!(async |cx: &Cx| {
+        let (mut near, _far) = pair(cx).await?;
+        let read = timeout(cx, Duration::from_secs(10), near.read(cx, &mut []));
+        assert_eq!(read.await.map_err(|_| Error::msg("it waits"))??, 0);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+fn a_keepalive_that_the_system_refuses_changes_nothing_and_others_are_rounded_up() {
+    on_both_runtimes!(async |cx: &Cx| {
+        let (near, _far) = pair(cx).await?;
+        for refused in [Duration::ZERO, Duration::MAX] {
+            assert!(near.set_keepalive(Some(refused)).is_err());
+            assert_eq!(near.keepalive()?, None);
+        }
+        near.set_keepalive(Some(Duration::from_millis(1500)))?;
+        assert_eq!(near.keepalive()?, Some(Duration::from_secs(2)));
+        near.set_keepalive(None)?;
+        assert_eq!(near.keepalive()?, None);
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a peer that sends what ours cannot")]
+fn bytes_behind_an_urgent_one_are_read_although_the_read_before_them_was_short() {
+    on_both_runtimes!(async |cx: &Cx| {
+        let listener = TcpListener::bind(cx, "127.0.0.1:0").await?;
+        let far = std::net::TcpStream::connect(listener.local_addr()?)?;
+        let (mut near, _) = listener.accept(cx).await?;
+        // The system stops a read before the urgent byte, and leaves that out.
+        let socket = socket2::SockRef::from(&far);
+        assert_eq!(socket.send(b"one")?, 3);
+        assert_eq!(socket.send_out_of_band(b"!")?, 1);
+        assert_eq!(socket.send(b"two")?, 3);
+        let read = timeout(cx, Duration::from_secs(10), async {
+            let mut bytes: Vec<u8> = Vec::new();
+            while bytes.len() < 6 {
+                let mut buf = [0; 100];
+                let n = near.read(cx, &mut buf).await?;
+                bytes.extend(&buf[..n]);
+            }
+            io::Result::Ok(bytes)
+        });
+        assert_eq!(read.await.map_err(|_| Error::msg("it waits"))??, b"onetwo");
         Ok::<_, Error>(())
     });
 }

@@ -389,3 +389,17 @@ fn the_longest_datagram_goes_and_one_byte_more_is_refused() {
         longest(cx, any, any).await
     });
 }
+
+#[test]
+fn without_a_peer_there_is_nobody_to_send_to() {
+    on_the_machine(async |cx: &Cx| {
+        let socket = UdpSocket::bind(cx, "127.0.0.1:0").await?;
+        let alone = socket.send(cx, b"x").await.unwrap_err();
+        assert_eq!(alone.kind(), io::ErrorKind::NotConnected);
+        for many in [&b"x"[..], b"xyz"] {
+            let alone = socket.send_segments(cx, many, 1, None).await.unwrap_err();
+            assert_eq!(alone.kind(), io::ErrorKind::NotConnected);
+        }
+        Ok(())
+    });
+}

@@ -323,3 +323,21 @@ fn a_task_whose_stream_is_always_ready_keeps_neither_timers_nor_others_from_thei
     });
     assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
 }
+
+#[test]
+fn bytes_behind_a_descriptor_are_read_although_the_read_before_them_was_short() {
+    let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
+    let outcome = runtime.block_on(async |cx: &Cx| {
+        let (mut near, far) = UnixStream::pair(cx)?;
+        // The system stops a read behind the bytes that a descriptor came with.
+        far.send_with_fds(cx, b"one", &[io::stdin().as_fd()]).await?;
+        (&far).write_all(cx, b"two").await?;
+        let mut bytes = [0; 6];
+        let reading = near.read_exact(cx, &mut bytes);
+        let read = asupersync_combinator::timeout(cx, Duration::from_secs(10), reading).await;
+        assert!(matches!(read, Ok(Ok(()))), "{read:?}, and {bytes:?}");
+        assert_eq!(&bytes, b"onetwo");
+        Ok::<_, Error>(())
+    });
+    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
+}

@@ -178,7 +178,7 @@ pub fn write<C: HasFiles>(
 /// Replaces a file's content as a whole: who looks, also after a crash at any moment, finds the old
 /// content or the new one. The content goes to a temporary file beside it, is made durable, takes the
 /// name, and the name is made durable. The permissions of a file that is replaced are kept; a new file
-/// may be read by its owner only.
+/// may be read by its owner only. A symbolic link is replaced itself, not what it points to.
 ///
 /// # Errors
 /// The system's, with the path. ASY-0004 inside when the host has no files. `Cancelled`.
@@ -228,18 +228,22 @@ pub async fn exists<C: HasFiles>(cx: &Cx<C>, path: impl Into<PathBuf>) -> io::Re
 }
 
 fn create_all(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    match disk.create_dir(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            create_all(disk, parent.ok_or(error)?)?;
-            disk.create_dir(path)
-        }
-        Err(error) => match disk.metadata(path, true) {
-            Ok(known) if known.kind == FileKind::Directory => Ok(()),
-            _ => Err(error),
-        },
+    // The parent of a name alone, and so the directory we are in.
+    if path.as_os_str().is_empty() {
+        return Ok(());
     }
+    let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let mut made = disk.create_dir(path);
+    if made.as_ref().is_err_and(is_missing) {
+        let Some(parent) = path.parent() else { return made };
+        create_all(disk, parent)?;
+        made = disk.create_dir(path);
+    }
+    made.or_else(|error| match disk.metadata(path, true) {
+        // It was there already, or somebody else has just made it.
+        Ok(known) if known.kind == FileKind::Directory => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// A file operation that failed, with its path.

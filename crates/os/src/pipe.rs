@@ -130,6 +130,9 @@ impl AsyncRead for PipeReader {
         context: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         match &mut self.backend {
             Reader::Real(io) => io.poll_io(Direction::Read, context, |source| {
                 Ok(rustix::io::read(&source.0, &mut *buf)?)

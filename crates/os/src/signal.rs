@@ -128,6 +128,13 @@ impl fmt::Display for UnwatchableSignal {
 
 impl std::error::Error for UnwatchableSignal {}
 
+impl From<UnwatchableSignal> for Error {
+    #[track_caller]
+    fn from(error: UnwatchableSignal) -> Error {
+        Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error)
+    }
+}
+
 /// The signals of a chosen set that arrive while this lives. Several may watch the same signal: each
 /// receives it. Also a `Stream`, which never ends.
 ///

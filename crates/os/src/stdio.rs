@@ -144,6 +144,9 @@ impl AsyncRead for Stdin {
         context: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         let read = |fd: &OwnedFd| rustix::io::read(fd, &mut *buf);
         self.stream.poll_with(context, Direction::Read, read)
     }

@@ -1,14 +1,17 @@
 //! Files: on the machine, and in the lab with crashes and full disks.
 
 use asupersync_core::{CancelReason, Cx, Error, Outcome, RegionOptions};
-use asupersync_io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, SeekFrom, copy};
+use asupersync_io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt, SeekFrom, copy};
 use asupersync_lab::{LabConfig, LabRuntime, LabTest};
 use asupersync_os::fs::{
     self, File, FileKind, OpenOptions, ReadDir, TempDir, TempFile, VirtualFiles,
 };
 use asupersync_runtime::RuntimeBuilder;
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 fn on_the_machine<F>(body: F)
@@ -367,4 +370,83 @@ fn a_thousand_cancelled_runs_leave_no_temporary_file() {
     });
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     assert!(descriptors() < 100, "{} descriptors are open", descriptors());
+}
+
+#[test]
+fn what_is_written_after_a_cancelled_write_is_what_the_file_holds() {
+    let temp = std::env::temp_dir().join(format!("asupersync-cancelled-{}", std::process::id()));
+    let path = temp.clone();
+    on_the_machine(async move |cx: &Cx| {
+        let mut file = File::create(cx, &path).await?;
+        {
+            let mut stream = file.stream(cx);
+            let mut first = pin!(stream.write(cx, b"the first"));
+            let begun = poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending()));
+            assert!(begun.await, "a call on the pool takes its time");
+        }
+        let mut stream = file.stream(cx);
+        let begun = poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut stream).poll_write(context, b"the first").is_pending())
+        });
+        assert!(begun.await, "a call on the pool takes its time");
+        stream.write_all(cx, b"another").await?;
+        drop(stream);
+        file.set_len(cx, file.position()).await?;
+        assert_eq!(fs::read_to_string(cx, &path, 100).await?, "another");
+        Ok(())
+    });
+    std::fs::remove_file(temp).unwrap();
+}
+
+#[test]
+fn a_cancelled_region_may_still_use_files_where_it_cleans_up() {
+    let temp = std::env::temp_dir().join(format!("asupersync-cleanup-{}", std::process::id()));
+    let path = temp.clone();
+    on_the_machine(async move |cx: &Cx| {
+        let (masked, last) = (path.clone(), path.clone());
+        let ended = cx.region(async |scope| {
+            scope.defer(async move |cx: &Cx| {
+                Ok(fs::write(cx, last.with_extension("last"), "x").await?)
+            });
+            let _ = scope.spawn(async move |cx: &Cx| {
+                let waited = cx.sleep(Duration::from_secs(60)).await;
+                assert!(waited.is_err());
+                cx.masked(fs::write(cx, masked, "x")).await?;
+                Ok(waited?)
+            });
+            cx.yield_now().await?;
+            scope.cancel(CancelReason::user("enough"));
+            Ok::<_, Error>(())
+        });
+        let ended = ended.await;
+        assert!(path.exists(), "{ended:?}");
+        assert!(path.with_extension("last").exists(), "{ended:?}");
+        Ok(())
+    });
+    let _ = std::fs::remove_file(temp.with_extension("last"));
+    std::fs::remove_file(temp).unwrap();
+}
+
+#[test]
+fn directories_may_be_made_by_several_at_once_and_the_empty_path_is_here() {
+    let temp = std::env::temp_dir().join(format!("asupersync-at-once-{}", std::process::id()));
+    let root = temp.clone();
+    on_the_machine(async move |cx: &Cx| {
+        fs::create_dir_all(cx, "").await?;
+        for round in 0..200 {
+            let deep = root.join(format!("{round}/a/b/c"));
+            let made = cx.region(async |scope| {
+                for _ in 0..4 {
+                    let deep = deep.clone();
+                    let _ = scope.spawn(async move |cx: &Cx| {
+                        Ok::<_, Error>(fs::create_dir_all(cx, deep).await?)
+                    });
+                }
+                Ok(())
+            });
+            made.await.into_result()?;
+        }
+        Ok(())
+    });
+    std::fs::remove_dir_all(temp).unwrap();
 }

@@ -9,7 +9,7 @@ use asupersync_os::{Signal, stderr, stdin, stdout};
 use asupersync_runtime::RuntimeBuilder;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Tests that count this process's children run one at a time.
@@ -302,6 +302,52 @@ fn standard_streams_are_pipes_files_and_silent_ones() {
         child.stdout.take().unwrap().read_to_string(cx, &mut text, 10_000).await?;
         assert!(text.contains("echo from a file\n"), "{text}");
         assert!(child.wait(cx).await?.success());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_cancelled_region_may_still_run_a_command_where_it_cleans_up() {
+    on_the_machine(async |cx: &Cx| {
+        let codes = Arc::new(Mutex::new(Vec::new()));
+        let (first, last) = (codes.clone(), codes.clone());
+        let ended = cx.region(async |scope| {
+            scope.defer(async move |cx: &Cx| {
+                let status = shell("exit 7").status(cx).await?;
+                last.lock().unwrap().push(status.code());
+                Ok(())
+            });
+            let _ = scope.spawn(async move |cx: &Cx| {
+                let waited = cx.sleep(Duration::from_secs(60)).await;
+                let output = cx.masked(shell("echo bye; exit 8").output(cx, 100)).await?;
+                assert_eq!(output.stdout, b"bye\n");
+                first.lock().unwrap().push(output.status.code());
+                Ok(waited?)
+            });
+            cx.yield_now().await?;
+            scope.cancel(CancelReason::user("enough"));
+            Ok::<_, Error>(())
+        });
+        let ended = ended.await;
+        assert_eq!(*codes.lock().unwrap(), [Some(8), Some(7)], "{ended:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_command_that_is_given_up_has_left_no_process_when_it_answers() {
+    on_the_machine(async |cx: &Cx| {
+        let before = children();
+        let given_up =
+            timeout(cx, Duration::from_millis(50), shell("sleep 60").output(cx, 10)).await;
+        assert!(given_up.is_err());
+        assert_eq!(children(), before);
+        let given_up = timeout(cx, Duration::from_millis(50), shell("sleep 60").status(cx)).await;
+        assert!(given_up.is_err());
+        assert_eq!(children(), before);
+        let long = shell("yes").output(cx, 10).await.unwrap_err();
+        assert!(long.to_string().contains("ASY-0501"), "{long}");
+        assert_eq!(children(), before);
         Ok(())
     });
 }

@@ -22,6 +22,8 @@ const WRITE_CLOSED: u32 = 1 << 3;
 /// A task may be waiting to read, or to write: its waker is in the list, or about to be.
 const READ_WAITED: u32 = 1 << 4;
 const WRITE_WAITED: u32 = 1 << 5;
+/// Something urgent has come once, at which the system ends a read whatever lies behind it. Never cleared.
+const URGENT: u32 = 1 << 6;
 const BITS: u32 = 0xff;
 const TICK: u32 = 0x100;
 
@@ -63,6 +65,11 @@ impl Ready {
     #[must_use]
     pub const fn is_closed(self) -> bool {
         self.word & self.direction.mask() & (READ_CLOSED | WRITE_CLOSED) != 0
+    }
+
+    /// A read may end although the system has more.
+    pub(crate) const fn is_urgent(self) -> bool {
+        matches!(self.direction, Direction::Read) && self.word & URGENT != 0
     }
 }
 
@@ -142,6 +149,9 @@ impl Readiness {
         let mut bits = 0;
         if event.is_readable() || event.is_priority() {
             bits |= READABLE;
+        }
+        if event.is_priority() {
+            bits |= URGENT;
         }
         if event.is_read_closed() {
             bits |= READ_CLOSED;

@@ -47,9 +47,10 @@ impl Registration {
 
     /// Forgets readiness after an operation on a byte stream moved fewer bytes than it was given room
     /// for: the system's buffer is empty (or full), and the next try would block. Saves that try.
-    /// A closed direction stays ready, because what is left to learn is the end of the stream.
+    /// A closed direction stays ready, because what is left to learn is the end of the stream; and one in
+    /// which something urgent came (registered for `PRIORITY`), because a read ends there with more behind it.
     pub fn clear_drained(&self, ready: Ready) {
-        if !ready.is_closed() {
+        if !ready.is_closed() && !ready.is_urgent() {
             self.readiness.clear(ready);
         }
     }

@@ -1,5 +1,6 @@
 //! What can be wrong with a recording while it is made.
 
+use asupersync_core::{Error, ErrorKind};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -51,3 +52,15 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+impl From<RecordError> for Error {
+    #[track_caller]
+    fn from(error: RecordError) -> Error {
+        let kind = match error {
+            RecordError::Used => ErrorKind::InvalidInput,
+            RecordError::Stopped { .. } => ErrorKind::Other,
+            RecordError::File { .. } => ErrorKind::Io,
+        };
+        Error::new(kind, error.to_string()).with_source(error)
+    }
+}

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that are collected before they go to the file.
 const CHUNK: usize = 1 << 16;
-/// A longer file would not be read: room for the last chunk and event is left.
-const MOST_BYTES: u64 = (1 << 30) - (1 << 25);
+/// Bytes by which a file may be longer than it was at the last look: a chunk, and an event with the longest answer.
+const ROOM: usize = 1 << 25;
 
 thread_local! {
     /// The recorder of the run that this thread drives, by address.
@@ -41,8 +41,8 @@ struct State {
     path: PathBuf,
     file: File,
     written: u64,
-    /// The most events that a reader takes.
-    events: u64,
+    /// What a reader takes.
+    limits: Limits,
     phase: Phase,
 }
 
@@ -58,6 +58,10 @@ enum Phase {
 
 impl Recorder {
     pub(crate) fn create(path: &Path, seed: u64) -> io::Result<Recorder> {
+        Recorder::within(path, seed, Limits::default())
+    }
+
+    fn within(path: &Path, seed: u64, limits: Limits) -> io::Result<Recorder> {
         let failed = |error: io::Error| {
             let what = format!("cannot write the recording {}: {error}", path.display());
             io::Error::new(error.kind(), what)
@@ -67,7 +71,7 @@ impl Recorder {
             path: path.to_owned(),
             file,
             written: 0,
-            events: Limits::default().events as u64,
+            limits,
             phase: Phase::Waiting { seed, spoiled: false },
         };
         Ok(Recorder { state: Mutex::new(state) })
@@ -106,13 +110,13 @@ impl Recorder {
 
     fn note(&self, write: impl FnOnce(&mut Writer)) {
         let mut state = self.state.lock();
-        let State { events, phase: Phase::Running(writer), .. } = &mut *state else { return };
+        let State { limits, phase: Phase::Running(writer), .. } = &mut *state else { return };
         write(writer);
-        let full = writer.events() + 1 >= *events;
+        let full = writer.is_full(limits);
         if writer.written().len() >= CHUNK {
             state.spill();
         }
-        if full || state.written >= MOST_BYTES {
+        if full || state.written >= state.limits.file_bytes.saturating_sub(ROOM) as u64 {
             state.stop("it has grown to the length that a reader takes");
         }
     }
@@ -154,7 +158,10 @@ impl Recorder {
 impl Tape for Recorder {
     fn call(&self, call: Call, perform: &mut dyn FnMut() -> Vec<u8>) -> Option<Vec<u8>> {
         let answer = perform();
-        if self.is_driven_here() {
+        let is_too_long = answer.len() > self.state.lock().limits.blob_bytes;
+        if is_too_long {
+            self.state.lock().stop("the machine answered with more bytes than a reader takes");
+        } else if self.is_driven_here() {
             let Call { label, source, input } = call;
             self.note(|writer| writer.called(label, source, input, &answer));
         } else {
@@ -211,3 +218,6 @@ impl fmt::Debug for Recorder {
         f.debug_struct("Recorder").field("path", &self.state.lock().path).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

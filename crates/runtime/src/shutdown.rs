@@ -7,8 +7,13 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-/// How long dropped futures, and then idle threads, may take to be gone. Neither waits for anything.
+/// How long dropped futures, and then threads, may take to be gone where something may be stuck in a call that
+/// does not return.
 const DROPPING: Duration = Duration::from_millis(250);
+
+/// How long threads may take where everything has ended: they need nothing more than a processor, which a machine
+/// under load may not give them for a good part of a second.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// What a shutdown left undone.
 #[derive(Clone, Debug, Default)]
@@ -144,10 +149,12 @@ fn wait(parts: &Parts, grace: Duration) -> ShutdownReport {
         report.omitted = omitted;
     }
     parts.scheduler.stop();
+    let quiet = report.closed && report.stragglers.is_empty();
+    let patience = if quiet { IDLE } else { DROPPING };
     if let Flavour::Threads(threads) = &parts.flavour {
-        report.workers_left = threads.join(DROPPING);
+        report.workers_left = threads.join(patience);
     }
-    report.blocking_left = parts.blocking.shutdown(DROPPING);
+    report.blocking_left = parts.blocking.shutdown(patience);
     if report.workers_left == 0 {
         parts.scheduler.clear();
     }

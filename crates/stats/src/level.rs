@@ -27,7 +27,8 @@ impl Level {
     /// `alpha` (the union bound); an e-process then rejects at `parts / alpha`.
     #[must_use]
     pub fn split(self, parts: NonZeroUsize) -> Self {
-        // A positive alpha over a huge count could underflow to zero, which is no level.
-        Self((self.0 / parts.get() as f64).max(f64::MIN_POSITIVE))
+        // A positive alpha over a huge count could underflow to zero, which is no level. Nothing is
+        // smaller than what takes its place, so that a part is never more than the whole.
+        Self((self.0 / parts.get() as f64).max(f64::from_bits(1)))
     }
 }

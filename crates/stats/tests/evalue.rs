@@ -90,6 +90,8 @@ fn a_split_level_multiplies_the_threshold() {
     assert!(peak_at(20.001).rejects(alpha) && !peak_at(19.999).rejects(alpha));
     assert!(peak_at(100.001).rejects(fifth) && !peak_at(99.999).rejects(fifth));
     assert!(Level::new(f64::MIN_POSITIVE).unwrap().split(NonZeroUsize::MAX).alpha() > 0.0);
+    let least = Level::new(1e-310).unwrap();
+    assert!(least.split(NonZeroUsize::MIN.saturating_add(1)).alpha() < least.alpha());
 }
 
 #[test]

@@ -48,7 +48,9 @@ pub trait StreamExt: Stream {
         Self: Unpin,
     {
         let Op { label, site, .. } = Op::new("stream::next");
-        cx.wait_at(label, site, move |context| Pin::new(&mut *self).poll_next(context))
+        cx.wait_at(label, site, move |context| {
+            cx.in_turn(context, |context| Pin::new(&mut *self).poll_next(context))
+        })
     }
 
     /// Applies a function to each item.
@@ -651,8 +653,9 @@ pub trait StreamExt: Stream {
             let mut sent = 0;
             loop {
                 let permit = sender.reserve(cx).await?;
-                let wait =
-                    cx.wait_at(label, site, |context| Pin::new(&mut *self).poll_next(context));
+                let wait = cx.wait_at(label, site, |context| {
+                    cx.in_turn(context, |context| Pin::new(&mut *self).poll_next(context))
+                });
                 match wait.await {
                     Ok(Some(item)) => match permit.send(item) {
                         Delivery::Queued => sent += 1,

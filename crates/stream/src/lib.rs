@@ -46,7 +46,8 @@
 //! # One wake, one poll
 //! [`merge_all`], [`merge`](StreamExt::merge) and everything `buffered` give each stream and future a
 //! waker of its own: a wake of one costs one poll of that one, whether it is one of three or of five
-//! hundred. Nothing handles more than 64 items in a row without letting other tasks run.
+//! hundred. Nothing handles more than 64 items in a row without letting other tasks run, a loop of
+//! [`next`](StreamExt::next) neither.
 //!
 //! # Cancel safety
 //! `poll_next` has no context. So an adaptor cannot be cancelled by itself: it is whoever waits for the

@@ -161,3 +161,28 @@ fn no_more_futures_are_in_flight_than_the_limit_and_all_of_those() {
         Ok::<_, Error>(())
     });
 }
+
+#[test]
+fn a_loop_over_items_that_are_always_there_lets_others_have_their_turn() {
+    let lab = asupersync_lab::LabRuntime::new(asupersync_lab::LabConfig::default());
+    let report = lab.run(async |cx: &Cx| {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let theirs = turns.clone();
+        let _ = cx.spawn(async move |cx: &Cx| {
+            for _ in 0..10 {
+                cx.yield_now().await?;
+                theirs.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok::<_, Error>(())
+        });
+        let mut items = iter(0..);
+        while let Some(item) = items.next(cx).await? {
+            if turns.load(Ordering::Relaxed) == 10 {
+                return Ok(item);
+            }
+            assert!(item < 1_000_000, "nobody else has had a turn");
+        }
+        Ok::<_, Error>(0)
+    });
+    assert!(report.is_ok(), "{report}");
+}

@@ -1,9 +1,11 @@
 //! A value made once, by whoever needs it first.
 
 use crate::slots::{NotTaken, Slots};
-use asupersync_core::{Cancelled, TaskCx};
+use asupersync_core::{Cancelled, Holding, ObligationKind, TaskCx};
 use std::fmt;
 use std::panic::Location;
+
+static TURN: ObligationKind = ObligationKind::abort_on_drop("OnceLock::get_or_try_init");
 
 /// A cell that is written once, by an asynchronous initialiser.
 ///
@@ -61,7 +63,7 @@ impl<T> OnceLock<T> {
         if self.turn.try_take(1).is_err() {
             return Err(value);
         }
-        let turn = Turn { slots: &self.turn };
+        let turn = Turn { slots: &self.turn, _holding: Holding::of_a_thread() };
         let set = self.value.set(value);
         turn.done();
         set
@@ -117,7 +119,10 @@ impl<T> OnceLock<T> {
             Err(error) => Err(error),
         };
         match taken {
-            Ok(()) => Ok(Some(Turn { slots: &self.turn })),
+            Ok(()) => {
+                let _holding = cx.holding_at(&TURN, site);
+                Ok(Some(Turn { slots: &self.turn, _holding }))
+            }
             Err(NotTaken::Closed) => Ok(None),
             Err(NotTaken::Cancelled(cancelled)) => Err(cancelled),
         }
@@ -139,6 +144,8 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
 /// The right to initialise; dropped, it goes to the next in line.
 struct Turn<'a> {
     slots: &'a Slots,
+    /// Who initialises stands in reports: it may be what everybody waits for.
+    _holding: Holding,
 }
 
 impl Turn<'_> {

@@ -4,7 +4,7 @@
 #[path = "support/host.rs"]
 mod host;
 
-use asupersync_core::Cancelled;
+use asupersync_core::{Cancelled, Cx, Error};
 use asupersync_sync::OnceLock;
 use host::{Boxed, Wakes, in_task, now, poll, poll_with};
 use proptest::prelude::*;
@@ -262,4 +262,27 @@ proptest! {
     ) {
         behaves_like_the_model(operations);
     }
+}
+
+#[test]
+fn a_deadlock_report_names_who_initialises() {
+    let lab = asupersync_lab::LabRuntime::new(asupersync_lab::LabConfig::default());
+    let report = lab.run(async |cx: &Cx| {
+        let cell = Arc::new(OnceLock::<u32>::new());
+        let begun = Arc::new(asupersync_sync::Notify::new());
+        let (theirs, begins) = (cell.clone(), begun.clone());
+        let _ = cx.spawn(async move |cx: &Cx| {
+            let never = async || {
+                begins.notify_one();
+                Ok::<u32, Error>(std::future::pending().await)
+            };
+            theirs.get_or_try_init(cx, never).await.map(|_: &u32| ())
+        });
+        begun.notified(cx).await?;
+        cell.get_or_try_init(cx, async || Ok::<_, Error>(1)).await?;
+        Ok::<_, Error>(())
+    });
+    assert!(!report.is_ok());
+    let told = report.to_string();
+    assert!(told.contains("holds OnceLock::get_or_try_init from"), "{told}");
 }

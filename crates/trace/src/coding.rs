@@ -47,6 +47,11 @@ impl Encoder {
         put_text(&mut self.bytes, text);
     }
 
+    /// The most names there are of one sort, answers apart.
+    pub(crate) fn names(&self) -> usize {
+        self.ids.len().max(self.strings as usize).max(self.sites as usize)
+    }
+
     fn id(&mut self, bits: u64) {
         let count = self.ids.len();
         let index = self.ids.number(bits);

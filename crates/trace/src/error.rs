@@ -13,6 +13,11 @@ pub enum TraceError {
         /// The version in the file.
         found: u16,
     },
+    /// A pack written by another version of its format.
+    PackVersion {
+        /// The version in the file.
+        found: u8,
+    },
     /// The bytes end in the middle of something.
     Truncated {
         /// Where more was expected, in bytes from the start.
@@ -42,7 +47,7 @@ impl TraceError {
     pub const fn code(&self) -> &'static str {
         match self {
             TraceError::NotATrace => "ASY-0610",
-            TraceError::Version { .. } => "ASY-0611",
+            TraceError::Version { .. } | TraceError::PackVersion { .. } => "ASY-0611",
             TraceError::Truncated { .. } => "ASY-0612",
             TraceError::Corrupt { .. } => "ASY-0613",
             TraceError::Limit { .. } => "ASY-0614",
@@ -56,13 +61,19 @@ impl fmt::Display for TraceError {
         write!(f, "{}: ", self.code())?;
         match self {
             TraceError::NotATrace => {
-                f.write_str("this is not a trace file: it does not begin with `ASYTRACE`")
+                f.write_str("this is not a trace file: it does not begin with `ASYTRACE`, nor as a crash pack with `ASYPACK`")
             }
             TraceError::Version { found } => write!(
                 f,
                 "trace format version {found} is not the one this build reads ({}); read it with \
                  the build that wrote it, or record it again",
                 crate::VERSION
+            ),
+            TraceError::PackVersion { found } => write!(
+                f,
+                "crash pack version {found} is not the one this build reads ({}); read it with the build \
+                 that wrote it, or let the test fail again",
+                crate::pack::VERSION
             ),
             TraceError::Truncated { offset } => write!(
                 f,

@@ -159,6 +159,7 @@ events! {
         29 RegionAbandoned { region: RegionId }
         30 TaskCancelIgnored { task: TaskId }
         31 RegionCancelIgnored { region: RegionId }
+        32 RegionEscalated { region: RegionId }
     }
     host {
         /// More than one transition was possible: the `index`-th of `of` was taken.
@@ -185,6 +186,13 @@ events! {
         74 BlockingEnded { job: u32 }
         /// The recording ends here, before the run: what came next cannot be replayed.
         75 RecordingStopped { why: StrId }
+        /// In a run in which time races with steps: it passes, as a step of its own, and what is due by then
+        /// fires; all that follows until it has passed is its doing.
+        76 TimePasses { to: Time }
+        /// Everything that was due has fired.
+        77 TimePassed { }
+        /// In such a run: the poll in progress read the clock, or set or unset a timer. Told once in a poll.
+        78 ClockUsed { }
     }
 }
 

@@ -4,18 +4,20 @@
 //! réarrangements", 1969) arranges its steps in levels: a step stands one level above the highest
 //! step before it that it depends on. Two runs are equivalent exactly when their normal forms are
 //! equal, that is, when level by level they have the same multiset of steps. So the fingerprint is
-//! the sum modulo 2^128 of XXH3-128 over (level, step): independent of the order in a level, and
-//! computed while the run goes on. A run that the lab gave up is what it was until then: in which order its
+//! the sum modulo 2^128 of a hash of (level, step): independent of the order in a level, and
+//! computed while the run goes on. What a step touches is a set, so its hash is made of a sum, too, and nothing
+//! needs to be sorted. A run that the lab gave up is what it was until then: in which order its
 //! tasks were torn down is no part of it. It is a hash, not a proof: unequal fingerprints mean different
 //! classes, equal ones mean equal classes up to a chance of about n^2 / 2^129 among n classes. It
 //! does not resist an adversary.
 
-use crate::ids::Numbers;
+mod levels;
+
 use crate::reader::Trace;
-use crate::step::{Actor, Effect, Ended, Key, Sink, Step, StepBuilder};
+use crate::step::{Actor, Division, Effect, Ended, Sink, Step};
 use asupersync_core as kernel;
+pub(crate) use levels::Levels;
 use std::fmt;
-use twox_hash::XxHash3_128;
 
 /// Names the class of a run under reordering of independent steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +31,7 @@ impl Fingerprint {
         for step in steps {
             levels.push_step(step);
         }
-        Fingerprint(levels.sum)
+        Fingerprint(levels.sum())
     }
 
     /// The fingerprint of a recorded run.
@@ -50,207 +52,130 @@ impl fmt::Display for Fingerprint {
 }
 
 /// Computes a fingerprint event by event.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Fingerprinter {
-    builder: StepBuilder,
+    division: Division,
     levels: Levels,
     /// The lab gave the run up: what follows is no part of it.
     is_over: bool,
 }
 
+impl Clone for Fingerprinter {
+    fn clone(&self) -> Fingerprinter {
+        let mut clone = Fingerprinter::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    fn clone_from(&mut self, other: &Fingerprinter) {
+        let Fingerprinter { division, levels, is_over } = other;
+        self.division.set(division);
+        self.levels.set(levels);
+        self.is_over = *is_over;
+    }
+}
+
+/// Who wants to be shown no step.
+const NOBODY: Option<fn(Ended<'_>)> = None;
+
 impl Fingerprinter {
     /// Takes a kernel event.
+    // Where the sort of event is known, what is left of this are its effects.
+    #[inline(always)]
     pub fn kernel(&mut self, event: &kernel::Event<'_>) {
-        self.kernel_with(event, |_| {});
+        Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each: NOBODY });
     }
 
     /// Takes a kernel event; `each` is shown the steps that it ends.
     pub fn kernel_with(&mut self, event: &kernel::Event<'_>, each: impl FnMut(Ended<'_>)) {
-        Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each });
+        Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each: Some(each) });
     }
 
     /// Takes a recorded event or one of the host's own.
     pub fn host(&mut self, event: &crate::Event) {
-        self.host_with(event, |_| {});
+        self.host_event(event, NOBODY);
     }
 
     /// Takes a recorded event or one of the host's own; `each` is shown the steps that it ends.
     pub fn host_with(&mut self, event: &crate::Event, each: impl FnMut(Ended<'_>)) {
+        self.host_event(event, Some(each));
+    }
+
+    fn host_event(&mut self, event: &crate::Event, each: Option<impl FnMut(Ended<'_>)>) {
         Effect::each_of_event(event, &mut Feeding { fingerprinter: self, each });
         self.is_over |= matches!(event, crate::Event::Abandoned { .. });
     }
 
+    /// Who takes the step in progress.
+    #[must_use]
+    pub fn acting(&self) -> Option<Actor> {
+        self.division.acting()
+    }
+
     /// The fingerprint of everything taken, after which it can be used for the next run.
     pub fn finish(&mut self) -> Fingerprint {
-        match self.builder.finish() {
-            Some(step) if !self.is_over => drop(self.levels.push(step)),
+        match self.division.finish() {
+            Some(actor) if !self.is_over => drop(self.levels.end(actor)),
             _ => {}
         }
-        let sum = self.levels.sum;
+        let sum = self.levels.sum();
         self.clear();
         Fingerprint(sum)
     }
 
     /// Forgets what was taken, keeping memory.
     pub fn clear(&mut self) {
-        self.builder.clear();
+        self.division.clear();
         self.levels.clear();
         self.is_over = false;
+    }
+
+    /// A step ends, another begins, or both.
+    fn turn(&mut self, effect: Effect, each: Option<&mut dyn FnMut(Ended<'_>)>) {
+        if let Some(actor) = self.division.turn(effect) {
+            if let Some(each) = each {
+                each(self.levels.shown(actor));
+            }
+            match self.is_over {
+                false => drop(self.levels.end(actor)),
+                true => self.levels.give_up(),
+            }
+        }
+        if let Effect::Begin(actor) = effect {
+            self.levels.begin(actor);
+        }
     }
 }
 
 /// A fingerprinter, and who is shown the steps.
 struct Feeding<'a, F> {
     fingerprinter: &'a mut Fingerprinter,
-    each: F,
+    each: Option<F>,
 }
 
 impl<F: FnMut(Ended<'_>)> Sink for Feeding<'_, F> {
+    // Where the effect is known, and mostly it is, what is left of this is one of the branches.
     #[inline(always)]
     fn take(&mut self, effect: Effect) {
-        let Fingerprinter { builder, levels, is_over } = &mut *self.fingerprinter;
-        if let Some(step) = builder.feed(effect) {
-            (self.each)(step);
-            if !*is_over {
-                levels.push(step);
+        let Fingerprinter { division, levels, .. } = &mut *self.fingerprinter;
+        match effect {
+            Effect::Touch(touch) => {
+                division.touched();
+                levels.touch(touch.target, touch.write);
+            }
+            Effect::Open(region, by, parent) => division.opened(region, by, parent),
+            Effect::Abandon(region) => division.abandoned(region),
+            Effect::Leave(region) => {
+                if let Some(touch) = division.left(region) {
+                    division.touched();
+                    levels.touch(touch.target, touch.write);
+                }
+            }
+            Effect::End | Effect::Begin(_) | Effect::Close(_) => {
+                let each = self.each.as_mut().map(|each| each as &mut dyn FnMut(Ended<'_>));
+                self.fingerprinter.turn(effect, each);
             }
         }
-    }
-}
-
-/// The levels of the Foata normal form so far. Level 0 is below every step.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Levels {
-    /// Where in `places` the levels of a target, or of an actor, are.
-    numbers: Numbers<u128>,
-    places: Vec<Place>,
-    /// The places of the step being added.
-    touched: Vec<u32>,
-    /// The last step of the host, on which everything after it depends.
-    floor: u32,
-    highest: u32,
-    sum: u128,
-    bytes: Vec<u8>,
-    keys: Vec<Key>,
-}
-
-/// The highest level that wrote a target, and that touched it at all; of an actor, that of its last step.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    written: u32,
-    touched: u32,
-}
-
-/// Bytes that a step's head and each of its touches are hashed as.
-const HEAD: usize = 13;
-const TOUCH: usize = 9;
-/// Touches of a step that is hashed without a detour.
-const SHORT: usize = 8;
-
-impl Levels {
-    /// Adds the run's next step and answers its level.
-    pub(crate) fn push_step(&mut self, step: &Step) -> u32 {
-        let mut keys = std::mem::take(&mut self.keys);
-        keys.clear();
-        keys.extend(step.touches.iter().map(|touch| Key::of(*touch)));
-        let level = self.push(Ended { actor: step.actor, touches: &keys });
-        self.keys = keys;
-        level
-    }
-
-    /// Adds the run's next step and answers its level.
-    fn push(&mut self, step: Ended<'_>) -> u32 {
-        let mut below = self.floor;
-        // Steps of one actor are ordered as if each wrote the actor, which no target is named like.
-        let keeps = step.actor.is_sequential() && step.actor != Actor::Host;
-        let own = keeps.then(|| {
-            let (tag, bits) = name(step.actor);
-            self.place(u128::from(bits) | u128::from(tag + 1) << 120)
-        });
-        if let Some(own) = own {
-            below = below.max(self.places[own].touched);
-        }
-        self.touched.clear();
-        for key in step.touches {
-            let at = self.place(key.target());
-            self.touched.push(at as u32);
-            let place = self.places[at];
-            below = below.max(if key.is_write() { place.touched } else { place.written });
-        }
-        if step.actor == Actor::Host {
-            below = self.highest;
-        }
-        let level = below + 1;
-        self.highest = self.highest.max(level);
-        if step.actor == Actor::Host {
-            self.floor = level;
-        }
-        if let Some(own) = own {
-            self.places[own].touched = level;
-        }
-        for (key, at) in step.touches.iter().zip(&self.touched) {
-            let place = &mut self.places[*at as usize];
-            place.touched = level.max(place.touched);
-            if key.is_write() {
-                place.written = level.max(place.written);
-            }
-        }
-        self.sum = self.sum.wrapping_add(self.hash(level, step));
-        level
-    }
-
-    /// Where the levels of what has this name are.
-    #[inline]
-    fn place(&mut self, name: u128) -> usize {
-        let at = self.numbers.number(name) as usize;
-        if at == self.places.len() {
-            self.places.push(Place::default());
-        }
-        at
-    }
-
-    fn clear(&mut self) {
-        self.numbers.clear();
-        self.places.clear();
-        self.floor = 0;
-        self.highest = 0;
-        self.sum = 0;
-    }
-
-    fn hash(&mut self, level: u32, step: Ended<'_>) -> u128 {
-        let length = HEAD + TOUCH * step.touches.len();
-        let mut short = [0; HEAD + TOUCH * SHORT];
-        if let Some(bytes) = short.get_mut(..length) {
-            write(bytes, level, step);
-            return XxHash3_128::oneshot(bytes);
-        }
-        self.bytes.resize(length, 0);
-        write(&mut self.bytes, level, step);
-        XxHash3_128::oneshot(&self.bytes)
-    }
-}
-
-/// An actor as it is hashed.
-fn name(actor: Actor) -> (u8, u64) {
-    match actor {
-        Actor::Task(id) => (0, id.to_bits()),
-        Actor::Region(id) => (1, id.to_bits()),
-        Actor::Timer(at) => (2, at.as_nanos()),
-        Actor::Host => (3, 0),
-        Actor::Outside => (4, 0),
-    }
-}
-
-/// Fills `bytes` with the level and the step.
-fn write(bytes: &mut [u8], level: u32, step: Ended<'_>) {
-    let (head, touches) = bytes.split_at_mut(HEAD);
-    let (tag, bits) = name(step.actor);
-    head[..4].copy_from_slice(&level.to_le_bytes());
-    head[4] = tag;
-    head[5..].copy_from_slice(&bits.to_le_bytes());
-    for (bytes, key) in touches.chunks_exact_mut(TOUCH).zip(step.touches) {
-        bytes[0] = (key.rank() << 1) | u8::from(key.is_write());
-        bytes[1..].copy_from_slice(&key.bits().to_le_bytes());
     }
 }
 

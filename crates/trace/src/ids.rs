@@ -70,7 +70,7 @@ impl Hasher for IdHasher {
 ///
 /// A table of its own, because nothing is ever taken out of it: a lookup is a multiplication and as a rule one
 /// comparison. As with [`IdMap`], not for keys that somebody outside may choose.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Numbers<K> {
     /// The ids by their numbers.
     ids: Vec<K>,
@@ -82,6 +82,18 @@ pub struct Numbers<K> {
 impl<K> Default for Numbers<K> {
     fn default() -> Numbers<K> {
         Numbers { ids: Vec::new(), slots: Vec::new() }
+    }
+}
+
+impl<K: Clone> Clone for Numbers<K> {
+    fn clone(&self) -> Numbers<K> {
+        Numbers { ids: self.ids.clone(), slots: self.slots.clone() }
+    }
+
+    fn clone_from(&mut self, other: &Numbers<K>) {
+        let Numbers { ids, slots } = other;
+        self.ids.clone_from(ids);
+        self.slots.clone_from(slots);
     }
 }
 
@@ -107,6 +119,20 @@ impl<K: Copy + Eq + Hash> Numbers<K> {
         self.ids.push(id);
         self.slots[at] = u32::try_from(self.ids.len()).expect("a run has fewer than 2^32 ids");
         self.slots[at] - 1
+    }
+
+    /// The number of this id, if it has one.
+    #[must_use]
+    pub fn get(&self, id: K) -> Option<u32> {
+        let last = self.slots.len().checked_sub(1)?;
+        let mut at = IdHasher::hash(id) as usize & last;
+        loop {
+            match self.slots[at] {
+                0 => return None,
+                taken if self.ids[taken as usize - 1] == id => return Some(taken - 1),
+                _ => at = (at + 1) & last,
+            }
+        }
     }
 
     /// How many ids have a number.
@@ -172,6 +198,7 @@ mod tests {
                         order.push(id);
                     }
                     let known = order.iter().position(|known| *known == id);
+                    prop_assert_eq!(numbers.get(id).is_some(), order.len() == numbers.len());
                     prop_assert_eq!(Some(numbers.number(id) as usize), known);
                 }
                 prop_assert_eq!(numbers.len(), order.len());

@@ -66,4 +66,5 @@ pub use pack::{Pack, Recording};
 pub use reader::{Limits, Reader, Trace};
 pub use step::{Actor, Effect, Ended, Step, StepBuilder, StepView, Target, Touch, dependent};
 pub use tables::{BlobId, Site, SiteId, StrId, Tables};
+pub use text::{plain, shell_word};
 pub use writer::{Header, RECORDED, VERSION, Writer};

@@ -1,8 +1,8 @@
 //! The crash pack: all that is needed to see a failure again, in one file.
 //!
-//! Layout: `ASYPACK` and a version byte; seed (u64), fingerprint (u128); then as numbers in LEB128 and texts
+//! Layout: `ASYPACK` and a version byte, 2; seed (u64), fingerprint (u128); then as numbers in LEB128 and texts
 //! with their lengths: the cancelled step plus one or zero, the count of choices and the choices, the two
-//! polls whose order matters, each plus one or zero, what failed, the command that replays it, the lengths and
+//! polls whose order matters, each plus one or zero, what failed, how it was shrunk, the command that replays it, the lengths and
 //! bytes of the trace and of the passing twin's trace; then XXH3-64 of everything before it. Fixed-width numbers
 //! are little-endian. A choice among fewer than 129 tasks takes one byte, and a step with one enabled task none.
 
@@ -12,7 +12,8 @@ use crate::fingerprint::Fingerprint;
 use crate::reader::{Limits, Trace};
 use twox_hash::XxHash3_64;
 
-const MAGIC: [u8; 8] = *b"ASYPACK\x01";
+const MAGIC: [u8; 7] = *b"ASYPACK";
+pub(crate) const VERSION: u8 = 2;
 
 /// A failure, to be replayed elsewhere.
 ///
@@ -38,6 +39,8 @@ pub struct Pack {
     pub second: Option<u64>,
     /// What failed, in a line.
     pub failure: String,
+    /// How large the run was at each stage of its shrinking, in a line. Empty when it was not shrunk.
+    pub shrunk: String,
     /// What replays it, with `{}` for the pack's own path.
     pub command: String,
     /// The trace file of the run.
@@ -48,7 +51,7 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// Whether these bytes begin as a pack does.
+    /// Whether these bytes begin as a pack does, of whatever version.
     #[must_use]
     pub fn is_pack(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
@@ -59,6 +62,7 @@ impl Pack {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Encoder::default();
         out.bytes.extend_from_slice(&MAGIC);
+        out.byte(VERSION);
         out.bytes.extend_from_slice(&self.seed.to_le_bytes());
         out.bytes.extend_from_slice(&self.fingerprint.0.to_le_bytes());
         let optional = |value: Option<u64>| value.map_or(0, |value| value.saturating_add(1));
@@ -70,6 +74,7 @@ impl Pack {
         out.number(optional(self.first));
         out.number(optional(self.second));
         out.text(&self.failure);
+        out.text(&self.shrunk);
         out.text(&self.command);
         for file in [&self.trace, &self.twin] {
             out.number(file.len() as u64);
@@ -92,12 +97,17 @@ impl Pack {
             return Err(TraceError::NotATrace);
         }
         let truncated = TraceError::Truncated { offset: bytes.len() };
+        match bytes.get(MAGIC.len()) {
+            Some(&VERSION) => {}
+            Some(found) => return Err(TraceError::PackVersion { found: *found }),
+            None => return Err(truncated),
+        }
         let (body, sum) = bytes.split_last_chunk::<8>().ok_or(truncated)?;
         if XxHash3_64::oneshot(body) != u64::from_le_bytes(*sum) {
             return Err(TraceError::Checksum);
         }
         let mut input = Decoder::new(body, limits);
-        input.slice(MAGIC.len())?;
+        input.slice(MAGIC.len() + 1)?;
         let seed = u64::from_le_bytes(input.array()?);
         let fingerprint = Fingerprint(u128::from_le_bytes(input.array()?));
         let cancel_at = input.number()?.checked_sub(1);
@@ -113,6 +123,7 @@ impl Pack {
         let first = input.number()?.checked_sub(1);
         let second = input.number()?.checked_sub(1);
         let failure = input.text()?.to_owned();
+        let shrunk = input.text()?.to_owned();
         let command = input.text()?.to_owned();
         let mut file = || -> Result<Vec<u8>, TraceError> {
             let length = usize::try_from(input.number()?).unwrap_or(usize::MAX);
@@ -130,6 +141,7 @@ impl Pack {
             first,
             second,
             failure,
+            shrunk,
             command,
             trace,
             twin,
@@ -183,6 +195,7 @@ mod tests {
             first: Some(4),
             second: None,
             failure: "it \"broke\"".to_owned(),
+            shrunk: "9 steps became 3".to_owned(),
             command: "REPLAY={} cargo test".to_owned(),
             trace: trace.clone(),
             twin: trace,
@@ -213,6 +226,17 @@ mod tests {
             assert!(Pack::parse(&bad, &Limits::default()).is_err(), "byte {at}");
             assert!(Pack::parse(&good[..at], &Limits::default()).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_pack_of_another_version_is_told_from_what_is_no_pack() {
+        let mut other = pack().to_bytes();
+        other[7] += 1;
+        let error = Recording::parse(&other, &Limits::default()).unwrap_err();
+        assert_eq!(error, TraceError::PackVersion { found: VERSION + 1 });
+        assert_eq!(error.code(), "ASY-0611");
+        let cut = Recording::parse(&other[..7], &Limits::default()).unwrap_err();
+        assert!(matches!(cut, TraceError::Truncated { .. }), "{cut}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::coding::Decoder;
 use crate::error::TraceError;
 use crate::event::{END, Event};
 use crate::step::{Step, StepBuilder};
-use crate::tables::Tables;
+use crate::tables::{LONGEST, Tables};
 use crate::writer::{Header, MAGIC, VERSION};
 use twox_hash::XxHash3_64;
 
@@ -19,7 +19,7 @@ pub struct Limits {
     pub events: usize,
     /// Number of names of one sort (texts, sites, ids); 4 Mi by default.
     pub names: usize,
-    /// Length of one text; 64 KiB by default.
+    /// Length of one text; 64 KiB by default, to which a writer cuts a longer one.
     pub text_bytes: usize,
     /// Length of one answer of the machine's; 16 MiB by default.
     pub blob_bytes: usize,
@@ -33,7 +33,7 @@ impl Default for Limits {
             file_bytes: 1 << 30,
             events: 1 << 24,
             names: 1 << 22,
-            text_bytes: 1 << 16,
+            text_bytes: LONGEST,
             blob_bytes: 1 << 24,
             options: 64,
         }

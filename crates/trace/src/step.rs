@@ -15,6 +15,7 @@ use crate::ids::IdMap;
 use asupersync_core as kernel;
 use asupersync_core::event::Access;
 use asupersync_core::{ObjectId, RegionId, TaskId, Time};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Who takes a step.
@@ -26,14 +27,26 @@ pub enum Actor {
     Region(RegionId),
     /// A timer armed for this time. Each firing is an actor of its own.
     Timer(Time),
-    /// The clock, which moves only when nothing else can, or an injected fault: ordered with
+    /// The clock where it moves only when nothing else can, or an injected fault then: ordered with
     /// everything.
     Host,
     /// What happens outside steps, before the first poll and after the last; ordered.
     Outside,
+    /// Time passing in a run in which it races with the tasks' steps; ordered.
+    Clock,
 }
 
 impl Actor {
+    /// What stands for time passing where a task is to be named: in choices, schedules and scripts. No task has
+    /// this id.
+    pub const TIME: TaskId = TaskId::from_bits(u64::MAX);
+
+    /// Who takes the steps of this task, or of [`TIME`](Actor::TIME).
+    #[must_use]
+    pub fn of(task: TaskId) -> Actor {
+        if task == Actor::TIME { Actor::Clock } else { Actor::Task(task) }
+    }
+
     /// Whether two steps of this actor are ordered merely by being its steps.
     pub(crate) const fn is_sequential(self) -> bool {
         !matches!(self, Actor::Timer(_))
@@ -41,7 +54,7 @@ impl Actor {
 }
 
 /// What can be read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// A shared object: a lock, a channel, a cell.
     Object(ObjectId),
@@ -55,6 +68,32 @@ pub enum Target {
     /// Whether a region's children can still end unnoticed by what comes next: it was cancelled, or its body
     /// returned. Ends of children commute, so they are reads.
     Turn(RegionId),
+    /// What the clock says and which timers are set. Polls that look at it, or set timers, commute, so they
+    /// are reads; time passing writes.
+    Clock,
+}
+
+impl Target {
+    /// Which sort of target, in the order of the enum, and its id.
+    pub(crate) const fn name(self) -> (u8, u64) {
+        match self {
+            Target::Object(id) => (0, id.to_bits()),
+            Target::Readiness(id) => (1, id.to_bits()),
+            Target::Door(id) => (2, id.to_bits()),
+            Target::Children(id) => (3, id.to_bits()),
+            Target::Turn(id) => (4, id.to_bits()),
+            Target::Clock => (5, 0),
+        }
+    }
+}
+
+/// As one number, for tables whose hash is a multiplication for each.
+impl Hash for Target {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (rank, bits) = self.name();
+        state.write_u128(u128::from(rank) << 64 | u128::from(bits));
+    }
 }
 
 /// One element of a footprint.
@@ -82,15 +121,13 @@ pub(crate) struct Key(u128);
 
 impl Key {
     pub(crate) const fn of(touch: Touch) -> Key {
-        let (rank, bits) = match touch.target {
-            Target::Object(id) => (0, id.to_bits()),
-            Target::Readiness(id) => (1, id.to_bits()),
-            Target::Door(id) => (2, id.to_bits()),
-            Target::Children(id) => (3, id.to_bits()),
-            Target::Turn(id) => (4, id.to_bits()),
-        };
-        let bits: u64 = bits;
-        Key(((rank as u128) << 65) | ((bits as u128) << 1) | !touch.write as u128)
+        let (rank, bits) = touch.target.name();
+        Key::new(rank, bits, touch.write)
+    }
+
+    /// Of the target of this name.
+    pub(crate) const fn new(rank: u8, bits: u64, write: bool) -> Key {
+        Key(((rank as u128) << 65) | ((bits as u128) << 1) | !write as u128)
     }
 
     fn touch(self) -> Touch {
@@ -100,7 +137,8 @@ impl Key {
             1 => Target::Readiness(TaskId::from_bits(bits)),
             2 => Target::Door(RegionId::from_bits(bits)),
             3 => Target::Children(RegionId::from_bits(bits)),
-            _ => Target::Turn(RegionId::from_bits(bits)),
+            4 => Target::Turn(RegionId::from_bits(bits)),
+            _ => Target::Clock,
         };
         Touch { target, write: self.is_write() }
     }
@@ -188,7 +226,7 @@ pub fn dependent(a: StepView<'_>, b: StepView<'_>) -> bool {
     }
     let (mut left, mut right) = (a.touches, b.touches);
     while let ([x, xs @ ..], [y, ys @ ..]) = (left, right) {
-        match x.target.cmp(&y.target) {
+        match x.target.name().cmp(&y.target.name()) {
             std::cmp::Ordering::Less => left = xs,
             std::cmp::Ordering::Greater => right = ys,
             std::cmp::Ordering::Equal if x.write || y.write => return true,
@@ -207,8 +245,12 @@ pub enum Effect {
     Touch(Touch),
     /// The step in progress ends.
     End,
-    /// The region was opened by this task.
-    Open(RegionId, TaskId),
+    /// The region was opened by this task, within that region.
+    Open(RegionId, TaskId, Option<RegionId>),
+    /// The region's future was dropped: nobody waits for its close but the region that it is within.
+    Abandon(RegionId),
+    /// The region closed.
+    Leave(RegionId),
     /// The region found no child left and acted on it.
     Close(RegionId),
 }
@@ -227,7 +269,9 @@ macro_rules! effects {
                 $sink.take(Effect::Touch(Touch::read(Target::Readiness(task))));
             }
             $E::PollEnd { .. } => $sink.take(Effect::End),
-            $E::TaskWoken { task, .. } | $E::TaskCancelRequested { task, .. } => {
+            $E::TaskWoken { task, .. }
+            | $E::TaskCancelRequested { task, .. }
+            | $E::TaskEscalated { task } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
             }
             $E::TaskCancelIgnored { task } => {
@@ -268,17 +312,25 @@ macro_rules! effects {
                     $sink.take(Effect::Touch(Touch::read(Target::Children(parent))));
                 }
                 if let Some(by) = by {
-                    $sink.take(Effect::Open(region, by));
+                    $sink.take(Effect::Open(region, by, parent));
                 }
             }
-            $E::RegionCancelRequested { region, .. } => {
+            $E::RegionAbandoned { region } => $sink.take(Effect::Abandon(region)),
+            // As of a cancellation: a child that has ended is not reached.
+            $E::RegionCancelRequested { region, .. } | $E::RegionEscalated { region } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
                 $sink.take(Effect::Touch(Touch::write(Target::Turn(region))));
             }
-            $E::RegionFinalizing { region } | $E::RegionClosed { region, .. } => {
+            $E::RegionFinalizing { region } => {
                 $sink.take(Effect::Close(region));
                 $sink.take(Effect::Touch(Touch::write(Target::Children(region))));
                 $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
+            }
+            $E::RegionClosed { region, .. } => {
+                $sink.take(Effect::Close(region));
+                $sink.take(Effect::Touch(Touch::write(Target::Children(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Leave(region));
             }
             $E::Access { object, access, .. } => {
                 let write = access == Access::Write;
@@ -292,7 +344,7 @@ macro_rules! effects {
 
 impl Effect {
     /// Gives `sink` the effects of a kernel event, in order.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, sink: &mut impl Sink) {
         use kernel::Event as E;
         effects!(event, E, sink, {});
@@ -310,6 +362,12 @@ impl Effect {
             | E::FaultInjected { .. } => {
                 sink.take(Effect::Begin(Actor::Host));
             }
+            E::TimePasses { .. } => {
+                sink.take(Effect::Begin(Actor::Clock));
+                sink.take(Effect::Touch(Touch::write(Target::Clock)));
+            }
+            E::TimePassed { .. } => sink.take(Effect::End),
+            E::ClockUsed { .. } => sink.take(Effect::Touch(Touch::read(Target::Clock))),
         });
     }
 
@@ -342,58 +400,54 @@ impl Sink for Effects {
     }
 }
 
-/// Collects effects into steps.
+/// Where one step ends and the next begins.
 #[derive(Clone, Debug, Default)]
-pub struct StepBuilder {
+pub(crate) struct Division {
     actor: Option<Actor>,
-    /// What the step in progress touched.
-    touches: Vec<Key>,
-    /// Of the regions' targets, the one of each sort that it touched last.
-    regions: [Option<Key>; 3],
-    /// What the step before it touched.
-    ended: Vec<Key>,
-    openers: IdMap<RegionId, TaskId>,
+    /// Who opened each region, and within which.
+    openers: IdMap<RegionId, (TaskId, Option<RegionId>)>,
+    /// The regions whose futures were dropped, and within which they are.
+    orphans: Vec<(RegionId, RegionId)>,
 }
 
-impl StepBuilder {
-    /// Takes the next effect; yields the step that it ended.
-    // Where the effect is known, and mostly it is, what is left of this is one of the branches.
-    #[inline(always)]
-    pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
-        match effect {
-            Effect::Touch(touch) => {
-                self.touch(Key::of(touch));
-                None
-            }
-            Effect::Open(region, task) => {
-                self.openers.insert(region, task);
-                None
-            }
-            Effect::End | Effect::Begin(_) | Effect::Close(_) => self.turn(effect),
-        }
-    }
-
+impl Division {
     /// The step in progress touches something.
-    fn touch(&mut self, key: Key) {
+    #[inline(always)]
+    pub(crate) fn touched(&mut self) {
         self.actor.get_or_insert(Actor::Outside);
-        // Who spawns many touches the same region for each.
-        if let Some(last) = usize::from(key.rank()).checked_sub(2) {
-            if self.regions[last].replace(key) == Some(key) {
-                return;
-            }
-        }
-        let last = self.touches.len().saturating_sub(3);
-        if !self.touches[last..].contains(&key) {
-            self.touches.push(key);
-        }
     }
 
-    /// Another step begins, or none.
-    fn turn(&mut self, effect: Effect) -> Option<Ended<'_>> {
+    /// Whose step is in progress.
+    pub(crate) fn acting(&self) -> Option<Actor> {
+        self.actor
+    }
+
+    pub(crate) fn opened(&mut self, region: RegionId, by: TaskId, parent: Option<RegionId>) {
+        self.openers.insert(region, (by, parent));
+    }
+
+    pub(crate) fn abandoned(&mut self, region: RegionId) {
+        let opener = self.openers.get(&region);
+        self.orphans.extend(opener.and_then(|(_, parent)| Some((region, (*parent)?))));
+    }
+
+    /// The region closed; answers what that touches. Of a region with a future its opener's next step tells.
+    pub(crate) fn left(&mut self, region: RegionId) -> Option<Touch> {
+        let (_, parent) = self.orphans.iter().find(|(of, _)| *of == region)?;
+        Some(Touch::read(Target::Children(*parent)))
+    }
+
+    /// Another step begins, or none; answers whose step that ends, if one was in progress.
+    #[inline]
+    pub(crate) fn turn(&mut self, effect: Effect) -> Option<Actor> {
+        // What fires as time passes is no step of its own.
+        if self.actor == Some(Actor::Clock) && effect != Effect::End {
+            return None;
+        }
         let next = match effect {
             Effect::Begin(actor) => Some(actor),
             Effect::Close(region) => {
-                let opener = self.openers.get(&region).map(|opener| Actor::Task(*opener));
+                let opener = self.openers.get(&region).map(|(by, _)| Actor::Task(*by));
                 if opener.is_some() && opener == self.actor {
                     return None;
                 }
@@ -401,38 +455,103 @@ impl StepBuilder {
             }
             _ => None,
         };
-        let before = std::mem::replace(&mut self.actor, next);
-        self.take(before)
+        std::mem::replace(&mut self.actor, next)
+    }
+
+    /// Ends the step in progress, if there is one.
+    pub(crate) fn finish(&mut self) -> Option<Actor> {
+        self.actor.take()
+    }
+
+    /// Forgets everything, keeping memory.
+    pub(crate) fn clear(&mut self) {
+        self.actor = None;
+        self.openers.clear();
+        self.orphans.clear();
+    }
+
+    /// Becomes as the other is, keeping memory.
+    pub(crate) fn set(&mut self, other: &Division) {
+        let Division { actor, openers, orphans } = other;
+        self.actor = *actor;
+        self.openers.clone_from(openers);
+        self.orphans.clone_from(orphans);
+    }
+}
+
+/// Collects effects into steps.
+#[derive(Clone, Debug, Default)]
+pub struct StepBuilder {
+    division: Division,
+    /// What the step in progress touched.
+    touches: Vec<Key>,
+    /// What the step before it touched.
+    ended: Vec<Key>,
+}
+
+impl StepBuilder {
+    /// Takes the next effect; yields the step that it ended.
+    pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
+        match effect {
+            Effect::Touch(touch) => {
+                self.touch(touch);
+                None
+            }
+            Effect::Open(region, by, parent) => {
+                self.division.opened(region, by, parent);
+                None
+            }
+            Effect::Abandon(region) => {
+                self.division.abandoned(region);
+                None
+            }
+            Effect::Leave(region) => {
+                if let Some(touch) = self.division.left(region) {
+                    self.touch(touch);
+                }
+                None
+            }
+            Effect::End | Effect::Begin(_) | Effect::Close(_) => {
+                let actor = self.division.turn(effect)?;
+                Some(self.take(actor))
+            }
+        }
+    }
+
+    fn touch(&mut self, touch: Touch) {
+        self.division.touched();
+        let key = Key::of(touch);
+        // Who spawns many touches the same region for each.
+        let last = self.touches.len().saturating_sub(3);
+        if !self.touches[last..].contains(&key) {
+            self.touches.push(key);
+        }
     }
 
     /// Ends the step in progress, if there is one, and yields it.
     pub fn finish(&mut self) -> Option<Ended<'_>> {
-        let actor = self.actor.take();
-        self.take(actor)
+        let actor = self.division.finish()?;
+        Some(self.take(actor))
     }
 
     /// Forgets everything, keeping memory; to be called between runs.
     pub fn clear(&mut self) {
-        self.actor = None;
+        self.division.clear();
         self.touches.clear();
-        self.regions = [None; 3];
-        self.openers.clear();
     }
 
-    fn take(&mut self, actor: Option<Actor>) -> Option<Ended<'_>> {
-        let actor = actor?;
+    fn take(&mut self, actor: Actor) -> Ended<'_> {
         std::mem::swap(&mut self.touches, &mut self.ended);
         self.touches.clear();
-        self.regions = [None; 3];
         normalise(&mut self.ended);
-        Some(Ended { actor, touches: &self.ended })
+        Ended { actor, touches: &self.ended }
     }
 }
 
 /// Footprints up to this long are sorted by insertion, which is most of them.
 const SHORT: usize = 32;
 
-fn normalise(touches: &mut Vec<Key>) {
+pub(crate) fn normalise(touches: &mut Vec<Key>) {
     if touches.len() > SHORT {
         touches.sort_unstable();
     } else {

@@ -88,9 +88,12 @@ struct Named<I> {
 
 /// Texts kept from run to run; with more the tables start again empty.
 const KEPT: usize = 10_000;
+/// Bytes of a text: those of a longer one are left out from here, or no reader would take the file.
+pub(crate) const LONGEST: usize = 1 << 16;
 
 impl Interner {
     pub(crate) fn text(&mut self, text: &str) -> StrId {
+        let text = fitting(text);
         let (run, id) = (self.run, StrId(next(self.strings.len())));
         match self.texts.get_key_value(text) {
             Some((_, named)) if named.run == run => return named.id,
@@ -134,6 +137,15 @@ impl Interner {
             _ => *self = Interner::default(),
         }
     }
+}
+
+/// The text, or as many of its letters as fit.
+fn fitting(text: &str) -> &str {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }
 
 fn next(len: usize) -> u32 {

@@ -6,6 +6,7 @@
 
 use crate::coding::Encoder;
 use crate::event::{END, Event};
+use crate::reader::Limits;
 use crate::tables::BlobId;
 use asupersync_core as kernel;
 use std::fmt;
@@ -19,6 +20,9 @@ pub const VERSION: u16 = 1;
 pub const RECORDED: &str = "recorded";
 
 pub(crate) const MAGIC: [u8; 8] = *b"ASYTRACE";
+
+/// Names of one sort that an event defines at most.
+const NAMES_OF_AN_EVENT: usize = 4;
 
 /// What a trace says about the run as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +54,8 @@ impl Header {
 pub struct Writer {
     encoder: Encoder,
     records: u64,
+    /// Answers of the machine.
+    answers: usize,
     /// The sum of what was handed out before the end, if anything was.
     handed_out: Option<Box<XxHash3_64>>,
 }
@@ -58,7 +64,8 @@ impl Writer {
     /// A writer that has written the header.
     #[must_use]
     pub fn new(header: Header) -> Writer {
-        let mut writer = Writer { encoder: Encoder::default(), records: 0, handed_out: None };
+        let encoder = Encoder::default();
+        let mut writer = Writer { encoder, records: 0, answers: 0, handed_out: None };
         writer.begin(&header);
         writer
     }
@@ -77,6 +84,7 @@ impl Writer {
             encoder.text(value);
         }
         self.records = 0;
+        self.answers = 0;
         self.handed_out = None;
     }
 
@@ -106,6 +114,9 @@ impl Writer {
                     | Event::TimersDue { .. }
                     | Event::SourceReady { .. }
                     | Event::BlockingEnded { .. }
+                    | Event::TimePasses { .. }
+                    | Event::TimePassed { .. }
+                    | Event::ClockUsed { .. }
             ),
             "not an event of the host's own: {event:?}"
         );
@@ -120,6 +131,7 @@ impl Writer {
         // The number is the reader's: the bytes follow in place.
         Event::Called { label, source, input, answer: BlobId(0) }.put(&mut self.encoder);
         self.records += 1;
+        self.answers += 1;
     }
 
     /// Appends that the recording ends before its run, and why.
@@ -133,6 +145,14 @@ impl Writer {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.records
+    }
+
+    /// Whether a reader with these limits, which took one event more (the one that says why the recording
+    /// [stopped](Writer::stopped)), might not take two: there are as many events, or of one sort as many names, as it takes.
+    #[must_use]
+    pub fn is_full(&self, limits: &Limits) -> bool {
+        let names = self.encoder.names().max(self.answers).saturating_add(2 * NAMES_OF_AN_EVENT);
+        self.records.saturating_add(1) >= limits.events as u64 || names > limits.names
     }
 
     /// The bytes so far, but for those already handed out.

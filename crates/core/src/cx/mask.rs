@@ -1,6 +1,7 @@
 //! Masks: sections that a cancellation does not reach.
 
 use super::TaskCx;
+use crate::branch::arm_uncovered;
 use crate::task::scopes::{Effects, ScopeKey};
 use std::fmt;
 use std::future::Future;
@@ -21,11 +22,20 @@ impl TaskCx {
         if let Some(node) = inner.scopes.node_mut(key) {
             node.masks += 1;
         }
-        if inner.scopes.any_cancelled() {
-            inner.scopes.publish(header);
-        }
+        let special = inner.scopes.is_special();
         drop(inner);
+        if special {
+            self.hidden();
+        }
         MaskGuard { cx: self, key }
+    }
+
+    /// What has just been hidden from the innermost scope may have been cancelled, or relied on.
+    #[cold]
+    fn hidden(&self) {
+        let header = self.header();
+        header.inner.lock().scopes.publish(header);
+        arm_uncovered(self);
     }
 
     /// Runs a future shielded from cancellation; see [`mask`](TaskCx::mask).

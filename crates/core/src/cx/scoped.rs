@@ -1,10 +1,11 @@
 //! Polling a future inside a scope of its task: entering, leaving, and what cancellation does to it.
 
 use super::TaskCx;
+use crate::branch::arm_uncovered;
 use crate::cancel::CancelReason;
 use crate::mutant::mutant;
+use crate::task::TaskRef;
 use crate::task::scopes::{Child, Effects, ScopeKey};
-use crate::task::{Header, TaskRef};
 use crate::timer::{Fires, arm};
 use std::any::Any;
 use std::future::Future;
@@ -27,7 +28,7 @@ impl TaskCx {
         mut slot: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
     ) -> Poll<(BodyEnd<F::Output>, Inside<'_>)> {
-        let inside = Inside::enter(self.header(), key, Why::Poll);
+        let inside = Inside::enter(self, key, Why::Poll);
         if inside.escalated {
             return Poll::Ready((self.drop_scoped(key, slot), inside));
         }
@@ -102,7 +103,7 @@ impl TaskCx {
     /// Runs `poll` with `key` as the innermost scope. Restores the scope that was there, also when `poll`
     /// panics.
     pub(crate) fn enter<R>(&self, key: ScopeKey, poll: impl FnOnce() -> R) -> R {
-        let inside = Inside::enter(self.header(), key, Why::Poll);
+        let inside = Inside::enter(self, key, Why::Poll);
         let result = poll();
         drop(inside);
         result
@@ -111,7 +112,7 @@ impl TaskCx {
     /// Runs `drop` with `key` as the innermost scope. A scope that is dropped from another place than it
     /// was polled in does not take on that place's cancellation: nothing in it will hear of it.
     pub(crate) fn enter_to_drop(&self, key: ScopeKey, drop: impl FnOnce()) {
-        let _inside = Inside::enter(self.header(), key, Why::Drop);
+        let _inside = Inside::enter(self, key, Why::Drop);
         drop();
     }
 
@@ -132,10 +133,13 @@ impl TaskCx {
             let mut inner = header.inner.lock();
             let removed = inner.scopes.remove(key);
             inner.scopes.publish(header);
-            removed
+            removed.map(|removed| (inner.scopes.relied_on(&removed), removed))
         };
-        if let Some(removed) = removed {
+        if let Some((relied_on, removed)) = removed {
             removed.disarm(header);
+            if relied_on {
+                arm_uncovered(self);
+            }
         }
     }
 }
@@ -149,7 +153,7 @@ enum Why {
 
 /// While it lives, `key` is its task's innermost scope.
 pub(crate) struct Inside<'a> {
-    header: &'a Header,
+    cx: &'a TaskCx,
     key: ScopeKey,
     before: ScopeKey,
     /// The scope's cleanup time is over, or the scope is gone.
@@ -158,7 +162,8 @@ pub(crate) struct Inside<'a> {
 
 impl<'a> Inside<'a> {
     #[inline]
-    fn enter(header: &'a Header, key: ScopeKey, why: Why) -> Inside<'a> {
+    fn enter(cx: &'a TaskCx, key: ScopeKey, why: Why) -> Inside<'a> {
+        let header = cx.header();
         let mut inner = header.inner.lock();
         let before = inner.scopes.current;
         let scopes = &mut inner.scopes;
@@ -168,19 +173,20 @@ impl<'a> Inside<'a> {
                 let escalated = child.escalated;
                 scopes.current = key;
                 scopes.publish(header);
-                return Inside { header, key, before, escalated };
+                return Inside { cx, key, before, escalated };
             }
             _ => drop(inner),
         }
-        Inside::enter_moved(header, key, why)
+        Inside::enter_moved(cx, key, why)
     }
 
     /// Into a scope that has another parent now, or of a task that was cancelled somewhere.
     #[cold]
-    fn enter_moved(header: &'a Header, key: ScopeKey, why: Why) -> Inside<'a> {
+    fn enter_moved(cx: &'a TaskCx, key: ScopeKey, why: Why) -> Inside<'a> {
+        let header = cx.header();
         let mut inner = header.inner.lock();
         let before = inner.scopes.current;
-        let mut inside = Inside { header, key, before, escalated: false };
+        let mut inside = Inside { cx, key, before, escalated: false };
         let Some(child) = inner.scopes.child_mut(key) else {
             // A region that was left behind: it has closed, or will, and nothing of it is to run any more.
             inside.escalated = true;
@@ -196,8 +202,12 @@ impl<'a> Inside<'a> {
         if moved && why == Why::Poll {
             let mut effects = Effects::default();
             inner.scopes.propagate(header, &mut effects);
+            let unarmed = inner.scopes.has_unarmed();
             drop(inner);
             effects.run();
+            if unarmed {
+                arm_uncovered(cx);
+            }
         } else {
             inner.scopes.publish(header);
         }
@@ -208,7 +218,7 @@ impl<'a> Inside<'a> {
     /// has no bound yet. `Err`: cancellation cannot reach the future.
     #[inline]
     fn leave_pending(self, context: &Context<'_>) -> Result<bool, Inside<'a>> {
-        let header = self.header;
+        let header = self.cx.header();
         {
             let mut inner = header.inner.lock();
             let child = inner.scopes.child(self.key);
@@ -229,7 +239,7 @@ impl<'a> Inside<'a> {
 
     #[cold]
     fn leave_with_waker(self, context: &Context<'_>) -> Result<bool, Inside<'a>> {
-        let header = self.header;
+        let header = self.cx.header();
         // Cloned before and dropped after the lock is held: wakers are foreign code.
         let mut waker = Some(context.waker().clone());
         let mut inner = header.inner.lock();
@@ -256,7 +266,7 @@ impl<'a> Inside<'a> {
     /// Leaves the scope and takes it away. Answers why it was cancelled, itself and not one around it, if that
     /// has reached what is inside: a wait was told, or it was `dropped`.
     pub(crate) fn close(self, dropped: bool) -> Option<CancelReason> {
-        let header = self.header;
+        let header = self.cx.header();
         let (told, removed) = {
             let mut inner = header.inner.lock();
             let removed = inner.scopes.remove(self.key);
@@ -264,11 +274,16 @@ impl<'a> Inside<'a> {
             inner.scopes.publish(header);
             let node = removed.as_ref().map(|child| &child.node);
             let told = node.filter(|node| node.told || dropped);
-            (told.and_then(|node| node.cancel.clone()), removed)
+            let told = told.and_then(|node| node.cancel.clone());
+            (told, removed.map(|removed| (inner.scopes.relied_on(&removed), removed)))
         };
+        let cx = self.cx;
         std::mem::forget(self);
-        if let Some(removed) = removed {
+        if let Some((relied_on, removed)) = removed {
             removed.disarm(header);
+            if relied_on {
+                arm_uncovered(cx);
+            }
         }
         told
     }
@@ -276,9 +291,10 @@ impl<'a> Inside<'a> {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        let mut inner = self.header.inner.lock();
+        let header = self.cx.header();
+        let mut inner = header.inner.lock();
         inner.scopes.current = self.before;
-        inner.scopes.publish(self.header);
+        inner.scopes.publish(header);
     }
 }
 

@@ -120,6 +120,7 @@ impl Region {
                 inner.tasks.iter().filter(|task| reached(task)).cloned().collect();
             (tasks, inner.opener.clone())
         };
+        self.observe(|| Event::RegionEscalated { region: self.id });
         if let Some((task, key)) = opener {
             task.escalate_scope(key);
         }

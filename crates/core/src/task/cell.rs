@@ -20,6 +20,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::task::{Context, Poll};
 
 /// What can be spawned: a function of `&Cx` whose future is `Send`.
@@ -131,6 +132,7 @@ where
             obligation: Slot::empty(),
             wait: PlainWait::none(),
             nested: AtomicBool::new(false),
+            row: AtomicU8::new(0),
             listed: AtomicU32::new(0),
             home: home.unwrap_or(ANYWHERE),
             spawned_at: site,

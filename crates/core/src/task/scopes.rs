@@ -9,6 +9,10 @@
 //! computed by walking up when asked, so nothing has to be kept in step downwards but the regions and
 //! the word that `checkpoint` reads.
 
+mod deadlines;
+
+pub(crate) use deadlines::earlier;
+
 use super::Header;
 use crate::cancel::{CancelKind, CancelReason, Cancelled};
 use crate::host::TimerKey;
@@ -61,6 +65,9 @@ pub(crate) struct Child {
     waits: u32,
     wait: WaitId,
     pub(crate) deadline: Option<Time>,
+    /// The line to name when it passes.
+    pub(crate) site: Option<&'static Location<'static>>,
+    /// None where a deadline around it comes first.
     pub(crate) deadline_timer: Option<TimerKey>,
     pub(crate) cleanup_timer: Option<TimerKey>,
     /// Cleanup is over: the wrapper drops its future.
@@ -81,6 +88,7 @@ impl Child {
             waits: 0,
             wait: INLINE_WAIT,
             deadline,
+            site: None,
             deadline_timer: None,
             cleanup_timer: None,
             escalated: false,
@@ -121,24 +129,6 @@ impl WaitEntry {
     }
 }
 
-/// See [`Scopes::reached_by`].
-pub(crate) struct Reach {
-    /// The tightest deadline of the scopes.
-    pub(crate) deadline: Option<Time>,
-    /// The innermost region of which the task runs the body.
-    pub(crate) region: Option<Arc<Region>>,
-    /// There is a mask, so what is around the task is out of sight.
-    pub(crate) masked: bool,
-}
-
-/// `None` means none.
-pub(crate) fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
 /// Names a parked wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitId(u32);
@@ -158,6 +148,8 @@ pub(crate) struct Scopes {
     /// Since everything was passed on last, a scope kept a waker while some scope was cancelled: it may be one
     /// that the next cancellation has to wake, wherever that is.
     kept: bool,
+    /// How many scopes have a deadline without a timer.
+    unarmed: u32,
     /// Most tasks wait for one thing at a time; it lives here and costs no allocation.
     wait: Option<WaitEntry>,
     more: Option<Box<More>>,
@@ -172,6 +164,7 @@ impl Scopes {
             current: ScopeKey::BASE,
             cancelled: 0,
             kept: false,
+            unarmed: 0,
             wait: None,
             more: None,
         }
@@ -271,43 +264,6 @@ impl Scopes {
         self.upward(key).any(|(key, _)| key == ancestor)
     }
 
-    /// The tightest deadline of the scope and its ancestors within this task.
-    pub(crate) fn deadline(&self, key: ScopeKey) -> Option<Time> {
-        let mut tightest: Option<Time> = None;
-        let mut next = Some(key);
-        while let Some(child) = next.and_then(|key| self.child(key)) {
-            tightest = earlier(tightest, child.deadline);
-            next = Some(child.parent);
-        }
-        tightest
-    }
-
-    /// What around the scope will pass and be seen in it: nothing beyond the nearest mask.
-    #[inline]
-    pub(crate) fn reached_by(&self, key: ScopeKey) -> Reach {
-        if key == ScopeKey::BASE {
-            return Reach { deadline: None, region: None, masked: self.base.masks > 0 };
-        }
-        self.reached_through(key)
-    }
-
-    #[inline(never)]
-    fn reached_through(&self, key: ScopeKey) -> Reach {
-        let mut reach = Reach { deadline: None, region: None, masked: false };
-        for (key, node) in self.upward(key) {
-            if node.masks > 0 {
-                reach.masked = true;
-                break;
-            }
-            let Some(child) = self.child(key) else { break };
-            reach.deadline = earlier(reach.deadline, child.deadline);
-            if reach.region.is_none() {
-                reach.region.clone_from(&child.region);
-            }
-        }
-        reach
-    }
-
     /// The region whose body the scope is part of, if this task opened it.
     pub(crate) fn enclosing_region(&self, key: ScopeKey) -> Option<Arc<Region>> {
         let mut next = Some(key);
@@ -327,7 +283,9 @@ impl Scopes {
         more.serial += 1;
         let serial = more.serial;
         child.serial = serial;
+        let unarmed = u32::from(child.is_unarmed());
         let index = more.children.insert(child) as u32;
+        self.unarmed += unarmed;
         ScopeKey { index, serial }
     }
 
@@ -351,6 +309,7 @@ impl Scopes {
             }
         }
         self.cancelled -= u32::from(removed.node.cancel.is_some());
+        self.unarmed -= u32::from(removed.is_unarmed());
         if let Some(parent) = self.child_mut(removed.parent) {
             parent.scopes += removed.scopes;
             parent.scopes -= 1;

@@ -3,7 +3,8 @@
 use super::{Decoder, Encoder, FrameError};
 use bytes::{BufMut, BytesMut};
 
-/// Each frame is a line of UTF-8, ended by `\n` or `\r\n`; `\n` is written.
+/// Each frame is a line of UTF-8, ended by `\n` or `\r\n`; `\n` is written, but `\r\n` after a line that ends
+/// with `\r` itself, so that it is read as it was.
 ///
 /// A last line without its ending counts as a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +75,10 @@ impl<T: AsRef<str>> Encoder<T> for LineCodec {
         if memchr::memchr(b'\n', line).is_some() {
             return Err(FrameError::LineFeedInLine);
         }
-        bytes.reserve(line.len() + 1);
+        let ending: &[u8] = if line.ends_with(b"\r") { b"\r\n" } else { b"\n" };
+        bytes.reserve(line.len() + ending.len());
         bytes.put_slice(line);
-        bytes.put_u8(b'\n');
+        bytes.put_slice(ending);
         Ok(())
     }
 }

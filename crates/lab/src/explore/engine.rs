@@ -1,11 +1,15 @@
 //! The tree of runs, walked depth first.
 
+mod review;
+
 use super::Method;
-use super::history::{History, Plan, Race};
+use super::foresight::Forecast;
+use super::history::{History, Plan, Polled, Race};
 use super::label::{Label, Shared};
-use super::tree::{self, Branch};
+use super::tree::{self, Asked, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
 use asupersync_core::{SplitMix64, TaskId};
+use smallvec::SmallVec;
 
 /// The state before a poll.
 #[derive(Clone)]
@@ -16,14 +20,18 @@ struct Node {
     label: Option<Shared>,
     /// Set where the branch reverses a race: the task that came first before.
     reversed: Option<TaskId>,
-    /// What could be chosen. Kept by the methods that try everything.
-    enabled: Vec<TaskId>,
+    /// What could be chosen.
+    enabled: SmallVec<[TaskId; 6]>,
     /// Polls from here after which everything has been run.
     sleep: Vec<Shared>,
     /// Branches still to be run.
     wakeup: Vec<Branch>,
-    /// What was planned with the branch being run, as far as that relies on what its poll touches.
-    relied: Vec<(Vec<Shared>, TaskId)>,
+    /// What was left to the branch being run or was not, as far as that relies on what its poll touches.
+    asked: Vec<Asked>,
+    /// What was expected of polls that were to be moved here, as long as it is not known to be so.
+    forecasts: Vec<Forecast>,
+    /// All that can be chosen is tried.
+    tries_all: bool,
     /// What the choices before cost, of the bounded methods.
     spent: u32,
 }
@@ -40,6 +48,8 @@ pub(super) struct Engine {
     absorbed: Vec<Branch>,
     /// Something was planned of which it is not certain what it touches.
     guesses: bool,
+    /// Some poll may touch something else when it is moved.
+    uncertain: bool,
     history: History,
     blocked_tasks: Vec<Blocked>,
     chosen: Option<TaskId>,
@@ -61,6 +71,7 @@ impl Engine {
             carried: Vec::new(),
             absorbed: Vec::new(),
             guesses: false,
+            uncertain: false,
             history: History::default(),
             blocked_tasks: Vec::new(),
             chosen: None,
@@ -127,8 +138,11 @@ impl Engine {
     }
 
     pub(super) fn choose(&mut self, enabled: &[Choice]) -> usize {
+        // In the first order time passes when nothing else can happen, as it does where it does not race.
         let least = |tasks: &mut dyn Iterator<Item = (usize, TaskId)>, order: u64| {
-            tasks.min_by_key(|(_, task)| SplitMix64::mix(task.to_bits() ^ order))
+            tasks.min_by_key(|(_, task)| {
+                (order == 0 && *task == Choice::TIME, SplitMix64::mix(task.to_bits() ^ order))
+            })
         };
         let mut all = enabled.iter().map(|choice| choice.task).enumerate();
         if self.is_over || self.is_blocked {
@@ -167,7 +181,7 @@ impl Engine {
             wakeup = absorbed;
         }
         wakeup.retain(|branch| !sleeps(branch.label.task) && is_enabled(branch.label.task));
-        let (mut reversed, mut relied) = (None, Vec::new());
+        let (mut reversed, mut asked, mut label) = (None, Vec::new(), None);
         let task = if wakeup.is_empty() {
             match least(&mut all.filter(|(_, task)| !sleeps(*task)), self.order) {
                 Some((_, task)) => task,
@@ -180,15 +194,13 @@ impl Engine {
             let branch = wakeup.remove(0);
             self.carried = branch.children;
             self.absorbed = branch.absorbed;
-            relied = branch.relied;
+            asked = branch.asked;
             reversed = branch.reversed;
+            label = Some(branch.label.clone());
             branch.label.task
         };
-        let enabled_tasks = match self.method {
-            Method::Optimal => Vec::new(),
-            _ => enabled.iter().map(|c| c.task).collect(),
-        };
-        let (label, enabled_here, spent) = (None, enabled_tasks, 0);
+        let enabled_tasks = enabled.iter().map(|c| c.task).collect();
+        let (enabled_here, spent) = (enabled_tasks, 0);
         self.nodes.push(Node {
             task,
             label,
@@ -196,25 +208,28 @@ impl Engine {
             enabled: enabled_here,
             sleep,
             wakeup,
-            relied,
+            asked,
+            forecasts: Vec::new(),
+            tries_all: false,
             spent,
         });
         self.chosen = Some(task);
         enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
     }
 
-    /// The order that costs nothing: stay with a task while it can run. The tasks that could be chosen stand
-    /// in the node in the order of their cost, the chosen one first.
+    /// The order that costs nothing: stay with a task while it can run, and let time pass when none can. What could
+    /// be chosen stands in the node in this order, the chosen one first.
     fn choose_cheapest(&mut self, enabled: &[Choice]) -> usize {
-        let last = self.nodes.last().map(|node| node.task);
-        let mut tasks: Vec<TaskId> = enabled.iter().map(|choice| choice.task).collect();
+        let last = last_task(&self.nodes);
+        let mut tasks: SmallVec<[TaskId; 6]> = enabled.iter().map(|choice| choice.task).collect();
         tasks.sort_by_key(|task| {
-            (Some(*task) != last, SplitMix64::mix(task.to_bits() ^ self.order))
+            let (is_time, differs) = (*task == Choice::TIME, Some(*task) != last);
+            (is_time, differs, SplitMix64::mix(task.to_bits() ^ self.order))
         });
         let task = tasks[0];
         let spent = self.nodes.last().map_or(0, |node| node.spent);
         let (label, reversed, sleep, wakeup) = (None, None, Vec::new(), Vec::new());
-        let relied = Vec::new();
+        let asked = Vec::new();
         self.nodes.push(Node {
             task,
             label,
@@ -222,7 +237,9 @@ impl Engine {
             enabled: tasks,
             sleep,
             wakeup,
-            relied,
+            asked,
+            forecasts: Vec::new(),
+            tries_all: false,
             spent,
         });
         self.chosen = Some(task);
@@ -233,17 +250,21 @@ impl Engine {
     fn next_affordable(&mut self) -> bool {
         while self.nodes.len() > self.shared {
             let Some((node, before)) = self.nodes.split_last_mut() else { break };
-            let last = before.last().map(|node| node.task);
+            let last = last_task(before);
             let spent = before.last().map_or(0, |node| node.spent);
             let at = node.enabled.iter().position(|task| *task == node.task);
             let next = at.map_or(0, |at| at + 1);
-            if let Some(task) = node.enabled.get(next) {
+            for (at, task) in node.enabled.iter().enumerate().skip(next) {
                 let (cost, most) = match self.method {
+                    // Time passes early: every task is kept waiting.
+                    Method::Preemptions(most) | Method::Delays(most) if *task == Choice::TIME => {
+                        (1, most)
+                    }
                     // To leave a task that could go on.
                     Method::Preemptions(most) => {
                         (u32::from(node.enabled.first().copied() == last), most)
                     }
-                    Method::Delays(most) => (next as u32, most),
+                    Method::Delays(most) => (at as u32, most),
                     _ => (0, u32::MAX),
                 };
                 if spent.saturating_add(cost) <= most {
@@ -268,12 +289,25 @@ impl Engine {
             self.depth += 1;
             return;
         }
+        self.uncertain |= footprint.foreign || footprint.tentative || !footprint.cancels.is_empty();
         let label = self.history.push(task, footprint);
         let node = &mut self.nodes[self.depth];
-        for (sequence, first) in std::mem::take(&mut node.relied) {
-            let covered = |label: &Shared| tree::covers(label, &sequence);
-            if !covered(&label) && !node.sleep.iter().any(covered) {
-                tree::insert(&mut node.wakeup, sequence, first, self.guesses);
+        for Asked { sequence, first, covered } in std::mem::take(&mut node.asked) {
+            match tree::after(&label, &sequence) {
+                None if covered => {
+                    let covers = |label: &Shared| tree::covers(label, &sequence);
+                    if !node.sleep.iter().any(covers) {
+                        tree::insert(&mut node.wakeup, sequence.to_vec(), first, self.guesses);
+                    }
+                }
+                Some(rest) if !covered => {
+                    let below = match self.carried.is_empty() {
+                        true => &mut self.absorbed,
+                        false => &mut self.carried,
+                    };
+                    tree::insert(below, rest, first, self.guesses);
+                }
+                _ => {}
             }
         }
         node.label = Some(label);
@@ -287,8 +321,13 @@ impl Engine {
 
     /// Learns from the run and moves on to the next; false when there is none.
     pub(super) fn advance(&mut self) -> bool {
-        if self.method == Method::Optimal && !self.is_blocked {
-            self.plan();
+        if self.method == Method::Optimal {
+            if self.uncertain {
+                self.history.learn();
+            }
+            if !self.is_blocked {
+                self.plan();
+            }
         }
         self.next()
     }
@@ -300,35 +339,57 @@ impl Engine {
         if let Method::Preemptions(_) | Method::Delays(_) = self.method {
             return self.next_affordable();
         }
+        // A branch that could not be taken is not one that has been run.
+        let mut is_run = self.depth >= self.nodes.len();
         while self.nodes.len() > self.shared {
             let Some(node) = self.nodes.last_mut() else { break };
-            match self.method {
-                Method::Optimal | Method::SleepSets => {
-                    let done = node.label.take().unwrap_or_else(|| Label::unknown(node.task));
-                    node.sleep.push(done);
+            let (done, ran) = (node.task, std::mem::replace(&mut is_run, true));
+            let asleep = |sleep: &[Shared], task| {
+                (ran && task == done) || sleep.iter().any(|label| label.task == task)
+            };
+            let mut is_asleep = !ran;
+            let mut sleeps = |node: &mut Node| {
+                let label = node.label.take().unwrap_or_else(|| Label::unknown(done));
+                if !std::mem::replace(&mut is_asleep, true) {
+                    node.sleep.push(label);
                 }
-                _ => node.enabled.retain(|task| *task != node.task),
-            }
-            let asleep = |sleep: &[Shared], task| sleep.iter().any(|label| label.task == task);
+            };
             match self.method {
                 Method::Optimal => {
-                    let (sleep, wakeup) = (&node.sleep, &mut node.wakeup);
-                    wakeup.retain(|branch| !asleep(sleep, branch.label.task));
+                    node.wakeup.retain(|branch| !asleep(&node.sleep, branch.label.task));
+                    if node.wakeup.is_empty() && self.guesses {
+                        sleeps(node);
+                        self.review();
+                    }
+                    let Some(node) = self.nodes.last_mut() else { break };
+                    let wakeup = &mut node.wakeup;
                     if !wakeup.is_empty() {
                         let branch = wakeup.remove(0);
+                        sleeps(node);
                         node.task = branch.label.task;
                         node.label = Some(branch.label);
                         node.reversed = branch.reversed;
                         self.carried = branch.children;
                         self.absorbed = branch.absorbed;
-                        node.relied = branch.relied;
+                        node.asked = branch.asked;
                         return true;
                     }
                 }
                 _ => {
-                    let next = node.enabled.iter().find(|task| !asleep(&node.sleep, **task));
-                    if let Some(task) = next {
-                        node.task = *task;
+                    let next = match self.method {
+                        Method::SleepSets => {
+                            node.enabled.iter().find(|task| !asleep(&node.sleep, **task))
+                        }
+                        _ => {
+                            node.enabled.retain(|task| *task != done);
+                            node.enabled.first()
+                        }
+                    };
+                    if let Some(task) = next.copied() {
+                        if self.method == Method::SleepSets {
+                            sleeps(node);
+                        }
+                        node.task = task;
                         node.label = None;
                         return true;
                     }
@@ -357,14 +418,26 @@ impl Plan for Nodes<'_> {
         &self.nodes[poll].sleep
     }
 
-    fn add(&mut self, race: Race) {
-        *self.guesses |= race.sequence.last().is_some_and(|label| label.is_guess());
+    fn add(&mut self, race: Race<'_>) {
+        *self.guesses |=
+            race.forecast.is_some() || race.sequence.last().is_some_and(|label| label.is_guess());
         let node = &mut self.nodes[race.first];
-        let covered = |label: &Shared| tree::covers(label, &race.sequence);
+        if let Some(forecast) = race.forecast {
+            if node.forecasts.iter().all(|other| other.id != forecast.id) {
+                node.forecasts.push(*forecast);
+            }
+        }
+        let covered = |label: &Shared| tree::covers(label, race.sequence);
         if !node.label.iter().chain(&node.sleep).any(covered) {
-            tree::insert(&mut node.wakeup, race.sequence, node.task, *self.guesses);
+            let sequence = race.sequence.iter().map(Polled::to_shared).collect();
+            tree::insert(&mut node.wakeup, sequence, node.task, *self.guesses);
         }
     }
+}
+
+/// The task that was polled last.
+fn last_task(nodes: &[Node]) -> Option<TaskId> {
+    nodes.iter().map(|node| node.task).rfind(|task| *task != Choice::TIME)
 }
 
 /// What still sleeps after a step.

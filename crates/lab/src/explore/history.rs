@@ -1,10 +1,16 @@
 //! A run's steps, which happens before which, and which of them race.
 
-use super::label::{Label, Masks, Shared};
+mod reversal;
+mod timing;
+
+use super::foresight::{Forecast, Known};
+use super::label::{Close, Label, Shared};
 use super::order::{Order, Place};
-use crate::strategy::{Blocked, Footprint, Op, OpKind};
+use crate::strategy::{Blocked, Choice, Footprint, Op};
 use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{Actor, Step, Target};
+use smallvec::SmallVec;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// The run so far.
@@ -18,6 +24,9 @@ pub(crate) struct History {
     order: Order,
     /// For each poll: no race of it asks for anything while so many polls stay as they are.
     settled: Vec<Option<usize>>,
+    pub(super) known: Known,
+    /// So many of the polls are known.
+    learned: usize,
 }
 
 /// What is planned so far.
@@ -26,16 +35,16 @@ pub(super) trait Plan {
     fn sleeping(&self, poll: usize) -> &[Shared];
 
     /// Adds the reversal of a race.
-    fn add(&mut self, race: Race);
+    fn add(&mut self, race: Race<'_>);
 }
 
 /// Where every race is new.
-impl<F: FnMut(Race)> Plan for F {
+impl<F: FnMut(Race<'_>)> Plan for F {
     fn sleeping(&self, _poll: usize) -> &[Shared] {
         &[]
     }
 
-    fn add(&mut self, race: Race) {
+    fn add(&mut self, race: Race<'_>) {
         self(race);
     }
 }
@@ -51,13 +60,45 @@ pub(super) struct Event {
 }
 
 /// Two polls that could come in the other order, and what to run for that.
-pub(super) struct Race {
+pub(super) struct Race<'a> {
     /// The poll that came first, before which the sequence goes.
     pub(super) first: usize,
     /// The poll that comes first in the sequence's end; none if it never came.
     pub(super) second: Option<usize>,
-    pub(super) sequence: Vec<Shared>,
+    pub(super) sequence: &'a [Polled<'a>],
+    /// What is not certain of it.
+    pub(super) forecast: Option<Box<Forecast>>,
 }
+
+/// A poll of the run, as it was or as it would be. Most sequences are covered already and kept by nobody, so
+/// what is as it was is borrowed.
+pub(super) enum Polled<'a> {
+    AsItWas(&'a Shared),
+    Moved(Shared),
+}
+
+impl Deref for Polled<'_> {
+    type Target = Label;
+
+    fn deref(&self) -> &Label {
+        match self {
+            Polled::AsItWas(label) => label,
+            Polled::Moved(label) => label,
+        }
+    }
+}
+
+impl Polled<'_> {
+    pub(super) fn to_shared(&self) -> Shared {
+        match self {
+            Polled::AsItWas(label) => Shared::clone(label),
+            Polled::Moved(label) => label.clone(),
+        }
+    }
+}
+
+/// A sequence to be run, as long as it is not known whether anybody wants it.
+type Sequence<'a> = SmallVec<[Polled<'a>; 16]>;
 
 /// A race, for who is not an explorer.
 #[derive(Clone, Debug)]
@@ -81,7 +122,7 @@ impl History {
 
     pub(crate) fn race_pairs(&mut self, blocked: &[Blocked]) -> Vec<RacePair> {
         let mut pairs = Vec::new();
-        self.races(blocked, &mut |Race { first, second, sequence }: Race| {
+        self.races(blocked, &mut |Race { first, second, sequence, .. }: Race<'_>| {
             let instead = sequence.iter().map(|label| label.task).collect();
             pairs.push(RacePair { first, second, instead });
         });
@@ -104,6 +145,7 @@ impl History {
         self.polls.truncate(polls);
         self.events_of_polls.truncate(polls);
         self.settled.truncate(polls);
+        self.learned = self.learned.min(polls);
         for settled in &mut self.settled {
             *settled = settled.filter(|needs| *needs <= polls);
         }
@@ -112,32 +154,41 @@ impl History {
     /// Adds the poll of `task`; answers its label.
     pub(crate) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
         let poll = self.polls.len();
-        let Footprint { steps, ops, foreign, cancels, tentative } = footprint;
-        let at = steps.iter().position(|step| step.actor == Actor::Task(task));
+        let Footprint { steps, .. } = &footprint;
+        let at = steps.iter().position(|step| step.actor == Actor::of(task));
         let mut closes = Vec::new();
         let mut own = None;
-        for (index, step) in steps.into_iter().enumerate() {
+        for (index, step) in steps.iter().enumerate() {
             let is_poll = Some(index) == at;
             let before = at.is_some_and(|at| index < at);
             if is_poll {
                 own = Some(step.clone());
                 self.events_of_polls.push(self.events.len());
             } else if !before {
-                closes.push(step.clone());
+                closes.push(Close::new(step.clone(), |target| self.order.give_number(target)));
             }
             self.events.push(Event {
-                step,
+                step: step.clone(),
                 poll: if before { poll.saturating_sub(1) } else { poll },
                 is_poll,
                 place: Place::default(),
             });
         }
         let step = own.expect("a poll is a step of its task");
-        let (opaque, masks) = (false, Masks::of(closes.iter().chain([&step])));
-        let label = Label { task, step, closes, ops, foreign, cancels, tentative, opaque, masks };
-        let label = Arc::new(label);
+        let number = |target| self.order.give_number(target);
+        let label = Arc::new(Label::new(task, step, closes, footprint, number));
         self.polls.push(label.clone());
         label
+    }
+
+    /// Remembers what the polls of this run touched.
+    pub(super) fn learn(&mut self) {
+        self.order.give_keys(&mut self.events);
+        for poll in self.learned..self.polls.len() {
+            let place = &self.events[self.events_of_polls[poll]].place;
+            self.known.add(place.own, place.key, &self.polls[poll]);
+        }
+        self.learned = self.polls.len();
     }
 
     fn before(&self, first: usize, second: usize) -> bool {
@@ -176,6 +227,10 @@ impl History {
                 // Between rivals for a mutex stands the unlock, and hides the race; likewise a send.
                 firsts.extend(self.takers(object, at));
             }
+            let is_time = self.polls[second].task == Choice::TIME;
+            if is_time {
+                firsts.extend(self.unsetters(second));
+            }
             // A region that closed in this poll happens with it.
             let closes = (at + 1..self.events.len())
                 .take_while(|e| !self.events[*e].is_poll && self.events[*e].poll == second);
@@ -198,7 +253,10 @@ impl History {
                 if previous.is_some_and(|previous| self.before(*first, previous)) {
                     continue;
                 }
-                let rival = gate.is_some_and(|(object, _)| self.takes(object, *first));
+                let rival = match gate {
+                    Some((object, _)) => self.takes(object, *first),
+                    None => is_time && self.unsets(*first),
+                };
                 let between = |other: &usize| other != first && self.before(*first, *other);
                 if !rival && place.direct.iter().any(between) {
                     continue;
@@ -210,19 +268,21 @@ impl History {
         }
         for Blocked { task, object } in blocked {
             let previous =
-                self.events.iter().rposition(|e| e.is_poll && e.step.actor == Actor::Task(*task));
+                self.events.iter().rposition(|e| e.is_poll && e.step.actor == Actor::of(*task));
             for first in self.takers(*object, self.events.len()) {
                 if previous.is_some_and(|previous| self.before(first, previous)) {
                     continue;
                 }
                 let is_after = |e: usize| self.before(first, e);
                 let others = self.not_after(first, is_after);
-                let mut sequence: Vec<Shared> =
+                let mut sequence: Sequence<'_> =
                     others.map(|poll| self.without(poll, is_after)).collect();
-                sequence.push(Label::lock(*task, *object));
-                plan.add(Race { first: self.events[first].poll, second: None, sequence });
+                sequence.push(Polled::Moved(Label::lock(*task, *object, |t| self.order.number(t))));
+                let (first, sequence) = (self.events[first].poll, &*sequence);
+                plan.add(Race { first, second: None, sequence, forecast: None });
             }
         }
+        self.races_with_time(plan);
     }
 
     /// The events before `end` that took the mutex, or received.
@@ -234,155 +294,5 @@ impl History {
         let event = &self.events[at];
         let takes = |op: &Op| op.object == object && op.before + 1 == op.after;
         event.is_poll && self.polls[event.poll].ops.iter().any(takes)
-    }
-
-    /// Plans what to run so that the poll `second` comes before the event `first`. If that is settled, answers with
-    /// how many polls it is.
-    fn reverse(&self, first: usize, second: usize, plan: &mut impl Plan) -> Option<usize> {
-        let at = self.events_of_polls[second];
-        let event = &self.events[first];
-        let mut needs = Some(0);
-        let mut reverse = |moved: usize| {
-            let poll = self.events[moved].poll;
-            let sleeping = plan.sleeping(poll).iter();
-            if let Some(needed) = sleeping.filter_map(|step| self.begins(step, moved, first)).min()
-            {
-                needs = needs.map(|needs: usize| needs.max(needed));
-                return;
-            }
-            if self.is_woken_by(at, moved, first) {
-                return;
-            }
-            needs = None;
-            if let Some(sequence) = self.reversal(moved, first, second) {
-                plan.add(Race { first: poll, second: Some(second), sequence });
-            }
-        };
-        if event.is_poll {
-            reverse(first);
-        } else if let Actor::Region(_) = event.step.actor {
-            // The region closes when its last child is gone: each that need not be before `second`
-            // can be the one that is moved behind it.
-            for child in event.place.direct.iter().copied().filter(|e| self.events[*e].is_poll) {
-                if !(self.before(child, at) && self.before_without(child, at, first)) {
-                    reverse(child);
-                }
-            }
-        }
-        needs
-    }
-
-    /// If the step is a poll of what comes after `moved` and depends neither on it nor on `other`, and is independent of
-    /// what comes before it there: how many polls there are up to it.
-    fn begins(&self, step: &Label, moved: usize, other: usize) -> Option<usize> {
-        let is_after = |poll: usize| {
-            let at = self.events_of_polls[poll];
-            self.before(moved, at) || self.before(other, at)
-        };
-        let start = self.events[moved].poll + 1;
-        let poll = start + self.polls[start..].iter().position(|label| label.task == step.task)?;
-        let label = &self.polls[poll];
-        let depends = |before: usize| {
-            let other = &self.polls[before];
-            !is_after(before) && (other.dependent(label) || other.dependent(step))
-        };
-        (!is_after(poll) && !(start..poll).any(depends)).then_some(poll + 1)
-    }
-
-    /// Whether all that made the poll's task runnable depends on one of the two.
-    fn is_woken_by(&self, at: usize, moved: usize, first: usize) -> bool {
-        let wakes = &self.events[at].place.wakes;
-        let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
-        !wakes.is_empty() && !wakes.iter().any(|wake| stays(*wake))
-    }
-
-    /// Whether `first` happens before `second` otherwise than through `through`, and not only because the two
-    /// themselves race.
-    fn before_without(&self, first: usize, second: usize, through: usize) -> bool {
-        let place = &self.events[second].place;
-        let races = self.events[first].place.actor != place.actor;
-        let others = place.direct.iter().copied().filter(|other| *other != through);
-        others.into_iter().any(|other| (other != first || !races) && self.before(first, other))
-    }
-
-    fn reversal(&self, moved: usize, first: usize, second: usize) -> Option<Vec<Shared>> {
-        let start = self.events[moved].poll;
-        let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
-        let value = |object: ObjectId| {
-            let polls = (0..self.polls.len()).filter(|p| stays(self.events_of_polls[*p]));
-            let ops = polls.flat_map(|p| self.polls[p].ops.iter());
-            let last = ops.rev().find(|op| op.object == object);
-            // Nothing left of what used it: it is as the first use found it.
-            let fresh = || self.polls[start..].iter().flat_map(|p| p.ops.iter());
-            last.map(|op| op.after)
-                .or_else(|| fresh().find(|op| op.object == object).map(|op| op.before))
-        };
-        let label = &self.polls[second];
-        let is_shut = match label.gate() {
-            Some((head, OpKind::Receive { tail })) => value(head) >= value(tail),
-            Some((mutex, _)) => value(mutex) == Some(1),
-            None => false,
-        };
-        if is_shut {
-            return None;
-        }
-        let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
-        // Where only what closed in it comes after the first, it is not itself after it.
-        let others = self.not_after(moved, is_after).filter(|poll| *poll != second);
-        let mut sequence: Vec<Shared> = others.map(|poll| self.without(poll, is_after)).collect();
-        let before = &self.events[first];
-        let cancelled = before.is_poll && self.polls[before.poll].cancels.contains(&label.task);
-        if cancelled || label.tentative {
-            // It was told that it is cancelled, or what it asked for had been done; without that it will do
-            // something else.
-            sequence.push(Arc::new(Label {
-                opaque: true,
-                closes: Vec::new(),
-                ..Label::clone(label)
-            }));
-        } else {
-            sequence.push(label.moved(value, self.closes_without(second, is_after)));
-        }
-        Some(sequence)
-    }
-
-    /// The polls from that of `first` on of which this is not said.
-    fn not_after(
-        &self,
-        first: usize,
-        is_after: impl Fn(usize) -> bool,
-    ) -> impl Iterator<Item = usize> {
-        let start = self.events[first].poll;
-        (start..self.polls.len()).filter(move |poll| !is_after(self.events_of_polls[*poll]))
-    }
-
-    /// The poll as it is when it comes before what `is_after` says of.
-    fn without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Shared {
-        let label = &self.polls[poll];
-        if label.closes.is_empty() {
-            return label.clone();
-        }
-        let closes = self.closes_without(poll, is_after);
-        let masks = Masks::of(closes.iter().chain([&label.step]));
-        Arc::new(Label { closes, masks, ..Label::clone(label) })
-    }
-
-    /// The regions that close in the poll when it comes before what `is_after` says of: those whose other
-    /// children end without that. What else a close touches does not keep it from happening.
-    fn closes_without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Vec<Step> {
-        let at = self.events_of_polls[poll];
-        let closes = at + 1..at + 1 + self.polls[poll].closes.len();
-        let counts = |e: usize, close: usize| {
-            let touches = &self.events[e].step.touches;
-            let mut written = self.events[close].step.touches.iter().map(|touch| touch.target);
-            written.any(|target| {
-                matches!(target, Target::Children(_)) && touches.iter().any(|t| t.target == target)
-            })
-        };
-        let happens = |close: &usize| {
-            let direct = &self.events[*close].place.direct;
-            direct.iter().all(|e| *e == at || !counts(*e, *close) || !is_after(*e))
-        };
-        closes.filter(happens).map(|close| self.events[close].step.clone()).collect()
     }
 }

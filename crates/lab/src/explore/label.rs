@@ -1,8 +1,8 @@
 //! One poll, as the explorer sees it.
 
-use crate::strategy::{Op, OpKind};
+use crate::strategy::{Footprint, Op, OpKind, Timers};
 use asupersync_core::{ObjectId, TaskId};
-use asupersync_trace::{Actor, IdHasher, Step, Target, Touch, dependent};
+use asupersync_trace::{Actor, Step, Target, Touch, dependent};
 use std::sync::Arc;
 
 /// A poll and what it touched. The regions that closed in it stand apart: they close in whichever poll
@@ -11,41 +11,80 @@ use std::sync::Arc;
 pub(crate) struct Label {
     pub(super) task: TaskId,
     pub(super) step: Step,
-    pub(super) closes: Vec<Step>,
+    pub(super) closes: Vec<Close>,
     pub(super) ops: Vec<Op>,
     pub(super) foreign: bool,
     pub(super) cancels: Vec<TaskId>,
     pub(super) tentative: bool,
+    /// What it did to the timers, where time races.
+    pub(super) timers: Option<Arc<Timers>>,
     /// What it will touch cannot be told: its order matters with everything.
     pub(super) opaque: bool,
-    pub(super) masks: Masks,
+    own: Masks,
+    /// With those of its closes.
+    all: Masks,
 }
 
-/// A bit for each target, several to a bit: what has none in common has no target in common.
+/// A region that closed.
+#[derive(Clone, Debug)]
+pub(crate) struct Close {
+    pub(super) step: Step,
+    masks: Masks,
+    /// Without its count of children, who may come and go in any order before their region acts on the last being gone.
+    beyond: Masks,
+}
+
+impl Close {
+    pub(super) fn new(step: Step, mut number: impl FnMut(Target) -> Option<u32>) -> Close {
+        let (mut masks, mut beyond) = (Masks::default(), Masks::default());
+        for touch in &*step.touches {
+            let mask = Masks::of_touch(touch, &mut number);
+            masks = masks.and(mask);
+            if !matches!(touch.target, Target::Children(_)) {
+                beyond = beyond.and(mask);
+            }
+        }
+        if step.actor == Actor::Host {
+            (masks, beyond) = (Masks::ALL, Masks::ALL);
+        }
+        Close { step, masks, beyond }
+    }
+}
+
+/// A bit for each target by its number, which it has from the history that both polls are of. The last bit stands
+/// for all whose numbers are beyond.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Masks {
     touched: u64,
     written: u64,
 }
 
+const BEYOND: u64 = 1 << 63;
+
 impl Masks {
-    pub(super) fn of<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Masks {
-        let mut masks = Masks::default();
-        for step in steps {
-            if step.actor == Actor::Host {
-                return Masks { touched: u64::MAX, written: u64::MAX };
-            }
-            for touch in &*step.touches {
-                let bit = 1 << (IdHasher::hash(touch.target) & 63);
-                masks.touched |= bit;
-                masks.written |= if touch.write { bit } else { 0 };
-            }
+    const ALL: Masks = Masks { touched: u64::MAX, written: u64::MAX };
+
+    fn of(step: &Step, mut number: impl FnMut(Target) -> Option<u32>) -> Masks {
+        if step.actor == Actor::Host {
+            return Masks::ALL;
         }
-        masks
+        let masks = step.touches.iter().map(|touch| Masks::of_touch(touch, &mut number));
+        masks.fold(Masks::default(), Masks::and)
     }
 
-    fn conflict(self, other: Masks) -> bool {
-        (self.written & other.touched) | (self.touched & other.written) != 0
+    fn of_touch(touch: &Touch, mut number: impl FnMut(Target) -> Option<u32>) -> Masks {
+        let touched = 1_u64.checked_shl(number(touch.target).unwrap_or(63)).unwrap_or(BEYOND);
+        Masks { touched, written: if touch.write { touched } else { 0 } }
+    }
+
+    fn and(self, other: Masks) -> Masks {
+        Masks { touched: self.touched | other.touched, written: self.written | other.written }
+    }
+
+    /// The targets that both touch and one of them writes.
+    #[inline(always)]
+    fn conflict(self, other: Masks) -> u64 {
+        (self.written & other.touched) | (self.touched & other.written)
     }
 }
 
@@ -54,7 +93,7 @@ pub(crate) type Shared = Arc<Label>;
 impl Label {
     /// A poll that is not known yet.
     pub(super) fn unknown(task: TaskId) -> Shared {
-        let step = Step::new(Actor::Task(task), Vec::new());
+        let step = Step::new(Actor::of(task), Vec::new());
         Arc::new(Label {
             task,
             step,
@@ -63,48 +102,111 @@ impl Label {
             foreign: true,
             cancels: Vec::new(),
             tentative: false,
+            timers: None,
             opaque: false,
-            masks: Masks::default(),
+            own: Masks::default(),
+            all: Masks::default(),
         })
     }
 
+    /// Time passing, where it never has, and with which everything may be dependent.
+    pub(super) fn time() -> Shared {
+        Arc::new(Label::unknown(Actor::TIME).opaque())
+    }
+
+    /// A poll of which this is known.
+    pub(super) fn new(
+        task: TaskId,
+        step: Step,
+        closes: Vec<Close>,
+        footprint: Footprint,
+        number: impl FnMut(Target) -> Option<u32>,
+    ) -> Label {
+        let Footprint { ops, foreign, cancels, tentative, timers, .. } = footprint;
+        let own = Masks::of(&step, number);
+        let (opaque, all) = (false, own);
+        let mut label = Label {
+            task,
+            step,
+            closes: Vec::new(),
+            ops,
+            foreign,
+            cancels,
+            tentative,
+            timers,
+            opaque,
+            own,
+            all,
+        };
+        label.set_closes(closes);
+        label
+    }
+
+    /// The poll if these regions close in it.
+    pub(super) fn with_closes(&self, closes: Vec<Close>) -> Label {
+        let mut label = self.clone();
+        label.set_closes(closes);
+        label
+    }
+
+    fn set_closes(&mut self, closes: Vec<Close>) {
+        self.all = closes.iter().fold(self.own, |all, close| all.and(close.masks));
+        self.closes = closes;
+    }
+
     /// A poll that takes a mutex.
-    pub(super) fn lock(task: TaskId, object: ObjectId) -> Shared {
+    pub(super) fn lock(
+        task: TaskId,
+        object: ObjectId,
+        number: impl Fn(Target) -> Option<u32>,
+    ) -> Shared {
         let op = Op { object, expected: None, before: 0, after: 1, kind: OpKind::Take };
         let touches = vec![
             Touch { target: Target::Readiness(task), write: false },
             Touch { target: Target::Object(object), write: true },
         ];
         let step = Step::new(Actor::Task(task), touches);
-        Arc::new(Label {
-            task,
-            masks: Masks::of([&step]),
-            step,
-            closes: Vec::new(),
-            ops: vec![op],
-            foreign: false,
-            cancels: Vec::new(),
-            tentative: false,
-            opaque: false,
-        })
+        let footprint = Footprint { ops: vec![op], ..Footprint::default() };
+        Arc::new(Label::new(task, step, Vec::new(), footprint, number))
     }
 
     /// Whether the order of the two matters, `self` being the earlier.
+    #[inline(always)]
     pub(super) fn dependent(&self, later: &Label) -> bool {
         if self.task == later.task || self.opaque || later.opaque {
             return true;
         }
         // A poll reads its task's readiness at least; regions that are the same write the same.
-        if !self.masks.conflict(later.masks) {
-            return false;
+        match self.all.conflict(later.all) {
+            0 => false,
+            BEYOND => self.conflicts(later),
+            _ if self.closes.is_empty() && later.closes.is_empty() => true,
+            _ => self.conflicts(later),
         }
-        dependent(self.step.view(), later.step.view())
-            || self.closes.iter().any(|close| dependent(close.view(), later.step.view()))
-            || later.closes.iter().any(|close| conflicts_beyond_count(&self.step, close))
-            || self
-                .closes
-                .iter()
-                .any(|close| later.closes.iter().any(|other| dependent(close.view(), other.view())))
+    }
+
+    /// The same of two tasks' polls with a target in common, as far as their masks tell.
+    #[inline(never)]
+    fn conflicts(&self, later: &Label) -> bool {
+        let own = |close: &Close| {
+            decide(close.masks.conflict(later.own), || {
+                dependent(close.step.view(), later.step.view())
+            })
+        };
+        let its = |close: &Close| {
+            decide(close.beyond.conflict(self.own), || {
+                conflicts_beyond_count(&self.step, &close.step)
+            })
+        };
+        let both = |close: &Close, other: &Close| {
+            decide(close.masks.conflict(other.masks), || {
+                dependent(close.step.view(), other.step.view())
+            })
+        };
+        decide(self.own.conflict(later.own), || dependent(self.step.view(), later.step.view()))
+            || self.closes.iter().any(own)
+            || later.closes.iter().any(its)
+            || self.closes.iter().any(|close| later.closes.iter().any(|other| both(close, other)))
     }
 
     /// Whether it reads this region's count of children.
@@ -112,43 +214,77 @@ impl Label {
         self.step.touches.iter().any(|touch| touch.target == target)
     }
 
-    /// The same poll where the objects have other values and these regions close in it. Outcomes that cannot
-    /// be told are taken to write whatever they touch.
+    /// The same poll where the objects have other values and these regions close in it; none if it is as it was. Outcomes
+    /// that cannot be told are taken to write whatever they touch.
     pub(super) fn moved(
         &self,
         value: impl Fn(ObjectId) -> Option<u64>,
-        closes: Vec<Step>,
-    ) -> Shared {
-        let mut label = Label { closes, ..self.clone() };
-        let is_message = |touch: &Touch| {
-            let of =
-                |op: &Op| op.kind == OpKind::Message && Target::Object(op.object) == touch.target;
-            self.ops.iter().any(of)
-        };
-        let mut touches: Vec<Touch> =
-            label.step.touches.iter().filter(|t| !is_message(t)).copied().collect();
-        for touch in &mut touches {
-            let Target::Object(object) = touch.target else { continue };
-            if label.foreign {
-                touch.write = true;
-                continue;
-            }
-            let mut ops = label.ops.iter_mut().filter(|op| op.object == object);
-            let (Some(op), None) = (ops.next(), ops.next()) else {
-                continue;
-            };
+        closes: Option<Vec<Close>>,
+        number: impl Fn(Target) -> Option<u32>,
+    ) -> Option<Shared> {
+        let touches = self.step.touches.iter();
+        let is_same =
+            |touch: &Touch| self.touch_moved(touch, &value).is_some_and(|moved| moved == *touch);
+        if closes.is_none() && touches.clone().all(is_same) {
+            return None;
+        }
+        let touches = touches.filter_map(|touch| self.touch_moved(touch, &value)).collect();
+        let step = Step { actor: self.step.actor, touches };
+        let closes = closes.unwrap_or_else(|| self.closes.clone());
+        let own = Masks::of(&step, number);
+        let (ops, cancels) = (self.ops.clone(), self.cancels.clone());
+        let timers = self.timers.clone();
+        let mut label = Label { step, own, closes: Vec::new(), ops, cancels, timers, ..*self };
+        label.set_closes(closes);
+        Some(Arc::new(label))
+    }
+
+    /// What it touches instead where the objects have other values.
+    fn touch_moved(&self, touch: &Touch, value: impl Fn(ObjectId) -> Option<u64>) -> Option<Touch> {
+        let Target::Object(object) = touch.target else { return Some(*touch) };
+        let mut ops = self.ops.iter().filter(|op| op.object == object);
+        let first = ops.next();
+        if first.into_iter().chain(ops.clone()).any(|op| op.kind == OpKind::Message) {
+            return None;
+        }
+        if self.foreign {
+            return Some(Touch { write: true, ..*touch });
+        }
+        if let (Some(op), None) = (first, ops.next()) {
             if let (Some(expected), Some(found)) = (op.expected, value(object)) {
-                touch.write = expected == found;
+                return Some(Touch { write: expected == found, ..*touch });
             }
         }
-        label.step.touches = touches.into();
-        label.masks = Masks::of(label.closes.iter().chain([&label.step]));
-        Arc::new(label)
+        Some(*touch)
     }
 
     /// Whether it may touch something else when it is run.
     pub(super) fn is_guess(&self) -> bool {
         self.opaque || self.foreign
+    }
+
+    /// The same poll where, if it is an end, these regions close in it.
+    pub(super) fn closing(&self, closes: &[Close]) -> Shared {
+        let ends = |close: &&Close| close.step.touches.iter().any(|t| self.counts(t.target));
+        Arc::new(self.with_closes(closes.iter().filter(ends).cloned().collect()))
+    }
+
+    /// The poll where what it does cannot be told.
+    pub(super) fn opaque(&self) -> Label {
+        Label { opaque: true, ..self.with_closes(Vec::new()) }
+    }
+
+    /// Whether it touches no more than the other.
+    pub(super) fn is_within(&self, other: &Label) -> bool {
+        self.step.touches.iter().all(|touch| {
+            let same = other.step.touches.iter().find(|t| t.target == touch.target);
+            same.is_some_and(|same| same.write || !touch.write)
+        })
+    }
+
+    /// As [`dependent`](Label::dependent), of the polls without what closes in them.
+    pub(super) fn steps_dependent(&self, later: &Label) -> bool {
+        self.task == later.task || dependent(self.step.view(), later.step.view())
     }
 
     /// The object that rivals for this poll's turn touch, where the poll waited for its turn, and
@@ -157,6 +293,12 @@ impl Label {
         let waits = |op: &&Op| matches!(op.kind, OpKind::Take | OpKind::Receive { .. });
         self.ops.iter().find(waits).map(|op| (op.object, op.kind))
     }
+}
+
+/// Whether there is a conflict: certainly where the target has a bit of its own, and otherwise as `exactly` says.
+#[inline(always)]
+fn decide(conflict: u64, exactly: impl FnOnce() -> bool) -> bool {
+    conflict & !BEYOND != 0 || (conflict != 0 && exactly())
 }
 
 /// Children may come and go in any order before their region acts on the last being gone.

@@ -1,6 +1,8 @@
 //! Happens-before over the events of a run, kept while runs share a beginning.
 
+use super::foresight::{Past, Setting};
 use super::history::Event;
+use asupersync_core::SplitMix64;
 use asupersync_trace::{Actor, IdMap, Numbers, Target};
 use smallvec::SmallVec;
 
@@ -20,6 +22,13 @@ pub(super) struct Place {
     pub(super) wakes: Wakes,
     /// How long the list of changes was before it.
     changes: usize,
+    /// What it is, wherever it is: the same event in another order of what does not depend on each other has the same.
+    /// This and the next two are zero until somebody [asks](Order::give_keys) for them.
+    pub(super) key: u64,
+    /// The key of its actor's event before.
+    pub(super) own: u64,
+    /// All keys so far.
+    sum: u64,
 }
 
 impl Place {
@@ -42,6 +51,8 @@ struct Users {
 pub(super) struct Order {
     /// Events whose places are known.
     ordered: usize,
+    /// Whether their keys are.
+    keyed: bool,
     actors: IdMap<Actor, usize>,
     /// The last event of each actor.
     last_of: Vec<usize>,
@@ -97,6 +108,17 @@ impl Order {
         self.ordered = events.len();
     }
 
+    /// Gives keys to all events, from now on.
+    pub(super) fn give_keys(&mut self, events: &mut [Event]) {
+        if !self.keyed {
+            while !self.changes.is_empty() {
+                self.take_back(events);
+            }
+            (self.ordered, self.keyed) = (0, true);
+        }
+        self.extend(events);
+    }
+
     /// Keeps the first `end` events and forgets the others.
     pub(super) fn forget(&mut self, events: &mut Vec<Event>, end: usize) {
         if self.ordered > end {
@@ -137,6 +159,16 @@ impl Order {
         }
     }
 
+    /// The number that stands for a target in all runs; none if no step has touched it.
+    pub(super) fn number(&self, target: Target) -> Option<u32> {
+        self.targets.get(target)
+    }
+
+    /// The same, from now on at least.
+    pub(super) fn give_number(&mut self, target: Target) -> Option<u32> {
+        Some(self.target(target) as u32)
+    }
+
     fn target(&mut self, target: Target) -> usize {
         let index = self.targets.number(target) as usize;
         if index == self.users.len() {
@@ -156,10 +188,18 @@ impl Order {
         let mut direct = self.list();
         let changes = self.changes.len();
         let actor = self.act(event.step.actor, at, &mut direct);
+        let (mut previous, mut sum, mut key) = (0, 0, 0);
+        if self.keyed {
+            previous = direct.first().map_or(0, |before| done[*before].place.key);
+            let floor = self.floor.map_or(0, |floor| done[floor].place.key);
+            sum = done.last().map_or(0, |before| before.place.sum);
+            key = Setting::begin(previous, floor);
+        }
         direct.extend(self.floor);
         if event.step.actor == Actor::Host {
             direct.clear();
             direct.extend(0..at);
+            key = if self.keyed { SplitMix64::mix(key ^ sum) } else { 0 };
             self.changes.push(Change::Floor { before: self.floor });
             self.floor = Some(at);
         }
@@ -173,6 +213,12 @@ impl Order {
             let mut reads = if touch.write { self.list() } else { Vec::new() };
             let users = &mut self.users[target];
             direct.extend(users.write);
+            if self.keyed {
+                let key_of = |at: &usize| done[*at].place.key;
+                let reads = users.reads.iter().map(key_of).fold(0, u64::wrapping_add);
+                let write = users.write.as_ref().map_or(0, key_of);
+                key = Setting::mix(key, *touch, Past { write, reads });
+            }
             if touch.write {
                 std::mem::swap(&mut reads, &mut users.reads);
                 direct.extend_from_slice(&reads);
@@ -202,14 +248,21 @@ impl Order {
         direct.dedup();
         let mut clock = self.spare_clocks.pop().unwrap_or_default();
         clock.clear();
-        for before in &direct {
-            join(&mut clock, &done[*before].place.clock);
+        // From the latest on, for it knows of most of the others already.
+        for before in direct.iter().rev() {
+            let before = &done[*before].place;
+            if clock.get(before.actor).is_none_or(|known| *known < before.count) {
+                join(&mut clock, &before.clock);
+            }
         }
         if clock.len() <= actor {
             clock.resize(actor + 1, 0);
         }
         clock[actor] += 1;
-        event.place = Place { actor, count: clock[actor], clock, direct, wakes, changes };
+        let sum = sum.wrapping_add(key);
+        let count = clock[actor];
+        event.place =
+            Place { actor, count, clock, direct, wakes, changes, key, own: previous, sum };
     }
 
     /// The event `at` makes the task runnable whose readiness this is.
@@ -240,6 +293,10 @@ impl Order {
 }
 
 fn join(clock: &mut Vec<u32>, other: &[u32]) {
+    if clock.is_empty() {
+        clock.extend_from_slice(other);
+        return;
+    }
     if clock.len() < other.len() {
         clock.resize(other.len(), 0);
     }

@@ -1,8 +1,9 @@
 //! Wakeup trees.
 
-use super::label::{Label, Masks, Shared};
+use super::label::{Label, Shared};
 use asupersync_core::TaskId;
 use asupersync_trace::Target;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A branch that is to be run: a poll, and what must follow it. Without children, anything may.
@@ -13,17 +14,35 @@ pub(super) struct Branch {
     /// What was left out because anything may follow this branch. To be run after all if something sleeps at
     /// its end, for then not all that may follow is run.
     pub(super) absorbed: Vec<Branch>,
-    /// Sequences that begin with this branch only if its poll is independent of what they have before it, which
-    /// is not known before it is run; each with the task that came first before.
-    pub(super) relied: Vec<(Vec<Shared>, TaskId)>,
+    /// Sequences of which it was asked whether they may begin with this branch, before its poll was run.
+    pub(super) asked: Vec<Asked>,
     /// Set on the branch that ends the reversal of a race: the task that came first before.
     pub(super) reversed: Option<TaskId>,
+}
+
+/// A sequence that was left to a branch or was not, by what the branch's poll was expected to touch.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) sequence: Arc<[Shared]>,
+    /// The task that came first before.
+    pub(super) first: TaskId,
+    /// It was left to the branch.
+    pub(super) covered: bool,
+}
+
+impl Branch {
+    /// A poll of which nothing is known, to be run.
+    pub(super) fn unknown(task: TaskId) -> Branch {
+        let label = Arc::new(Label::unknown(task).opaque());
+        let (children, absorbed, asked) = (Vec::new(), Vec::new(), Vec::new());
+        Branch { label, children, absorbed, asked, reversed: None }
+    }
 }
 
 /// Where `first` stands in `sequence`, if it does, provided that a sequence equivalent to one that begins
 /// with `first` may begin with `sequence`: a weak initial. The same poll may touch something else here than
 /// there, where it stands after others that it depends on.
-fn initial(first: &Label, sequence: &[Shared]) -> Option<Option<usize>> {
+fn initial(first: &Label, sequence: &[impl Deref<Target = Label>]) -> Option<Option<usize>> {
     match sequence.iter().position(|label| label.task == first.task) {
         Some(at) => {
             let other = &*sequence[at];
@@ -39,8 +58,18 @@ fn initial(first: &Label, sequence: &[Shared]) -> Option<Option<usize>> {
 }
 
 /// Whether what begins with `first` comprises the sequence.
-pub(super) fn covers(first: &Label, sequence: &[Shared]) -> bool {
+pub(super) fn covers(first: &Label, sequence: &[impl Deref<Target = Label>]) -> bool {
     initial(first, sequence).is_some()
+}
+
+/// What is left of the sequence after `first`, if that comprises it.
+pub(super) fn after(first: &Label, sequence: &[Shared]) -> Option<Vec<Shared>> {
+    let at = initial(first, sequence)?;
+    let mut rest = sequence.to_vec();
+    if let Some(at) = at {
+        take_out(&mut rest, at);
+    }
+    Some(rest)
 }
 
 /// Takes one element out of the sequence. Its closed regions move to the poll that is the last now.
@@ -48,11 +77,12 @@ fn take_out(sequence: &mut Vec<Shared>, at: usize) {
     let gone = sequence.remove(at);
     for close in &gone.closes {
         let counts = |target: &Target| matches!(target, Target::Children(_));
-        let Some(count) = close.touches.iter().map(|t| t.target).find(counts) else { continue };
+        let mut targets = close.step.touches.iter().map(|touch| touch.target);
+        let Some(count) = targets.find(counts) else { continue };
         if let Some(last) = sequence[..at].iter().rposition(|label| label.counts(count)) {
-            let mut label = Label::clone(&sequence[last]);
-            label.closes.push(close.clone());
-            label.masks = Masks::of(label.closes.iter().chain([&label.step]));
+            let mut closes = sequence[last].closes.clone();
+            closes.push(close.clone());
+            let label = sequence[last].with_closes(closes);
             sequence[last] = Arc::new(label);
         }
     }
@@ -70,15 +100,20 @@ pub(super) fn insert(
     keeps: bool,
 ) {
     loop {
-        let found = branches
-            .iter()
-            .enumerate()
-            .find_map(|(index, branch)| initial(&branch.label, &sequence).map(|at| (index, at)));
+        let (mut found, mut kept) = (None, None::<Arc<[Shared]>>);
+        for (index, branch) in branches.iter_mut().enumerate() {
+            let at = initial(&branch.label, &sequence);
+            if keeps && at != Some(Some(0)) {
+                let sequence = kept.get_or_insert_with(|| sequence.as_slice().into()).clone();
+                branch.asked.push(Asked { sequence, first, covered: at.is_some() });
+            }
+            if let Some(at) = at {
+                found = Some((index, at));
+                break;
+            }
+        }
         let Some((index, at)) = found else { break };
         let branch = &mut branches[index];
-        if at != Some(0) && keeps {
-            branch.relied.push((sequence.clone(), first));
-        }
         if let Some(at) = at {
             take_out(&mut sequence, at);
         }
@@ -95,8 +130,8 @@ pub(super) fn insert(
     for label in sequence.into_iter().rev() {
         let reversed = chain.is_none().then_some(first);
         let children = chain.take().into_iter().collect();
-        let (absorbed, relied) = (Vec::new(), Vec::new());
-        chain = Some(Branch { label, children, absorbed, relied, reversed });
+        let (absorbed, asked) = (Vec::new(), Vec::new());
+        chain = Some(Branch { label, children, absorbed, asked, reversed });
     }
     branches.extend(chain);
 }

@@ -96,7 +96,9 @@ impl Oracle for Completion {
                 }
             }
             Event::TaskCompleted { task, .. } => {
-                self.cancelled.remove(&task);
+                if !self.cancelled.is_empty() {
+                    self.cancelled.remove(&task);
+                }
                 self.heard(Asked::Task(task));
             }
             _ => {}

@@ -1,17 +1,19 @@
 //! The run as its events tell it: which tasks, regions and obligations there are now.
 
+use super::table::Table;
 use super::waits::Knot;
 use asupersync_core::{Event, ObjectId, ObligationId, RegionId, TaskId};
 use asupersync_trace::{IdMap, IdSet};
 use smallvec::SmallVec;
 use std::panic::Location;
+use std::sync::Arc;
 
 type Site = &'static Location<'static>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Task {
     pub(super) region: RegionId,
-    pub(super) name: Option<Box<str>>,
+    pub(super) name: Option<Arc<str>>,
     pub(super) site: Site,
     pub(super) finalizer: bool,
     /// The step of the run in which it was last polled, or spawned.
@@ -53,7 +55,7 @@ pub(super) struct Obligation {
     pub(super) object: Option<ObjectId>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Tree {
     /// What the poll in progress touched last.
     pub(super) accessed: Option<ObjectId>,
@@ -72,11 +74,11 @@ pub(super) struct Tree {
     /// Why nothing can run, when nothing can.
     pub(super) knots: Vec<Knot>,
     /// Live tasks.
-    pub(super) tasks: IdMap<TaskId, Task>,
+    pub(super) tasks: Table<TaskId, Task>,
     /// All regions of the run, closed ones too.
-    pub(super) regions: IdMap<RegionId, Region>,
+    pub(super) regions: Table<RegionId, Region>,
     /// Unsettled obligations.
-    pub(super) obligations: IdMap<ObligationId, Obligation>,
+    pub(super) obligations: Table<ObligationId, Obligation>,
     /// Polls begun.
     pub(super) steps: u64,
 }
@@ -138,8 +140,14 @@ impl Tree {
             }
             Event::WaitEnded { task, label, cancelled } => {
                 if let Some(task) = self.tasks.get_mut(&task) {
-                    if let Some(at) = task.waits.iter().rposition(|wait| wait.label == label) {
-                        let wait = task.waits.remove(at);
+                    let wait = match task.waits.last() {
+                        Some(last) if last.label == label => task.waits.pop(),
+                        _ => {
+                            let at = task.waits.iter().rposition(|wait| wait.label == label);
+                            at.map(|at| task.waits.remove(at))
+                        }
+                    };
+                    if let Some(wait) = wait {
                         self.ended = Some((wait.site, wait.object));
                     }
                     task.cancelled |= cancelled;
@@ -242,6 +250,22 @@ impl Tree {
             site_text(obligation.site),
             self.task_text(obligation.task)
         )
+    }
+
+    /// Becomes as the other is, keeping memory.
+    pub(super) fn set(&mut self, other: &Tree) {
+        let Tree { touched, orders, warned, warnings, standing, knots, tasks, .. } = other;
+        self.touched.clone_from(touched);
+        self.orders.clone_from(orders);
+        self.warned.clone_from(warned);
+        self.warnings.clone_from(warnings);
+        self.standing.clone_from(standing);
+        self.knots.clone_from(knots);
+        self.tasks.set(tasks);
+        self.regions.set(&other.regions);
+        self.obligations.set(&other.obligations);
+        (self.accessed, self.ended) = (other.accessed, other.ended);
+        (self.parkings, self.steps) = (other.parkings, other.steps);
     }
 
     pub(super) fn clear(&mut self) {

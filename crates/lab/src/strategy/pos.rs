@@ -50,7 +50,7 @@ impl Strategy for Pos {
     fn stepped(&mut self, footprint: Footprint) {
         let Some(task) = self.running.take() else { return };
         self.priorities.remove(&task);
-        let own = footprint.steps.into_iter().find(|step| step.actor == Actor::Task(task));
+        let own = footprint.steps.into_iter().find(|step| step.actor == Actor::of(task));
         let Some(step) = own else { return };
         let Pos { priorities, before, .. } = self;
         priorities.retain(|other, _| {

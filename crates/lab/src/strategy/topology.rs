@@ -129,7 +129,7 @@ impl Strategy for TopologyGuided {
 
     fn stepped(&mut self, footprint: Footprint) {
         let Some(task) = self.running.take() else { return };
-        let own = footprint.steps.into_iter().find(|step| step.actor == Actor::Task(task));
+        let own = footprint.steps.into_iter().find(|step| step.actor == Actor::of(task));
         let (Some(step), Some(count)) = (own, self.progress.get(&task)) else { return };
         self.labels.insert((task, count - 1), step);
     }

@@ -91,7 +91,9 @@ pub(crate) fn poll_accept(
     }
 }
 
-pub(crate) const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// Both directions, and word of what is urgent, which changes what a short read means.
+pub(crate) const BOTH: Interest =
+    Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// Begins to connect; [`poll_connected`] says how it ended.
 pub(crate) fn dial(

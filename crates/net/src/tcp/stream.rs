@@ -1,6 +1,7 @@
 //! A connection.
 
 use super::TapedStream;
+use super::real::BOTH;
 use crate::backend::{Backend, stream_traits};
 use crate::error::no_network;
 use crate::split::{OwnedReadHalf, OwnedWriteHalf, split};
@@ -9,7 +10,7 @@ use asupersync_core::Cx;
 use asupersync_core::cap::HasIo;
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 use asupersync_reactor::{Io, Reactor};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -57,8 +58,7 @@ impl TcpStream {
             ));
         };
         stream.set_nonblocking(true)?;
-        let both = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
-        Io::new(&reactor, mio::net::TcpStream::from_std(stream), both).map(TcpStream::from_real)
+        Io::new(&reactor, mio::net::TcpStream::from_std(stream), BOTH).map(TcpStream::from_real)
     }
 
     /// Two halves for two tasks. The connection closes when both are dropped; dropping the write
@@ -127,18 +127,20 @@ impl TcpStream {
     }
 
     /// Probes a silent peer after `idle`, and from then on in the system's interval; none turns
-    /// probing off (`SO_KEEPALIVE`, `TCP_KEEPIDLE`).
+    /// probing off (`SO_KEEPALIVE`, `TCP_KEEPIDLE`). The system counts whole seconds: parts of one are
+    /// rounded up.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's: `InvalidInput` for no time at all, or more than 32,767 seconds on Linux. Nothing has
+    /// changed then.
     pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
         match &self.backend {
             Backend::Real(stream) => {
                 let socket = SockRef::from(stream.get_ref());
-                match idle {
-                    Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
-                    None => socket.set_keepalive(false),
+                if let Some(idle) = idle {
+                    rustix::net::sockopt::set_tcp_keepidle(stream.get_ref(), idle)?;
                 }
+                socket.set_keepalive(idle.is_some())
             }
             Backend::Virtual(stream) => {
                 stream.set(|settings| settings.keepalive = idle);

@@ -95,6 +95,7 @@ impl Connection {
         loop {
             let mut state = self.state.lock();
             let resets = state.link.resets();
+            let sent_until = state.link.last_due(end);
             match operation(&mut state.link, now) {
                 Answer::Done(result) => {
                     let stale = state.parked[end][way].timer.take();
@@ -103,10 +104,12 @@ impl Connection {
                     if state.link.resets() != resets {
                         // A reset that was provoked concerns everybody.
                         wakers = state.everybody();
+                        host.foresee(&mut state.link.instants());
                     } else if way == READ {
                         // There is room for the other end's writer.
                         wakers.extend(state.parked[1 - end][WRITE].waiter.take());
                     } else {
+                        host.foresee(&mut state.link.sent_after(end, sent_until));
                         // The other end's reader is woken when the bytes arrive, and not to look at them.
                         let at = state.link.next_at(1 - end);
                         let reader = &mut state.parked[1 - end][READ];
@@ -169,9 +172,11 @@ impl Connection {
 
     /// Changes the link for good, outside of any wait, and tells everybody.
     pub(crate) fn change(&self, operation: impl FnOnce(&mut Link, Time)) {
-        let now = self.clock.now().unwrap_or(Time::ZERO);
+        let host = self.clock.host().ok();
+        let now = host.as_ref().map_or(Time::ZERO, |host| host.now());
         let mut state = self.state.lock();
         operation(&mut state.link, now);
+        host.iter().for_each(|host| host.foresee(&mut state.link.instants()));
         let wakers = state.everybody();
         drop(state);
         for object in &self.objects {

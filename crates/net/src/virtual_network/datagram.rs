@@ -80,6 +80,9 @@ impl Mailbox {
         state.bytes += datagram.bytes.len();
         let key = (at, state.sent);
         state.datagrams.insert(key, datagram);
+        if let Ok(host) = self.clock.host() {
+            host.foresee(&mut std::iter::once(at));
+        }
         wakers.extend(state.receivers.drain(..));
         drop(state);
         self.object.write();

@@ -113,6 +113,26 @@ impl Link {
         earliest([next.or(direction.fin), self.ends[end].reset])
     }
 
+    /// When the last of what `end` sent arrives.
+    pub(crate) fn last_due(&self, end: usize) -> Time {
+        self.directions[end].last_due
+    }
+
+    /// When segments that `end` sent arrive, those later than that.
+    pub(crate) fn sent_after(&self, end: usize, time: Time) -> impl Iterator<Item = Time> {
+        let mut last = time;
+        let dues = self.directions[end].segments.iter().map(|segment| segment.due);
+        dues.filter(move |due| *due != NEVER && std::mem::replace(&mut last, *due) < *due)
+    }
+
+    /// When anything that is under way arrives.
+    pub(crate) fn instants(&self) -> impl Iterator<Item = Time> {
+        let sent = [0, 1].into_iter().flat_map(|end| self.sent_after(end, Time::ZERO));
+        let fins = self.directions.iter().filter_map(|direction| direction.fin);
+        let resets = self.ends.iter().filter_map(|end| end.reset);
+        sent.chain(fins.chain(resets).filter(|at| *at != NEVER))
+    }
+
     /// Writes at `end` as much as the window takes.
     pub(crate) fn write(
         &mut self,

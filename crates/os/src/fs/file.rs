@@ -169,7 +169,8 @@ impl File {
         }
     }
 
-    /// Writes some bytes at the position, or at the end for a file opened to append. Answers how many.
+    /// Writes some bytes at the position, or at the end for a file opened to append. Answers how many; the
+    /// position moves by so many, which for such a file is not its end.
     ///
     /// # Errors
     /// The system's, with the path. `Cancelled`.
@@ -239,7 +240,7 @@ impl File {
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
             SeekFrom::End(by) => self.metadata(cx).await?.len.checked_add_signed(by),
         };
-        let before = || io::Error::new(io::ErrorKind::InvalidInput, "before the beginning");
+        let before = || io::Error::new(io::ErrorKind::InvalidInput, "no position in a file");
         self.position = position.ok_or_else(before)?;
         Ok(self.position)
     }

@@ -18,7 +18,8 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Cancel safety
 /// As the file's own: a read whose bytes were not handed out has not moved the position. Bytes that a
-/// cancelled write took may be in the file; written again, they go to the same place.
+/// cancelled write took may be in the file; written again, they go to the same place, and so do others that
+/// are written instead. (A file opened for appending is the exception: they may have been appended.)
 pub struct FileStream<'a, C> {
     cx: &'a Cx<C>,
     file: &'a mut File,
@@ -29,7 +30,8 @@ pub struct FileStream<'a, C> {
 enum Under {
     Reading(Call<Vec<u8>>, u64),
     Read(Vec<u8>, u64),
-    Writing(Call<usize>),
+    /// These bytes, to there.
+    Writing(Call<usize>, Arc<[u8]>, u64),
     Syncing(Call<()>),
     Measuring(Call<u64>),
 }
@@ -45,6 +47,15 @@ impl<'a, C: HasFiles> FileStream<'a, C> {
     ) -> Call<T> {
         let handle = Arc::clone(&self.file.handle);
         Call::start(self.cx, move || call(&handle))
+    }
+
+    /// Sees a write through that nobody asks for any more: what comes next finds it done, and not undone by it.
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(Under::Writing(call, ..)) = &mut self.call {
+            let _: io::Result<usize> = ready!(call.poll(context));
+            self.call = None;
+        }
+        Poll::Ready(())
     }
 }
 
@@ -64,6 +75,7 @@ impl<C: HasFiles> AsyncRead for FileStream<'_, C> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        ready!(this.poll_written(context));
         loop {
             match &mut this.call {
                 Some(Under::Read(bytes, of)) if *of == offset => {
@@ -112,17 +124,23 @@ impl<C: HasFiles> AsyncWrite for FileStream<'_, C> {
             return Poll::Ready(Ok(n));
         }
         loop {
-            if let Some(Under::Writing(call)) = &mut this.call {
+            if let Some(Under::Writing(call, taken, to)) = &mut this.call {
                 let written = ready!(call.poll(context));
+                // The traits' callers offer the same bytes again until they are taken. Not so one that has
+                // given up, and now writes something else.
+                let common = taken.len().min(bytes.len());
+                let is_this = *to == offset && taken[..common] == bytes[..common];
                 this.call = None;
-                // The traits' callers offer the same bytes again until they are taken.
-                let n = written?.min(bytes.len());
-                this.file.position += n as u64;
-                return Poll::Ready(Ok(n));
+                if is_this {
+                    let n = written?.min(common);
+                    this.file.position += n as u64;
+                    return Poll::Ready(Ok(n));
+                }
             }
-            let bytes = bytes[..bytes.len().min(MOST)].to_vec();
-            let write = move |file: &Handle| file.write_at(&bytes, offset);
-            this.call = Some(Under::Writing(this.start(write)));
+            let taken: Arc<[u8]> = bytes[..bytes.len().min(MOST)].into();
+            let writes = Arc::clone(&taken);
+            let write = move |file: &Handle| file.write_at(&writes, offset);
+            this.call = Some(Under::Writing(this.start(write), taken, offset));
         }
     }
 
@@ -137,6 +155,7 @@ impl<C: HasFiles> AsyncWrite for FileStream<'_, C> {
         if let Handle::Virtual(file) = &*this.file.handle {
             return Poll::Ready(file.sync());
         }
+        ready!(this.poll_written(context));
         loop {
             if let Some(Under::Syncing(call)) = &mut this.call {
                 let synced = ready!(call.poll(context));
@@ -163,6 +182,7 @@ impl<C: HasFiles> AsyncSeek for FileStream<'_, C> {
                     if let Handle::Virtual(file) = &*this.file.handle {
                         break file.metadata().len;
                     }
+                    ready!(this.poll_written(context));
                     if let Some(Under::Measuring(call)) = &mut this.call {
                         let len = ready!(call.poll(context));
                         this.call = None;
@@ -174,7 +194,7 @@ impl<C: HasFiles> AsyncSeek for FileStream<'_, C> {
                 len.checked_add_signed(by)
             }
         };
-        let before = || io::Error::new(io::ErrorKind::InvalidInput, "before the beginning");
+        let before = || io::Error::new(io::ErrorKind::InvalidInput, "no position in a file");
         this.file.position = position.ok_or_else(before)?;
         Poll::Ready(Ok(this.file.position))
     }

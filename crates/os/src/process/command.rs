@@ -1,12 +1,12 @@
 //! What to run, and how.
 
 use super::child::{Child, Output, collect};
-use super::reaper::{Publishes, Running, Shared, reap};
+use super::reaper::{Publishes, Reaper, Running, Shared};
 use crate::async_fd::reactor;
 use crate::blocking::Call;
 use crate::pipe::{PipeReader, PipeWriter};
-use asupersync_core::Cx;
 use asupersync_core::cap::{HasBlocking, HasIo, HasSpawn, HasTime};
+use asupersync_core::{Cx, Outcome, Scope, TaskHandle};
 use asupersync_reactor::{FdSource, Io};
 use mio::Interest;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::panic::Location;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +122,9 @@ impl Command {
         self
     }
 
-    /// Starts the process, as a child of the region that owns this task.
+    /// Starts the process, as a child of the region that owns this task. Where that is cancelled, a process has
+    /// no place any more and is killed, also one that is started under a mask: to clean up there are
+    /// [`status`](Self::status) and [`output`](Self::output), or a region of its own.
     ///
     /// # Errors
     /// The system's: not found, not permitted. ASY-0004 inside when the host runs no processes (the lab).
@@ -135,7 +137,29 @@ impl Command {
         self,
         cx: &Cx<C>,
     ) -> impl Future<Output = io::Result<Child>> + Send + '_ {
-        spawn(cx, self, Location::caller())
+        let site = Location::caller();
+        async move {
+            let (child, reaper) = start(cx, self, site).await?;
+            // Owned by the region, which so waits for the process.
+            drop(cx.spawn(async move |cx: &Cx<C>| reaper.reap(cx).await));
+            Ok(child)
+        }
+    }
+
+    /// Runs the process to its end. Ends of pipes that we would have of it are closed.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Cancel safety
+    /// A cancelled call kills the process, and answers when it is gone. For a deadline put a timeout around it.
+    #[track_caller]
+    pub fn status<C: HasProcesses>(
+        self,
+        cx: &Cx<C>,
+    ) -> impl Future<Output = io::Result<ExitStatus>> + Send + '_ {
+        let site = Location::caller();
+        async move { Ok(run(cx, self, None, site).await?.status) }
     }
 
     /// Runs the process to its end and collects what it writes to standard output and error: at most
@@ -146,7 +170,7 @@ impl Command {
     /// more, and the process is killed then.
     ///
     /// # Cancel safety
-    /// A cancelled call kills the process. For a deadline put a timeout around it.
+    /// A cancelled call kills the process, and answers when it is gone. For a deadline put a timeout around it.
     #[track_caller]
     pub fn output<C: HasProcesses>(
         self,
@@ -155,15 +179,44 @@ impl Command {
     ) -> impl Future<Output = io::Result<Output>> + Send + '_ {
         let command = self.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let site = Location::caller();
-        async move { collect(cx, spawn(cx, command, site).await?, limit).await }
+        async move { run(cx, command, Some(limit), site).await }
     }
 }
 
-async fn spawn<C: HasProcesses>(
+/// Runs a process in a region of its own, so that it is gone when this answers. Under a mask that region is
+/// masked too, and so the process lives although the one around is cancelled.
+async fn run<C: HasProcesses>(
+    cx: &Cx<C>,
+    command: Command,
+    limit: Option<usize>,
+    site: &'static Location<'static>,
+) -> io::Result<Output> {
+    let mut answer = None;
+    let outcome = cx.region(async |scope: &Scope<io::Error, C>| {
+        let (mut child, reaper) = start(cx, command, site).await?;
+        let _: TaskHandle<(), _> = scope.spawn(async move |cx: &Cx<C>| Ok(reaper.reap(cx).await?));
+        if limit.is_none() {
+            (child.stdin, child.stdout, child.stderr) = (None, None, None);
+        }
+        answer = Some(collect(cx, child, limit.unwrap_or_default()).await?);
+        Ok(())
+    });
+    match (outcome.await, answer) {
+        (Outcome::Err(error), _) => Err(error),
+        (Outcome::Panicked(payload), _) => std::panic::resume_unwind(payload.into_inner()),
+        (_, Some(output)) => Ok(output),
+        (_, None) => {
+            cx.checkpoint()?;
+            Err(io::Error::other("the process was killed, because its region was cancelled"))
+        }
+    }
+}
+
+async fn start<C: HasProcesses>(
     cx: &Cx<C>,
     command: Command,
     site: &'static Location<'static>,
-) -> io::Result<Child> {
+) -> io::Result<(Child, Reaper)> {
     cx.checkpoint()?;
     let reactor = reactor(cx, "run a process", site)?;
     let Command { mut command, own_group, grace } = command;
@@ -193,10 +246,8 @@ async fn spawn<C: HasProcesses>(
         reader(stderr)?,
     );
     let shared = Arc::new(Shared::new(id, own_group));
-    let process = Publishes::new(&shared, process);
-    // Owned by the region, which so waits for the process.
-    drop(cx.spawn(async move |cx: &Cx<C>| reap(cx, process, pidfd, grace, site).await));
-    Ok(Child::new(shared, pipes))
+    let reaper = Reaper { process: Publishes::new(&shared, process), pidfd, grace, site };
+    Ok((Child::new(shared, pipes), reaper))
 }
 
 /// A program that could not be started, with its name.

@@ -8,10 +8,12 @@
 use super::command::HasProcesses;
 use asupersync_core::{Cancelled, Cx, WakeList};
 use asupersync_reactor::{Direction, FdSource, Io};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 use std::pin::pin;
 use std::process::{Child, ExitStatus};
@@ -212,33 +214,42 @@ impl Publishes {
 impl Drop for Publishes {
     fn drop(&mut self) {
         const ESRCH: i32 = 3;
-        // Kills it and waits, unless that was done.
-        drop(self.process.take());
+        {
+            // Nobody signals a number that is being given back.
+            let _state = self.shared.lock();
+            // Kills it and waits, unless that was done.
+            drop(self.process.take());
+        }
         self.shared.publish(Err(io::Error::from_raw_os_error(ESRCH)));
     }
 }
 
-/// Waits for a process to end; stops it when cancelled or when it is unwanted.
-pub(super) async fn reap<C: HasProcesses>(
-    cx: &Cx<C>,
-    mut process: Publishes,
-    pidfd: Io<FdSource<OwnedFd>>,
-    grace: Duration,
-    site: &'static Location<'static>,
-) -> Result<(), Cancelled> {
-    let shared = Arc::clone(&process.shared);
-    let undisturbed = cx.wait_at("process", site, |context| {
-        if let Poll::Ready(ended) = process.poll(&pidfd, context) {
-            return Poll::Ready(Some(ended));
-        }
-        if shared.poll_unwanted(context) { Poll::Ready(None) } else { Poll::Pending }
-    });
-    let ended = match undisturbed.await {
-        Ok(Some(ended)) => ended,
-        Ok(None) | Err(_) => cx.masked(stop(cx, &mut process, &pidfd, grace, site)).await,
-    };
-    shared.publish(ended);
-    Ok(())
+/// What a process that was started owes: somebody who waits for it. Dropping it kills the process.
+pub(super) struct Reaper {
+    pub(super) process: Publishes,
+    pub(super) pidfd: Io<FdSource<OwnedFd>>,
+    pub(super) grace: Duration,
+    pub(super) site: &'static Location<'static>,
+}
+
+impl Reaper {
+    /// Waits for the process to end; stops it when cancelled or when it is unwanted.
+    pub(super) async fn reap<C: HasProcesses>(self, cx: &Cx<C>) -> Result<(), Cancelled> {
+        let Reaper { mut process, pidfd, grace, site } = self;
+        let shared = Arc::clone(&process.shared);
+        let undisturbed = cx.wait_at("process", site, |context| {
+            if let Poll::Ready(ended) = process.poll(&pidfd, context) {
+                return Poll::Ready(Some(ended));
+            }
+            if shared.poll_unwanted(context) { Poll::Ready(None) } else { Poll::Pending }
+        });
+        let ended = match undisturbed.await {
+            Ok(Some(ended)) => ended,
+            Ok(None) | Err(_) => cx.masked(stop(cx, &mut process, &pidfd, grace, site)).await,
+        };
+        shared.publish(ended);
+        Ok(())
+    }
 }
 
 async fn stop<C: HasProcesses>(
@@ -251,7 +262,7 @@ async fn stop<C: HasProcesses>(
     if !grace.is_zero() {
         process.shared.signal(Signal::TERM);
         let mut sleep = pin!(cx.sleep(grace));
-        let mut ended = pin!(cx.wait_at("process", site, |context| process.poll(pidfd, context)));
+        let mut ended = pin!(cx.wait_at("process", site, |context| poll_ended(pidfd, context)));
         let in_time = poll_fn(|context| {
             if let Poll::Ready(ended) = ended.as_mut().poll(context) {
                 return Poll::Ready(Some(ended));
@@ -259,11 +270,19 @@ async fn stop<C: HasProcesses>(
             sleep.as_mut().poll(context).map(|_| None)
         });
         if let Some(ended) = in_time.await {
-            // What it started and left behind goes with it.
-            send(process.shared.id, process.shared.own_group, Signal::KILL);
-            return ended?;
+            ended??;
         }
     }
+    // If it has ended, what it started and left behind: it was not waited for, so its number is its own.
     process.shared.signal(Signal::KILL);
     cx.wait_at("process", site, |context| process.poll(pidfd, context)).await?
+}
+
+/// Whether the process has ended, without waiting for it: its number stays its own.
+fn poll_ended(pidfd: &Io<FdSource<OwnedFd>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    pidfd.poll_io(Direction::Read, context, |FdSource(pidfd)| {
+        let ended = waitid(WaitId::PidFd(pidfd.as_fd()), look)?;
+        ended.map(drop).ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    })
 }

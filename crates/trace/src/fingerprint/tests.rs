@@ -1,6 +1,6 @@
 use super::*;
-use crate::step::{Target, Touch, dependent};
-use asupersync_core::{ObjectId, TaskId, Time};
+use crate::step::{Actor, StepBuilder, Target, Touch, dependent};
+use asupersync_core::{ObjectId, RegionId, TaskId, Time};
 use proptest::prelude::*;
 
 fn actor() -> impl Strategy<Value = Actor> {
@@ -96,5 +96,67 @@ fn a_fingerprint_is_the_same_in_every_build() {
     let task = |n| Actor::Task(TaskId::from_bits(n));
     let write = Touch { target: Target::Object(ObjectId::from_bits(1)), write: true };
     let steps = [Step::new(task(1), vec![write]), Step::new(task(2), vec![write])];
-    assert_eq!(Fingerprint::of_steps(&steps).to_string(), "ea689b9ba02f71a187194d61202ea375");
+    assert_eq!(Fingerprint::of_steps(&steps).to_string(), "f86faf743f0e6f743e5e92520d083ca2");
+}
+
+fn event() -> impl Strategy<Value = kernel::Event<'static>> {
+    use kernel::Event as E;
+    let site = std::panic::Location::caller();
+    (0_u8..13, 0_u64..3, 0_u64..2, any::<bool>()).prop_map(move |(kind, task, region, flag)| {
+        let task = TaskId::from_bits(task);
+        // Regions have the bits of tasks, and are not taken for them.
+        let region = RegionId::from_bits(region);
+        let by = flag.then_some(task);
+        match kind {
+            0..3 => E::PollBegin { task, at: Time::ZERO },
+            3 => E::PollEnd { task, ready: flag },
+            4 => E::TaskWoken { task, by: None },
+            5 => E::TaskSpawned { task, region, by: None, name: None, site, finalizer: flag },
+            6 => E::TaskCompleted { task, region, severity: kernel::Severity::Ok },
+            7 => E::RegionOpened { region, parent: None, by, name: None, site },
+            8 => E::RegionFinalizing { region },
+            9 => E::RegionClosed { region, live: 0, unresolved: 0 },
+            10 => E::RegionClosing { region },
+            _ => {
+                let access = match flag {
+                    true => kernel::event::Access::Write,
+                    false => kernel::event::Access::Read,
+                };
+                let object = ObjectId::from_bits(u64::from(kind));
+                E::Access { task: None, object, access, label: "object" }
+            }
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn events_are_the_steps_that_they_make(
+        events in prop::collection::vec(event(), 0..60),
+        kept_at in any::<prop::sample::Index>(),
+    ) {
+        let mut builder = StepBuilder::default();
+        let (mut steps, mut shown) = (Vec::new(), Vec::new());
+        let mut fingerprinter = Fingerprinter::default();
+        let mut kept = Fingerprinter::default();
+        let kept_at = if events.is_empty() { 0 } else { kept_at.index(events.len()) };
+        for (index, event) in events.iter().enumerate() {
+            if index == kept_at {
+                kept.kernel(event);
+                kept.clone_from(&fingerprinter);
+            }
+            for effect in Effect::of_kernel(event) {
+                steps.extend(builder.feed(effect).map(Ended::to_step));
+            }
+            fingerprinter.kernel_with(event, |step| shown.push(step.to_step()));
+            prop_assert_eq!(&shown, &steps);
+        }
+        for event in &events[kept_at..] {
+            kept.kernel(event);
+        }
+        steps.extend(builder.finish().map(Ended::to_step));
+        let whole = fingerprinter.finish();
+        prop_assert_eq!(whole, Fingerprint::of_steps(&steps));
+        prop_assert_eq!(whole, kept.finish());
+    }
 }

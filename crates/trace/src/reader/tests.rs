@@ -240,3 +240,17 @@ fn a_file_handed_out_in_pieces_is_the_file_written_at_once() {
     let error = Trace::parse(&whole, &few).unwrap_err();
     assert!(matches!(error, TraceError::Limit { what: "bytes in one answer", .. }), "{error}");
 }
+
+#[test]
+fn a_text_longer_than_a_reader_takes_is_cut_by_the_writer() {
+    let mut writer = Writer::new(Header::new(0));
+    let task = TaskId::from_bits(1);
+    // The limit falls into the middle of a letter.
+    let long = format!("x{}", "é".repeat(100_000));
+    writer.kernel(&Kernel::User { task, message: &long });
+    let bytes = writer.finish();
+    let trace = Trace::parse(&bytes, &Limits::default()).expect("it is within the limits");
+    let Event::User { message, .. } = trace.events()[0] else { panic!("it says something") };
+    let text = trace.tables().text(message);
+    assert!(long.starts_with(text) && text.len() == (1 << 16) - 1, "{}", text.len());
+}

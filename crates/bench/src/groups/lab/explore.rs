@@ -10,7 +10,7 @@ use asupersync_core::{Cx, Error, TaskBody, cap};
 use asupersync_lab::{Exploration, ExploreOptions, Shared, explore};
 
 use super::{LOOM, SHUTTLE, floor, seconds, unhooked};
-use crate::programs::pi_3;
+use crate::programs::{lastzero, pi_3, readers_8};
 use crate::runner::{Better, Runner, Side};
 
 /// Executions after which a peer is stopped.
@@ -50,7 +50,7 @@ pub(super) fn run(runner: &mut Runner) {
 
     let events = || {
         let mut steps = 0;
-        let time = seconds(|| steps = lastzero(10).steps);
+        let time = seconds(|| steps = checked(lastzero(10)).steps);
         steps as f64 / time / 1e6
     };
     let sides = vec![Side::new("", events), floor(2.0)];
@@ -58,7 +58,7 @@ pub(super) fn run(runner: &mut Runner) {
 
     // The small one is only there to see that it runs.
     let (cells, classes) = if runner.quick() { (10, 3_328) } else { (15, 147_456) };
-    let all = move || seconds(|| assert_eq!(lastzero(cells).runs, classes));
+    let all = move || seconds(|| assert_eq!(checked(lastzero(cells)).runs, classes));
     let sides = vec![Side::new("", all), floor(10.0)];
     runner.compare_once(&format!("explore_lastzero_{cells}"), "s", Better::Lower, sides);
 }
@@ -115,51 +115,7 @@ fn mutex() -> Exploration {
 
 /// One task writes, eight read.
 fn readers() -> Exploration {
-    whole(async move |cx: &Cx| {
-        let outcome = cx.region(async |scope| {
-            let x = Shared::new(0);
-            let cell = x.clone();
-            let _ = scope.spawn(async move |cx: &Cx| Ok::<_, Error>(cell.set(cx, 1).await?));
-            for _ in 0..8 {
-                let cell = x.clone();
-                let _ = scope.spawn(async move |cx: &Cx| {
-                    cell.get(cx).await?;
-                    Ok(())
-                });
-            }
-            Ok(())
-        });
-        outcome.await.into_result()?;
-        Ok(())
-    })
-}
-
-/// The last zero of an array that others fill (Abdulla and others, POPL 2014).
-fn lastzero(n: usize) -> Exploration {
-    whole(async move |cx: &Cx| {
-        let outcome = cx.region(async |scope| {
-            let cells: Arc<Vec<Shared<u64>>> = Arc::new((0..=n).map(|_| Shared::new(0)).collect());
-            let array = cells.clone();
-            let _ = scope.spawn(async move |cx: &Cx| {
-                let mut at = n;
-                while array[at].get(cx).await? != 0 {
-                    at -= 1;
-                }
-                Ok::<_, Error>(())
-            });
-            for at in 1..=n {
-                let array = cells.clone();
-                let _ = scope.spawn(async move |cx: &Cx| {
-                    let value = array[at - 1].get(cx).await?;
-                    array[at].set(cx, value + 1).await?;
-                    Ok(())
-                });
-            }
-            Ok(())
-        });
-        outcome.await.into_result()?;
-        Ok(())
-    })
+    checked(readers_8())
 }
 
 /// Executions that loom takes, or the most that it is given.

@@ -75,7 +75,8 @@ fn shrink(seed: u64) -> (u64, u64) {
     let text = failure.downcast_ref::<String>().expect("a report");
     let steps = |after: &str| -> u64 {
         let rest = text.split_once(after).unwrap_or_else(|| panic!("no {after:?} in\n{text}")).1;
-        rest.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a count of steps")
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+        digits.and_then(|n| n.parse().ok()).expect("a count of steps")
     };
     (steps("; found: "), steps("the smallest schedule found: "))
 }

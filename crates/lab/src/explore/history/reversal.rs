@@ -1,0 +1,279 @@
+//! What to run so that two polls that race come in the other order.
+
+use super::{History, Plan, Polled, Race, Sequence};
+use crate::explore::foresight::{Forecast, Past, Setting};
+use crate::explore::label::{Close, Label, Shared};
+use crate::strategy::{Choice, OpKind};
+use asupersync_core::{ObjectId, SplitMix64, TaskId};
+use asupersync_trace::{Actor, IdMap, Target};
+use std::sync::Arc;
+
+impl History {
+    /// Plans what to run so that the poll `second` comes before the event `first`. If that is settled, answers with
+    /// how many polls it is.
+    pub(super) fn reverse(
+        &self,
+        first: usize,
+        second: usize,
+        plan: &mut impl Plan,
+    ) -> Option<usize> {
+        let at = self.events_of_polls[second];
+        let event = &self.events[first];
+        let mut needs = Some(0);
+        let mut reverse = |moved: usize| {
+            let poll = self.events[moved].poll;
+            let sleeping = plan.sleeping(poll).iter();
+            let needed = sleeping.filter_map(|step| self.begins(step, moved, first)).min();
+            let is_certain = self.is_certain(first, second);
+            if let (Some(needed), true) = (needed, is_certain) {
+                needs = needs.map(|needs: usize| needs.max(needed));
+                return;
+            }
+            if self.is_woken_by(at, moved, first) {
+                return;
+            }
+            let mut settles = None;
+            if let Some((sequence, forecast)) = self.reversal(moved, first, second) {
+                let last = sequence.last().expect("it ends with the second");
+                let is_as_here = || !last.opaque && last.is_within(&self.polls[second]);
+                if needed.is_some() && forecast.is_none() && is_as_here() {
+                    settles = needed;
+                }
+                let sequence = &*sequence;
+                plan.add(Race { first: poll, second: Some(second), sequence, forecast });
+            }
+            needs = needs.zip(settles).map(|(all, one)| all.max(one));
+        };
+        if event.is_poll {
+            reverse(first);
+        } else if let Actor::Region(_) = event.step.actor {
+            // The region closes when its last child is gone: each that need not be before `second`
+            // can be the one that is moved behind it.
+            for child in self.children(first) {
+                if !(self.before(child, at) && self.before_without(child, at, first)) {
+                    reverse(child);
+                }
+            }
+        }
+        needs
+    }
+
+    /// If the step is a poll of what comes after `moved` and depends neither on it nor on `other`, and is independent of
+    /// what comes before it there: how many polls there are up to it.
+    fn begins(&self, step: &Label, moved: usize, other: usize) -> Option<usize> {
+        let is_after = |poll: usize| {
+            let at = self.events_of_polls[poll];
+            self.before(moved, at) || self.before(other, at)
+        };
+        let start = self.events[moved].poll + 1;
+        let poll = start + self.polls[start..].iter().position(|label| label.task == step.task)?;
+        let label = &self.polls[poll];
+        let depends = |before: usize| {
+            let other = &self.polls[before];
+            !is_after(before) && (other.dependent(label) || other.dependent(step))
+        };
+        (!is_after(poll) && !(start..poll).any(depends)).then_some(poll + 1)
+    }
+
+    /// Whether all that made the poll's task runnable depends on one of the two.
+    fn is_woken_by(&self, at: usize, moved: usize, first: usize) -> bool {
+        let wakes = &self.events[at].place.wakes;
+        let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
+        !wakes.is_empty() && !wakes.iter().any(|wake| stays(*wake))
+    }
+
+    /// Whether `first` happens before `second` otherwise than through `through`, and not only because the two
+    /// themselves race.
+    fn before_without(&self, first: usize, second: usize, through: usize) -> bool {
+        let place = &self.events[second].place;
+        let races = self.events[first].place.actor != place.actor;
+        let others = place.direct.iter().copied().filter(|other| *other != through);
+        others.into_iter().any(|other| (other != first || !races) && self.before(first, other))
+    }
+
+    /// Whether it can be told what the poll `second` touches when it comes before `first`.
+    fn is_certain(&self, first: usize, second: usize) -> bool {
+        let label = &self.polls[second];
+        !self.cancels(first, label.task) && !label.tentative && !label.is_guess()
+    }
+
+    /// What to run so that `second` comes before `first`, and what is not certain of it.
+    fn reversal(
+        &self,
+        moved: usize,
+        first: usize,
+        second: usize,
+    ) -> Option<(Sequence<'_>, Option<Box<Forecast>>)> {
+        let start = self.events[moved].poll;
+        let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
+        let value = |object: ObjectId| {
+            let polls = (0..self.polls.len()).filter(|p| stays(self.events_of_polls[*p]));
+            let ops = polls.flat_map(|p| self.polls[p].ops.iter());
+            let last = ops.rev().find(|op| op.object == object);
+            // Nothing left of what used it: it is as the first use found it.
+            let fresh = || self.polls[start..].iter().flat_map(|p| p.ops.iter());
+            last.map(|op| op.after)
+                .or_else(|| fresh().find(|op| op.object == object).map(|op| op.before))
+        };
+        let label = &self.polls[second];
+        let is_shut = match label.gate() {
+            Some((head, OpKind::Receive { tail })) => value(head) >= value(tail),
+            Some((mutex, _)) => value(mutex) == Some(1),
+            None => false,
+        };
+        if is_shut {
+            return None;
+        }
+        let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
+        // Where only what closed in it comes after the first, it is not itself after it.
+        let others = || self.not_after(moved, is_after).filter(|poll| *poll != second);
+        let mut is_other_time = false;
+        if label.task == Choice::TIME {
+            let at = self.events_of_polls[second];
+            let fires = self.fires(start, |e| e == at || is_after(e));
+            if fires.is_empty() {
+                return None;
+            }
+            is_other_time = fires != self.fires(second, |_| true);
+        }
+        let mut sequence: Sequence<'_> =
+            others().map(|poll| self.without(poll, is_after)).collect();
+        let moves = |closes: Option<Vec<Close>>| {
+            let moved = label.moved(value, closes, |target| self.order.number(target));
+            moved.map_or(Polled::AsItWas(label), Polled::Moved)
+        };
+        if self.is_certain(first, second) {
+            sequence.push(moves(self.closes_without(second, is_after)));
+            return Some((sequence, None));
+        }
+        let opaque = label.tentative || self.cancels(first, label.task) || is_other_time;
+        let expected = match opaque {
+            // Told that it is cancelled, or that what it asked for had been done, it does something else than
+            // without that.
+            true => Arc::new(label.opaque()),
+            false => moves(self.closes_without(second, is_after)).to_shared(),
+        };
+        let (expected, forecast) = self.forecast((moved, first), Some(second), &sequence, expected);
+        sequence.push(Polled::Moved(expected));
+        Some((sequence, forecast))
+    }
+
+    /// Whether the event is a poll in which the task was cancelled.
+    fn cancels(&self, event: usize, task: TaskId) -> bool {
+        let event = &self.events[event];
+        event.is_poll && self.polls[event.poll].cancels.contains(&task)
+    }
+
+    /// What the poll `second`, or time, which did not pass, touches after the sequence instead of after the two: what is known
+    /// of it, or else what is expected; and a forecast as long as that is not certain.
+    pub(super) fn forecast(
+        &self,
+        (moved, first): (usize, usize),
+        second: Option<usize>,
+        sequence: &[Polled<'_>],
+        expected: Shared,
+    ) -> (Shared, Option<Box<Forecast>>) {
+        let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
+        let closes = second.map_or_else(Vec::new, |second| {
+            let closes = self.closes_without(second, is_after);
+            closes.unwrap_or_else(|| self.polls[second].closes.clone())
+        });
+        let (id, setting) = self.setting(moved, first, second);
+        let found = self.known.at(&setting).map(|known| known.closing(&closes));
+        let expected = found.clone().unwrap_or(expected);
+        let others = self.not_after(moved, is_after).filter(|poll| Some(*poll) != second);
+        let depended = others.map(|poll| {
+            let at = second.map(|second| self.events_of_polls[second]);
+            at.is_some_and(|at| self.before(self.events_of_polls[poll], at))
+        });
+        let others = sequence.iter().map(Polled::to_shared).zip(depended).collect();
+        let first = self.polls[self.events[moved].poll].task;
+        let mut forecast =
+            Forecast { id, setting, expected: expected.clone(), closes, others, first, found };
+        let holds = forecast.holds(&self.known);
+        (expected, (!holds).then(|| Box::new(forecast)))
+    }
+
+    /// Where `second`, or time, stands without the two before it and what depends on them, and a number for that.
+    fn setting(&self, moved: usize, first: usize, second: Option<usize>) -> (u64, Setting) {
+        let at = second.map(|second| self.events_of_polls[second]);
+        let task = second.map_or(Choice::TIME, |second| self.polls[second].task);
+        let mut own = at.map_or(0, |at| self.events[at].place.own);
+        let (mut sum, mut floor) = (0_u64, 0);
+        let mut used: IdMap<Target, Past> = IdMap::default();
+        for (index, event) in self.events.iter().enumerate() {
+            let is_own = at.is_some_and(|at| index >= at && (index == at || !event.is_poll))
+                && Some(event.poll) == second;
+            let is_after =
+                index >= moved && (self.before(moved, index) || self.before(first, index));
+            if is_own || is_after {
+                continue;
+            }
+            let key = event.place.key;
+            sum = sum.wrapping_add(key);
+            for touch in &*event.step.touches {
+                let past = used.entry(touch.target).or_default();
+                *past = match touch.write {
+                    true => Past { write: key, reads: 0 },
+                    false => Past { reads: past.reads.wrapping_add(key), ..*past },
+                };
+            }
+            if event.step.actor == Actor::Host {
+                floor = key;
+            }
+            if at.is_none() && event.step.actor == Actor::Clock {
+                own = key;
+            }
+        }
+        let id = SplitMix64::mix(sum ^ own) ^ task.to_bits();
+        (id, Setting { task, own, floor, used })
+    }
+
+    /// The polls from that of `first` on of which this is not said.
+    pub(super) fn not_after(
+        &self,
+        first: usize,
+        is_after: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = usize> {
+        let start = self.events[first].poll;
+        (start..self.polls.len()).filter(move |poll| !is_after(self.events_of_polls[*poll]))
+    }
+
+    /// The poll as it is when it comes before what `is_after` says of.
+    pub(super) fn without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Polled<'_> {
+        let label = &self.polls[poll];
+        let closes = match label.closes.is_empty() {
+            true => None,
+            false => self.closes_without(poll, is_after),
+        };
+        let Some(closes) = closes else { return Polled::AsItWas(label) };
+        Polled::Moved(Arc::new(label.with_closes(closes)))
+    }
+
+    /// The regions that close in the poll when it comes before what `is_after` says of: those whose other
+    /// children end without that. What else a close touches does not keep it from happening. None if all of them do.
+    pub(super) fn closes_without(
+        &self,
+        poll: usize,
+        is_after: impl Fn(usize) -> bool,
+    ) -> Option<Vec<Close>> {
+        let at = self.events_of_polls[poll];
+        let known = &self.polls[poll].closes;
+        let closes = at + 1..at + 1 + known.len();
+        let counts = |e: usize, close: usize| {
+            let touches = &self.events[e].step.touches;
+            let mut written = self.events[close].step.touches.iter().map(|touch| touch.target);
+            written.any(|target| {
+                matches!(target, Target::Children(_)) && touches.iter().any(|t| t.target == target)
+            })
+        };
+        let happens = |close: &usize| {
+            let direct = &self.events[*close].place.direct;
+            direct.iter().all(|e| *e == at || !counts(*e, *close) || !is_after(*e))
+        };
+        if closes.clone().all(|close| happens(&close)) {
+            return None;
+        }
+        Some(closes.filter(happens).map(|close| known[close - at - 1].clone()).collect())
+    }
+}

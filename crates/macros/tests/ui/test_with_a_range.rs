@@ -1,0 +1,6 @@
+#[asupersync::test(seeds = 0..100)]
+async fn it_works(cx: &asupersync::Cx) {
+    let _ = cx;
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[asupersync::test]
+async fn it_works() {}
+
+fn main() {}
