@@ -1,6 +1,13 @@
 "use strict";
 // Uses a page as somebody does who has a keyboard and no mouse; what is not as it should be is listed at its end.
 {
+// A browser without a screen does not always have the focus itself, and then tells no element that it has got it.
+if (!document.hasFocus()) {
+  for (const { prototype } of [HTMLElement, SVGElement]) {
+    const { focus } = prototype;
+    prototype.focus = function () { focus.call(this); this.dispatchEvent(new FocusEvent("focus")); };
+  }
+}
 const wrong = [];
 const demand = (what, is) => { if (!is) wrong.push(what); };
 const press = (key, shiftKey) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey: !!shiftKey, bubbles: true, cancelable: true }));
