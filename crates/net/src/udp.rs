@@ -470,10 +470,9 @@ impl UdpSocket {
 
 /// What Linux calls "destination address required", and we, as for other sockets, not connected.
 fn nobody_named(error: io::Error) -> io::Error {
-    const EDESTADDRREQ: i32 = 89;
-    match error.raw_os_error() {
-        Some(EDESTADDRREQ) => io::Error::new(io::ErrorKind::NotConnected, error),
-        _ => error,
+    match error.raw_os_error() == Some(rustix::io::Errno::DESTADDRREQ.raw_os_error()) {
+        true => io::Error::new(io::ErrorKind::NotConnected, error),
+        false => error,
     }
 }
 
