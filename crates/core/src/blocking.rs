@@ -165,8 +165,9 @@ where
         finished.unwrap_or_else(|panic| resume_unwind(panic))
     };
     // A call that is made in a masked section is part of it.
-    if creator.header().is_masked() {
-        return spawn::beneath_mask::<All, T, E, _>(region, creator, options, site, body);
-    }
-    spawn::into_region::<All, T, E, _>(region, Some(creator), options, site, body)
+    let admit = match creator.header().is_masked() {
+        true => Region::admit_masked,
+        false => Region::admit,
+    };
+    spawn::admitted::<All, T, E, _>(region, Some(creator), options, site, body, admit)
 }

@@ -411,9 +411,11 @@ impl Region {
         Ok(())
     }
 
-    /// Takes in what a task of this region does in a masked section, cancelled or finalizing or not. It is
+    /// Takes in, masked, what a task of this region does in a masked section, cancelled or finalizing or not. It is
     /// not closed, for that task has not ended.
     pub(crate) fn admit_masked(&self, task: TaskRef) -> Result<(), Refused> {
+        // Before the region knows it, and so before its first poll.
+        task.header().inner.lock().scopes.base.masks = 1;
         let mut inner = self.inner.lock();
         if inner.state == RegionState::Closed {
             drop(inner);

@@ -42,31 +42,9 @@ where
     admitted::<C, T, E, F>(region, creator, options, site, body, Region::admit)
 }
 
-/// Spawns a task that is part of its creator's masked section, and masked itself.
-#[cold]
-pub(crate) fn beneath_mask<C, T, E, F>(
-    region: &Arc<Region>,
-    creator: &TaskRef,
-    options: TaskOptions,
-    site: &'static Location<'static>,
-    body: F,
-) -> TaskHandle<T, E>
-where
-    C: Capabilities,
-    T: Send + 'static,
-    E: Send + 'static,
-    F: for<'a> TaskBody<'a, C, T, E> + Send + 'static,
-{
-    let admit = |region: &Region, task: TaskRef| {
-        // Before the region knows it, and so before its first poll.
-        task.header().inner.lock().scopes.base.masks = 1;
-        region.admit_masked(task)
-    };
-    admitted::<C, T, E, F>(region, Some(creator), options, site, body, admit)
-}
-
+/// The same, taken in by `admit`.
 #[inline]
-fn admitted<C, T, E, F>(
+pub(crate) fn admitted<C, T, E, F>(
     region: &Arc<Region>,
     creator: Option<&TaskRef>,
     mut options: TaskOptions,
