@@ -157,24 +157,14 @@ impl<F: FnMut(Ended<'_>)> Sink for Feeding<'_, F> {
     // Where the effect is known, and mostly it is, what is left of this is one of the branches.
     #[inline(always)]
     fn take(&mut self, effect: Effect) {
+        if let Effect::End | Effect::Begin(_) | Effect::Close(_) = effect {
+            let each = self.each.as_mut().map(|each| each as &mut dyn FnMut(Ended<'_>));
+            self.fingerprinter.turn(effect, each);
+            return;
+        }
         let Fingerprinter { division, levels, .. } = &mut *self.fingerprinter;
-        match effect {
-            Effect::Touch(touch) => {
-                division.touched();
-                levels.touch(touch.target, touch.write);
-            }
-            Effect::Open(region, by, parent) => division.opened(region, by, parent),
-            Effect::Abandon(region) => division.abandoned(region),
-            Effect::Leave(region) => {
-                if let Some(touch) = division.left(region) {
-                    division.touched();
-                    levels.touch(touch.target, touch.write);
-                }
-            }
-            Effect::End | Effect::Begin(_) | Effect::Close(_) => {
-                let each = self.each.as_mut().map(|each| each as &mut dyn FnMut(Ended<'_>));
-                self.fingerprinter.turn(effect, each);
-            }
+        if let Some(touch) = division.within(effect) {
+            levels.touch(touch.target, touch.write);
         }
     }
 }

@@ -411,30 +411,34 @@ pub(crate) struct Division {
 }
 
 impl Division {
-    /// The step in progress touches something.
-    #[inline(always)]
-    pub(crate) fn touched(&mut self) {
-        self.actor.get_or_insert(Actor::Outside);
-    }
-
     /// Whose step is in progress.
     pub(crate) fn acting(&self) -> Option<Actor> {
         self.actor
     }
 
-    pub(crate) fn opened(&mut self, region: RegionId, by: TaskId, parent: Option<RegionId>) {
-        self.openers.insert(region, (by, parent));
-    }
-
-    pub(crate) fn abandoned(&mut self, region: RegionId) {
-        let opener = self.openers.get(&region);
-        self.orphans.extend(opener.and_then(|(_, parent)| Some((region, (*parent)?))));
-    }
-
-    /// The region closed; answers what that touches. Of a region with a future its opener's next step tells.
-    pub(crate) fn left(&mut self, region: RegionId) -> Option<Touch> {
-        let (_, parent) = self.orphans.iter().find(|(of, _)| *of == region)?;
-        Some(Touch::read(Target::Children(*parent)))
+    /// Takes an effect within a step; answers what the step touches by it.
+    #[inline(always)]
+    pub(crate) fn within(&mut self, effect: Effect) -> Option<Touch> {
+        let touch = match effect {
+            Effect::Touch(touch) => touch,
+            Effect::Open(region, by, parent) => {
+                self.openers.insert(region, (by, parent));
+                return None;
+            }
+            Effect::Abandon(region) => {
+                let opener = self.openers.get(&region);
+                self.orphans.extend(opener.and_then(|(_, parent)| Some((region, (*parent)?))));
+                return None;
+            }
+            Effect::Leave(region) => {
+                // Of others the opener's next step tells.
+                let (_, parent) = self.orphans.iter().find(|(of, _)| *of == region)?;
+                Touch::read(Target::Children(*parent))
+            }
+            Effect::End | Effect::Begin(_) | Effect::Close(_) => return None,
+        };
+        self.actor.get_or_insert(Actor::Outside);
+        Some(touch)
     }
 
     /// Another step begins, or none; answers whose step that ends, if one was in progress.
@@ -492,40 +496,17 @@ pub struct StepBuilder {
 impl StepBuilder {
     /// Takes the next effect; yields the step that it ended.
     pub fn feed(&mut self, effect: Effect) -> Option<Ended<'_>> {
-        match effect {
-            Effect::Touch(touch) => {
-                self.touch(touch);
-                None
-            }
-            Effect::Open(region, by, parent) => {
-                self.division.opened(region, by, parent);
-                None
-            }
-            Effect::Abandon(region) => {
-                self.division.abandoned(region);
-                None
-            }
-            Effect::Leave(region) => {
-                if let Some(touch) = self.division.left(region) {
-                    self.touch(touch);
-                }
-                None
-            }
-            Effect::End | Effect::Begin(_) | Effect::Close(_) => {
-                let actor = self.division.turn(effect)?;
-                Some(self.take(actor))
-            }
+        if let Effect::End | Effect::Begin(_) | Effect::Close(_) = effect {
+            let actor = self.division.turn(effect)?;
+            return Some(self.take(actor));
         }
-    }
-
-    fn touch(&mut self, touch: Touch) {
-        self.division.touched();
-        let key = Key::of(touch);
+        let key = Key::of(self.division.within(effect)?);
         // Who spawns many touches the same region for each.
         let last = self.touches.len().saturating_sub(3);
         if !self.touches[last..].contains(&key) {
             self.touches.push(key);
         }
+        None
     }
 
     /// Ends the step in progress, if there is one, and yields it.
