@@ -126,7 +126,7 @@ impl History {
         }
         let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
         // Where only what closed in it comes after the first, it is not itself after it.
-        let others = || self.not_after(moved, is_after).filter(|poll| *poll != second);
+        let others = self.not_after(moved, is_after).filter(|poll| *poll != second);
         let mut is_other_time = false;
         if label.task == Choice::TIME {
             let at = self.events_of_polls[second];
@@ -136,14 +136,14 @@ impl History {
             }
             is_other_time = fires != self.fires(second, |_| true);
         }
-        let mut sequence: Sequence<'_> =
-            others().map(|poll| self.without(poll, is_after)).collect();
+        let mut sequence: Sequence<'_> = others.map(|poll| self.without(poll, is_after)).collect();
+        let closes = self.closes_without(second, is_after);
         let moves = |closes: Option<Vec<Close>>| {
             let moved = label.moved(value, closes, |target| self.order.number(target));
             moved.map_or(Polled::AsItWas(label), Polled::Moved)
         };
         if self.is_certain(first, second) {
-            sequence.push(moves(self.closes_without(second, is_after)));
+            sequence.push(moves(closes));
             return Some((sequence, None));
         }
         let opaque = label.tentative || self.cancels(first, label.task) || is_other_time;
@@ -151,9 +151,11 @@ impl History {
             // Told that it is cancelled, or that what it asked for had been done, it does something else than
             // without that.
             true => Arc::new(label.opaque()),
-            false => moves(self.closes_without(second, is_after)).to_shared(),
+            false => moves(closes.clone()).to_shared(),
         };
-        let (expected, forecast) = self.forecast((moved, first), Some(second), &sequence, expected);
+        let closes = closes.unwrap_or_else(|| label.closes.clone());
+        let place = (moved, first, Some(second));
+        let (expected, forecast) = self.forecast(place, &sequence, closes, expected);
         sequence.push(Polled::Moved(expected));
         Some((sequence, forecast))
     }
@@ -164,20 +166,16 @@ impl History {
         event.is_poll && self.polls[event.poll].cancels.contains(&task)
     }
 
-    /// What the poll `second`, or time, which did not pass, touches after the sequence instead of after the two: what is known
-    /// of it, or else what is expected; and a forecast as long as that is not certain.
+    /// What the poll `second`, or time, which did not pass, touches after the sequence instead of after the two before it: what
+    /// is known of it, or else what is expected; and a forecast as long as that is not certain. If it is an end, `closes` close in it.
     pub(super) fn forecast(
         &self,
-        (moved, first): (usize, usize),
-        second: Option<usize>,
+        (moved, first, second): (usize, usize, Option<usize>),
         sequence: &[Polled<'_>],
+        closes: Vec<Close>,
         expected: Shared,
     ) -> (Shared, Option<Box<Forecast>>) {
         let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
-        let closes = second.map_or_else(Vec::new, |second| {
-            let closes = self.closes_without(second, is_after);
-            closes.unwrap_or_else(|| self.polls[second].closes.clone())
-        });
         let (id, setting) = self.setting(moved, first, second);
         let found = self.known.at(&setting).map(|known| known.closing(&closes));
         let expected = found.clone().unwrap_or(expected);

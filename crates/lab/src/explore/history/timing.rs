@@ -26,8 +26,8 @@ impl History {
                 let others = self.not_after(moved, is_after);
                 let mut sequence: Sequence<'_> =
                     others.map(|poll| self.without(poll, is_after)).collect();
-                let (time, forecast) =
-                    self.forecast((moved, first), None, &sequence, Label::time());
+                let place = (moved, first, None);
+                let (time, forecast) = self.forecast(place, &sequence, Vec::new(), Label::time());
                 sequence.push(Polled::Moved(time));
                 let (first, sequence) = (self.events[moved].poll, &*sequence);
                 plan.add(Race { first, second: None, sequence, forecast });
