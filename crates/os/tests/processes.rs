@@ -1,5 +1,8 @@
 //! Child processes. One file of its own: children are the whole process's.
 
+#[path = "support/machine.rs"]
+mod machine;
+
 use asupersync_combinator::timeout;
 use asupersync_core::{CancelReason, Cx, Error, Outcome, RegionOptions};
 use asupersync_io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -7,47 +10,11 @@ use asupersync_lab::{LabConfig, LabRuntime};
 use asupersync_os::process::{Command, Stdio};
 use asupersync_os::{Signal, stderr, stdin, stdout};
 use asupersync_runtime::RuntimeBuilder;
+use machine::{children, is_alive, on_the_machine, shell};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// Tests that count this process's children run one at a time.
-static CHILDREN: Mutex<()> = Mutex::new(());
-
-fn on_the_machine<F>(body: F)
-where
-    F: for<'a> AsyncFnOnce(&'a Cx) -> Result<(), Error>,
-    F: for<'a> asupersync_core::TaskBody<'a, asupersync_core::cap::All, (), Error> + Send + 'static,
-{
-    let _alone = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
-    let runtime = RuntimeBuilder::multi_thread().worker_threads(2).build().unwrap();
-    let outcome = runtime.block_on(body);
-    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
-    assert_eq!(children(), [0; 0], "children are left");
-}
-
-/// This process's children, zombies included.
-fn children() -> Vec<u32> {
-    let mut found = Vec::new();
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let list = task.unwrap().path().join("children");
-        // A thread may have ended meanwhile.
-        let list = std::fs::read_to_string(list).unwrap_or_default();
-        found.extend(list.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
-    }
-    found
-}
-
-/// The PATH of who runs this may hold nothing but a compiler.
-fn shell(script: &str) -> Command {
-    Command::new("/bin/sh").arg("-c").arg(format!("PATH=/usr/bin:/bin\n{script}"))
-}
-
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
-}
 
 #[test]
 fn output_is_collected_and_the_status_is_its_own() {

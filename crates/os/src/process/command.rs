@@ -10,14 +10,14 @@ use asupersync_core::{Cx, Outcome, Scope, TaskHandle};
 use asupersync_reactor::{FdSource, Io};
 use mio::Interest;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::panic::Location;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,9 +225,11 @@ async fn start<C: HasProcesses>(
     }
     let name = command.get_program().to_owned();
     let start = move || {
-        let process = command.spawn().map_err(|error| {
-            let text = NotStarted { name, source: error };
-            io::Error::new(text.source.kind(), text)
+        let process = command.spawn().map_err(|source| {
+            // The system's error is that of the first step that failed, and does not say which.
+            let folder = command.get_current_dir().filter(|folder| !folder.is_dir());
+            let folder = folder.map(Path::to_owned);
+            io::Error::new(source.kind(), NotStarted { name, folder, source })
         })?;
         let mut process = Running::new(process, own_group);
         let pid = Pid::from_child(process.child());
@@ -253,13 +255,19 @@ async fn start<C: HasProcesses>(
 /// A program that could not be started, with its name.
 #[derive(Debug)]
 struct NotStarted {
-    name: std::ffi::OsString,
+    name: OsString,
+    /// The working directory it was to have, if that is none.
+    folder: Option<PathBuf>,
     source: io::Error,
 }
 
 impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot start `{}`: {}", Path::new(&self.name).display(), self.source)
+        write!(f, "cannot start `{}`", Path::new(&self.name).display())?;
+        if let Some(folder) = &self.folder {
+            write!(f, " in `{}`, which is no directory that can be entered", folder.display())?;
+        }
+        write!(f, ": {}", self.source)
     }
 }
 

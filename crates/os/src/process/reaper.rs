@@ -9,7 +9,7 @@ use super::command::HasProcesses;
 use asupersync_core::{Cancelled, Cx, WakeList};
 use asupersync_reactor::{Direction, FdSource, Io};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, waitid,
 };
 use std::future::{Future, poll_fn};
 use std::io;
@@ -54,9 +54,13 @@ impl Running {
 
     /// Waits for it if it has ended.
     fn try_reap(&mut self) -> io::Result<Option<ExitStatus>> {
-        let status = self.process.try_wait()?;
-        self.reaped |= status.is_some();
-        Ok(status)
+        let status = self.process.try_wait();
+        // Also where somebody else has waited for it: the number may be another process's by now.
+        self.reaped |= match &status {
+            Ok(status) => status.is_some(),
+            Err(error) => error.raw_os_error() == Some(ECHILD),
+        };
+        status
     }
 
     /// The process, and what it started: until it is waited for, its number is nobody else's.
@@ -76,8 +80,28 @@ impl Drop for Running {
 
 fn send(id: u32, own_group: bool, signal: Signal) {
     let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
-    // It fails when there is nobody left, which is what a signal to stop is for.
-    let _ = if own_group { kill_process_group(pid, signal) } else { kill_process(pid, signal) };
+    // They fail when there is nobody left, which is what a signal to stop is for.
+    if own_group {
+        let _ = kill_process_group(pid, signal);
+    }
+    // A process may leave the group that it was to lead.
+    if !own_group || getpgid(Some(pid)) != Ok(pid) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// "No child processes": somebody else has waited for it.
+const ECHILD: i32 = 10;
+
+/// Why nobody knows how a process has ended.
+fn unknown(id: u32, errno: i32) -> io::Error {
+    if errno != ECHILD {
+        return io::Error::from_raw_os_error(errno);
+    }
+    io::Error::other(format!(
+        "how process {id} has ended is lost, as somebody else has waited for it: a library that waits \
+         for every child of this program, or SIGCHLD is ignored"
+    ))
 }
 
 /// What the task and the [`Child`](super::Child) share.
@@ -112,7 +136,7 @@ impl Shared {
     }
 
     pub(super) fn ended(&self) -> Option<io::Result<ExitStatus>> {
-        self.lock().ended.map(|ended| ended.map_err(io::Error::from_raw_os_error))
+        self.lock().ended.map(|ended| ended.map_err(|errno| unknown(self.id, errno)))
     }
 
     /// Sends a signal unless the process was waited for. Under the lock that the reaper takes to wait for
@@ -139,7 +163,7 @@ impl Shared {
         let waker = context.waker().clone();
         let mut state = self.lock();
         if let Some(ended) = state.ended {
-            return Poll::Ready(ended.map_err(io::Error::from_raw_os_error));
+            return Poll::Ready(ended.map_err(|errno| unknown(self.id, errno)));
         }
         let known = state.waiting.iter().any(|known| known.will_wake(&waker));
         let mut spare = Some(waker);
@@ -152,7 +176,6 @@ impl Shared {
     }
 
     fn publish(&self, ended: io::Result<ExitStatus>) {
-        const ECHILD: i32 = 10;
         let ended = ended.map_err(|error| error.raw_os_error().unwrap_or(ECHILD));
         let mut wakers = WakeList::new();
         {
@@ -205,7 +228,10 @@ impl Publishes {
                     state.ended = Some(Ok(status));
                     return Poll::Ready(Ok(status));
                 }
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    state.ended = Some(Err(error.raw_os_error().unwrap_or(ECHILD)));
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }
