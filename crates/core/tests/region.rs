@@ -736,6 +736,24 @@ fn a_blocking_closures_result_and_panic_reach_the_joiner() {
 }
 
 #[test]
+fn a_program_that_failed_leaves_no_memory_behind() {
+    let ends: [fn(&Cx) -> Result<(), Error>; 2] = [
+        |_| Err(Error::new(ErrorKind::Io, "failed")),
+        |cx| {
+            // Nobody joins it.
+            drop(cx.spawn(async |_: &Cx| Err::<(), _>(Error::new(ErrorKind::Io, "failed"))));
+            Ok(())
+        },
+    ];
+    for end in ends {
+        let machine = Machine::new();
+        drop(run_on(machine.clone(), async move |cx: &Cx| end(cx)));
+        // Each region of the tree refers to its host.
+        assert_eq!(Arc::strong_count(&machine), 1);
+    }
+}
+
+#[test]
 fn errors_say_code_task_line_and_what_to_do() {
     let ran = run(async |cx: &Cx| {
         let mut child = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.sleep(Duration::MAX).await?));

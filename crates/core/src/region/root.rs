@@ -22,7 +22,25 @@ use std::time::Duration;
 /// [`begin_close`](Root::begin_close). Cloning gives another reference to the same region.
 #[derive(Clone)]
 pub struct Root {
-    region: Arc<Region>,
+    region: Arc<Top>,
+}
+
+/// The one reference that all clones of a root share.
+struct Top(Arc<Region>);
+
+impl std::ops::Deref for Top {
+    type Target = Arc<Region>;
+
+    fn deref(&self) -> &Arc<Region> {
+        &self.0
+    }
+}
+
+impl Drop for Top {
+    /// Nobody is left to ask for failures, which refer to the region that keeps them.
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl Root {
@@ -37,7 +55,7 @@ impl Root {
             budget: crate::Budget::UNLIMITED,
             due: None,
         };
-        Root { region: Region::new(host, place, options, Location::caller()) }
+        Root::of(Region::new(host, place, options, Location::caller()))
     }
 
     /// A child region that closes on its own; this one waits for it. In a cancelled region the child is
@@ -45,7 +63,7 @@ impl Root {
     #[track_caller]
     #[must_use]
     pub fn child(&self, options: RegionOptions) -> Root {
-        let parent = Arc::clone(&self.region);
+        let parent = Arc::clone(&self.region.0);
         let place = Place {
             account: parent.account.clone(),
             parent: Some(parent),
@@ -57,7 +75,11 @@ impl Root {
         if let Some(reason) = self.region.cancelled_for() {
             super::cancel_all(vec![(Arc::clone(&child), reason)]);
         }
-        Root { region: child }
+        Root::of(child)
+    }
+
+    fn of(region: Arc<Region>) -> Root {
+        Root { region: Arc::new(Top(region)) }
     }
 
     /// Spawns a task into the region; refused like any spawn when the region is cancelled or closed.
