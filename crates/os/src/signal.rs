@@ -75,6 +75,13 @@ impl Signal {
     fn lowest_in(bits: u64) -> Option<Signal> {
         (bits != 0).then(|| Signal(bits.trailing_zeros() as u8 + 1))
     }
+
+    /// The signal to hand out after this one: the next number that is pending, then the lowest. One that
+    /// keeps arriving does not keep others waiting.
+    fn after(last: Option<Signal>, pending: u64) -> Option<Signal> {
+        let done = last.map_or(0, |last| last.bit() | (last.bit() - 1));
+        Signal::lowest_in(pending & !done).or_else(|| Signal::lowest_in(pending))
+    }
 }
 
 impl fmt::Display for Signal {
@@ -175,7 +182,8 @@ impl Signals {
         Ok(Signals { backend })
     }
 
-    /// Waits for a signal. Of several that are pending, the lowest number comes first.
+    /// Waits for a signal. What arrives again before it is received is received once. Several that are
+    /// pending come by number, in turns: one that keeps arriving does not keep others waiting.
     ///
     /// # Errors
     /// `Cancelled`, or the system's.

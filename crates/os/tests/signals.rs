@@ -54,6 +54,72 @@ fn each_watcher_receives_the_signals_it_asked_for() {
     raise(Raw::USR1).unwrap();
 }
 
+/// A storm of one signal, which arrives anew whenever it was received.
+async fn weather_a_storm(
+    cx: &Cx,
+    mut watched: Signals,
+    raise: impl Fn(Signal) -> std::io::Result<()>,
+) -> Result<(), Error> {
+    const STORM: [Signal; 2] = [Signal::HANGUP, Signal::USER_1];
+    for signal in STORM.into_iter().chain([Signal::TERMINATE]) {
+        for _ in 0..100 {
+            raise(signal)?;
+        }
+    }
+    for number in 0.. {
+        match watched.recv(cx).await? {
+            Signal::TERMINATE => return Ok(()),
+            signal => raise(signal)?,
+        }
+        assert!(number < 2, "the storm hides the end");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_storm_of_one_signal_hides_no_other() {
+    const WATCHED: [Signal; 3] = [Signal::HANGUP, Signal::USER_1, Signal::TERMINATE];
+    let runtime = RuntimeBuilder::current_thread().build().unwrap();
+    let outcome = runtime.block_on(async |cx: &Cx| {
+        let named = |signal: Signal| Raw::from_named_raw(signal.number()).unwrap();
+        weather_a_storm(cx, Signals::new(cx, WATCHED)?, |signal| raise(named(signal))).await
+    });
+    assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");
+    let signals = Arc::new(VirtualSignals::new());
+    let lab = Arc::new(Lab { machine: machine::Machine::new(), signals: signals.clone() });
+    let root = Root::new(lab.clone(), RegionOptions::new());
+    let mut handle = root.spawn(async move |cx: &Cx| {
+        let raise = |signal| Ok(assert_eq!(signals.raise(signal), 1));
+        weather_a_storm(cx, Signals::new(cx, WATCHED)?, raise).await
+    });
+    while lab.machine.step() {}
+    let outcome = handle.poll_join(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(outcome, Poll::Ready(Ok(Outcome::Ok(())))), "{outcome:?}");
+}
+
+#[test]
+fn two_runtimes_of_one_process_are_told_both() {
+    let ends: Vec<_> = (0..2)
+        .map(|_| {
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            let thread = std::thread::spawn(move || {
+                let runtime = RuntimeBuilder::current_thread().build().unwrap();
+                runtime.block_on(async move |cx: &Cx| {
+                    let mut watched = Signals::new(cx, [Signal::WINDOW])?;
+                    ready.send(()).unwrap();
+                    Ok::<_, Error>(watched.recv(cx).await?)
+                })
+            });
+            is_ready.recv().unwrap();
+            thread
+        })
+        .collect();
+    raise(Raw::WINCH).unwrap();
+    for end in ends {
+        assert_eq!(end.join().unwrap().ok(), Some(Signal::WINDOW));
+    }
+}
+
 #[test]
 fn what_no_program_can_catch_is_refused() {
     for number in [-1, 0, 4, 8, 9, 11, 19, 65, 256 + 15] {

@@ -45,6 +45,8 @@ impl AsFd for SharedBell {
 pub(super) struct ProcessSignals {
     source: Io<FdSource<SharedBell>>,
     handlers: Vec<SigId>,
+    /// The one that was received last.
+    last: Option<Signal>,
 }
 
 impl ProcessSignals {
@@ -53,7 +55,7 @@ impl ProcessSignals {
         let bell = Arc::new(Bell { pending: AtomicU64::new(0), event });
         let source = Io::new(reactor, FdSource(SharedBell(bell.clone())), Interest::READABLE)?;
         // Handlers already registered are taken back by `Drop` when a later one is refused.
-        let mut signals = ProcessSignals { source, handlers: Vec::new() };
+        let mut signals = ProcessSignals { source, handlers: Vec::new(), last: None };
         let mut left = wanted;
         while let Some(signal) = Signal::lowest_in(left) {
             left &= !signal.bit();
@@ -65,8 +67,9 @@ impl ProcessSignals {
     pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Signal>> {
         let bell = &self.source.get_ref().0.0;
         loop {
-            if let Some(signal) = Signal::lowest_in(bell.pending.load(Ordering::SeqCst)) {
+            if let Some(signal) = Signal::after(self.last, bell.pending.load(Ordering::SeqCst)) {
                 bell.pending.fetch_and(!signal.bit(), Ordering::SeqCst);
+                self.last = Some(signal);
                 return Poll::Ready(Ok(signal));
             }
             let registration = self.source.registration();

@@ -36,6 +36,8 @@ struct State {
 struct Subscriber {
     wanted: u64,
     pending: u64,
+    /// The one that was received last.
+    last: Option<Signal>,
     waiter: Waiter,
 }
 
@@ -70,7 +72,8 @@ impl VirtualSignals {
         let mut state = self.shared.state.lock();
         let key = state.next;
         state.next += 1;
-        state.subscribers.insert(key, Subscriber { wanted, pending: 0, waiter: Waiter::new() });
+        let waiter = Waiter::new();
+        state.subscribers.insert(key, Subscriber { wanted, pending: 0, last: None, waiter });
         Subscription { signals: self.clone(), key }
     }
 }
@@ -96,8 +99,9 @@ impl Subscription {
             let mut state = state.lock();
             let subscriber =
                 state.subscribers.get_mut(&self.key).expect("subscribed until it is dropped");
-            if let Some(signal) = Signal::lowest_in(subscriber.pending) {
+            if let Some(signal) = Signal::after(subscriber.last, subscriber.pending) {
                 subscriber.pending &= !signal.bit();
+                subscriber.last = Some(signal);
                 drop(state);
                 object.write();
                 return Poll::Ready(signal);
