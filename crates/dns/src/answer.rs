@@ -20,21 +20,34 @@ impl Asked {
     /// The message, if it is the answer to this question: from the server that was asked, with the same
     /// id and question. Everything else is somebody else's, or forged (RFC 5452 section 9.1).
     pub(crate) fn accept(&self, from: SocketAddr, packet: &[u8]) -> Option<Message> {
-        if from.port() != self.server.port()
-            || from.ip().to_canonical() != self.server.ip().to_canonical()
-        {
-            return None;
-        }
-        // Before anything else is read: most of what is forged ends here. An answer has one question (RFC
-        // 9619); one of another class would not be seen in the message.
-        if packet.get(..2) != Some(&self.id.to_be_bytes()) || packet.get(4..6) != Some(&[0, 1]) {
+        if !self.may_be(from, packet) {
             return None;
         }
         let message = Message::parse(packet).ok()?;
-        let ours = message.response
+        self.answers_it(&message).then_some(message)
+    }
+
+    /// Whether the packet is the beginning of this question's answer, which says that it is no more than
+    /// that, or `fills` all the room there was for it.
+    pub(crate) fn is_cut(&self, from: SocketAddr, packet: &[u8], fills: bool) -> bool {
+        self.may_be(from, packet)
+            && Message::parse_head(packet)
+                .is_ok_and(|head| self.answers_it(&head) && (head.truncated || fills))
+    }
+
+    /// Before anything else is read: most of what is forged ends here. An answer has one question (RFC
+    /// 9619); one of another class would not be seen in the message.
+    fn may_be(&self, from: SocketAddr, packet: &[u8]) -> bool {
+        from.port() == self.server.port()
+            && from.ip().to_canonical() == self.server.ip().to_canonical()
+            && packet.get(..2) == Some(&self.id.to_be_bytes())
+            && packet.get(4..6) == Some(&[0, 1])
+    }
+
+    fn answers_it(&self, message: &Message) -> bool {
+        message.response
             && message.opcode == 0
-            && message.questions == std::slice::from_ref(&self.question);
-        ours.then_some(message)
+            && message.questions == std::slice::from_ref(&self.question)
     }
 }
 
@@ -49,7 +62,7 @@ pub(crate) enum Answer {
     None { exists: bool, keep: Duration },
     /// The names stand for one another without an end.
     Chain,
-    /// The server cannot or does not want to answer.
+    /// The server cannot or does not want to answer; by [`ResponseCode::OK`] it refers to others.
     Failed(ResponseCode),
 }
 
@@ -58,6 +71,11 @@ pub(crate) enum Answer {
 pub(crate) fn read(question: &Question, message: &Message) -> Answer {
     let code = ResponseCode(message.code);
     if code != ResponseCode::OK && code != ResponseCode::NO_SUCH_NAME {
+        return Answer::Failed(code);
+    }
+    // It does not know the zone and asks nobody: that is no "no" (RFC 1034 section 4.3.1).
+    let knows = message.authoritative || message.recursion_available;
+    if code == ResponseCode::OK && message.answers.is_empty() && !knows {
         return Answer::Failed(code);
     }
     let mut name = &question.name;

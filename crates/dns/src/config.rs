@@ -1,6 +1,7 @@
 //! Which servers to ask, and how: `resolv.conf`.
 
 use crate::Name;
+use asupersync_core::DetHashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -116,6 +117,9 @@ impl Config {
         } else {
             candidates.push(name.clone());
         }
+        // The root is a search domain at times, and a domain stands twice.
+        let mut seen = DetHashSet::default();
+        candidates.retain(|name| seen.insert(name.clone()));
         candidates
     }
 }

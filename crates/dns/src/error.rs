@@ -16,7 +16,8 @@ pub enum DnsErrorKind {
     NoRecords,
     /// No server answered in time.
     NoAnswer,
-    /// Every server that answered refused or failed; the last one by this code.
+    /// Every server that answered refused or failed; the last one by this code, which is
+    /// [`ResponseCode::OK`] for one that refers to other servers.
     ServerFailed(ResponseCode),
     /// The names stand for one another without an end, or in too long a row.
     AliasChain,
@@ -87,6 +88,10 @@ impl fmt::Display for DnsError {
             ),
             DnsErrorKind::NoAnswer => f.write_str(
                 "no server answered in time; check that the servers can be reached",
+            ),
+            DnsErrorKind::ServerFailed(ResponseCode::OK) => f.write_str(
+                "the servers do not know the zone and ask nobody: each refers to others; ask servers that \
+                 look up for their clients",
             ),
             DnsErrorKind::ServerFailed(code) => write!(
                 f,

@@ -60,7 +60,8 @@ async fn ask_udp(
     let asked = asked(cx, server, question);
     let query = Message::question(asked.id, asked.question.clone(), edns).encode();
     socket.send_to(cx, &query, server).await?;
-    let mut buffer = vec![0; usize::from(edns.unwrap_or(0).max(PLAIN))];
+    // One more than a server may send: one that sends more is seen.
+    let mut buffer = vec![0; usize::from(edns.unwrap_or(0).max(PLAIN)) + 1];
     for _ in 0..MOST_STRAYS {
         let (length, from) = match socket.recv_from(cx, &mut buffer).await {
             // The port is closed: only a hint, which anybody may send. The next server's turn comes
@@ -70,6 +71,9 @@ async fn ask_udp(
         };
         if let Some(message) = asked.accept(from, &buffer[..length]) {
             return Ok((!message.truncated).then_some(message));
+        }
+        if asked.is_cut(from, &buffer[..length], length == buffer.len()) {
+            return Ok(None);
         }
     }
     Ok(None)

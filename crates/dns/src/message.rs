@@ -99,6 +99,22 @@ impl Message {
     /// Why it is no message.
     pub fn parse(packet: &[u8]) -> Result<Message, Malformed> {
         let mut reader = Reader::new(packet);
+        let (mut message, counts) = Message::read_head(&mut reader)?;
+        for (section, count) in counts.into_iter().enumerate() {
+            for _ in 0..count {
+                message.read_record(section + 1, &mut reader)?;
+            }
+        }
+        if reader.is_at_end() { Ok(message) } else { Err(Malformed::Trailing) }
+    }
+
+    /// A message up to its questions, whatever follows.
+    pub(crate) fn parse_head(packet: &[u8]) -> Result<Message, Malformed> {
+        Ok(Message::read_head(&mut Reader::new(packet))?.0)
+    }
+
+    /// And how many records of each section are to follow.
+    fn read_head(reader: &mut Reader<'_>) -> Result<(Message, [usize; 3]), Malformed> {
         let id = reader.u16()?;
         let flags = reader.u16()?;
         let counts = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?].map(usize::from);
@@ -117,18 +133,12 @@ impl Message {
             ..Message::default()
         };
         for _ in 0..counts[0] {
-            let question =
-                Question { name: Name::read(&mut reader)?, of: RecordType(reader.u16()?) };
+            let question = Question { name: Name::read(reader)?, of: RecordType(reader.u16()?) };
             if reader.u16()? == IN {
                 message.questions.push(question);
             }
         }
-        for (section, count) in counts.into_iter().enumerate().skip(1) {
-            for _ in 0..count {
-                message.read_record(section, &mut reader)?;
-            }
-        }
-        if reader.is_at_end() { Ok(message) } else { Err(Malformed::Trailing) }
+        Ok((message, [counts[1], counts[2], counts[3]]))
     }
 
     fn read_record(&mut self, section: usize, reader: &mut Reader<'_>) -> Result<(), Malformed> {

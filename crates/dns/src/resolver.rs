@@ -3,9 +3,10 @@
 use crate::answer::{self, Answer, LONGEST_CHAIN};
 use crate::cache::{Cache, CacheLimits, Known};
 use crate::exchange;
+use crate::family::{AddressFamily, RESOLUTION_DELAY, both, in_order};
 use crate::message::Question;
 use crate::{Config, DnsError, DnsErrorKind, Hosts, Name, Record, RecordData, RecordType};
-use asupersync_combinator::{TimeoutError, join, timeout};
+use asupersync_combinator::{TimeoutError, timeout};
 use asupersync_core::cap::Includes;
 use asupersync_core::primitive::Mutex;
 use asupersync_core::{Cx, Object, cancelled_in};
@@ -14,21 +15,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Which addresses of a name are wanted, and in which order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AddressFamily {
-    /// IPv6 and IPv4 in turns, IPv6 first: what a connection that tries several wants (RFC 8305).
-    #[default]
-    Both,
-    /// IPv4 before IPv6.
-    Ipv4First,
-    /// IPv4 only.
-    Ipv4,
-    /// IPv6 only.
-    Ipv6,
-}
 
 /// A server of a service, as [`Resolver::srv`] finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +31,9 @@ pub struct Service {
 
 /// A resolver. Clones share the cache.
 ///
-/// It is a [`Resolve`], so that a host that offers it as its service connects by it.
+/// It is a [`Resolve`], so that a host that offers it as its service connects by it. A connection waits 50 ms
+/// for the addresses of one family when it has those of the other: a server that is silent about one of
+/// them holds it up no longer.
 #[derive(Clone, Debug)]
 pub struct Resolver {
     shared: Arc<Shared>,
@@ -129,7 +117,17 @@ impl Resolver {
         name: &str,
         family: AddressFamily,
     ) -> io::Result<Vec<IpAddr>> {
-        let cx = cx.narrow::<ResolveCaps>();
+        self.addresses_within(cx.narrow(), name, family, None).await
+    }
+
+    /// With a delay, what is known so long after the first address.
+    async fn addresses_within(
+        &self,
+        cx: &Cx<ResolveCaps>,
+        name: &str,
+        family: AddressFamily,
+        delay: Option<Duration>,
+    ) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = name.parse() {
             let of_family = in_order(family, vec![address]);
             let none = || DnsError::new(DnsErrorKind::NoRecords, name, None).into();
@@ -145,7 +143,7 @@ impl Resolver {
         }
         let mut failed = None;
         for candidate in candidates {
-            match self.addresses_of(cx, &candidate, family).await {
+            match self.addresses_of(cx, &candidate, family, delay).await {
                 Err(error) if is_no(&error) => failed = worse(failed, error),
                 answer => return answer,
             }
@@ -273,6 +271,7 @@ impl Resolver {
         cx: &Cx<ResolveCaps>,
         name: &Name,
         family: AddressFamily,
+        delay: Option<Duration>,
     ) -> io::Result<Vec<IpAddr>> {
         let four = async {
             match family {
@@ -286,7 +285,7 @@ impl Resolver {
                 _ => Some(self.records(cx, name.clone(), RecordType::AAAA).await),
             }
         };
-        let (four, six) = join(cx, (four, six)).await?;
+        let [four, six] = both(cx, four, six, delay).await?;
         let mut addresses = Vec::new();
         let mut failed = None;
         for answer in [six, four].into_iter().flatten() {
@@ -393,7 +392,8 @@ impl Resolver {
 impl Resolve for Resolver {
     fn resolve<'a>(&'a self, cx: &'a Cx<ResolveCaps>, name: &'a str, port: u16) -> Lookup<'a> {
         Box::pin(async move {
-            let addresses = self.addresses(cx, name, self.shared.family).await?;
+            let (family, delay) = (self.shared.family, Some(RESOLUTION_DELAY));
+            let addresses = self.addresses_within(cx, name, family, delay).await?;
             Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
         })
     }
@@ -429,46 +429,5 @@ fn address(record: &Record) -> Option<IpAddr> {
         RecordData::A(address) => Some(address.into()),
         RecordData::Aaaa(address) => Some(address.into()),
         _ => None,
-    }
-}
-
-fn in_order(family: AddressFamily, addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    let (four, six): (Vec<IpAddr>, Vec<IpAddr>) = addresses.into_iter().partition(IpAddr::is_ipv4);
-    match family {
-        AddressFamily::Ipv4 => four,
-        AddressFamily::Ipv6 => six,
-        AddressFamily::Ipv4First => [four, six].concat(),
-        AddressFamily::Both => {
-            let (mut four, mut six) = (four.into_iter(), six.into_iter());
-            let mut turns = Vec::new();
-            loop {
-                let pair = [six.next(), four.next()];
-                if pair == [None, None] {
-                    return turns;
-                }
-                turns.extend(pair.into_iter().flatten());
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_come_in_the_order_of_the_family_wanted() {
-        let all = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"];
-        let order = |family| {
-            let addresses = in_order(family, all.map(|text| text.parse().unwrap()).to_vec());
-            addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            order(AddressFamily::Both),
-            ["2001:db8::1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
-        );
-        assert_eq!(order(AddressFamily::Ipv4First), all);
-        assert_eq!(order(AddressFamily::Ipv4), all[..3]);
-        assert_eq!(order(AddressFamily::Ipv6), all[3..]);
     }
 }
