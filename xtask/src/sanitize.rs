@@ -84,6 +84,8 @@ fn run(
         .args(skipped.iter().flat_map(|test| ["--skip", *test]))
         .env("RUSTFLAGS", flags)
         .env("ASAN_OPTIONS", "detect_leaks=0")
+        // A frame is many times its size: nested futures that fit otherwise do not.
+        .env("RUST_MIN_STACK", (16 << 20).to_string())
         .env("CARGO_TARGET_DIR", context.target.join(folder));
     let count = counted(&cmd.loud())?;
     passed(format!("{count} tests"))

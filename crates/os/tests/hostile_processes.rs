@@ -17,7 +17,7 @@ use std::time::Duration;
 const CEILING: Duration = Duration::from_secs(20);
 
 fn pid(id: u32) -> Pid {
-    Pid::from_raw(id.cast_signed()).unwrap()
+    Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
 }
 
 #[test]
