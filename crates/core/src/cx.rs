@@ -198,8 +198,11 @@ impl TaskCx {
         Wait::new(self, label, site, poll)
     }
 
-    /// Polls, and lets others go first after 64 answers in a row that were there at once: then it wakes its own
-    /// waker, and is pending without having polled.
+    /// So many answers that were there at once a task takes in a row, before it lets others go first.
+    pub const IN_A_ROW: usize = 64;
+
+    /// Polls, and lets others go first after [`IN_A_ROW`](Self::IN_A_ROW) answers in a row that were there at
+    /// once: then it wakes its own waker, and is pending without having polled.
     ///
     /// For waits that a program repeats and whose event may always be there. The task would keep its thread
     /// otherwise, and with it other tasks, timers and events.
@@ -216,18 +219,33 @@ impl TaskCx {
         context: &mut Context<'_>,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        const TURN: u8 = 64;
         // Relaxed: there is one step of a task at a time.
         let row = &self.header().row;
-        let before = row.load(StdOrdering::Relaxed);
-        if before >= TURN {
+        if self.is_turn_over() {
             row.store(0, StdOrdering::Relaxed);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let answer = poll(context);
-        row.store(if answer.is_ready() { before + 1 } else { 0 }, StdOrdering::Relaxed);
+        match answer {
+            Poll::Ready(_) => self.take_turn(1),
+            Poll::Pending => row.store(0, StdOrdering::Relaxed),
+        }
         answer
+    }
+
+    /// Whether [`in_turn`](Self::in_turn) would let others go first. For a wait that answers at once, without
+    /// a future, what is there: not now.
+    #[must_use]
+    pub fn is_turn_over(&self) -> bool {
+        usize::from(self.header().row.load(StdOrdering::Relaxed)) >= Self::IN_A_ROW
+    }
+
+    /// Counts answers that were there at once, and were not polled for through [`in_turn`](Self::in_turn).
+    pub fn take_turn(&self, answers: usize) {
+        let row = &self.header().row;
+        let before = usize::from(row.load(StdOrdering::Relaxed));
+        row.store(before.saturating_add(answers).min(Self::IN_A_ROW) as u8, StdOrdering::Relaxed);
     }
 
     /// Lets every other runnable task go first.

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 /// So many items in a row are handled in one poll before others have their turn, and a cancellation is
 /// looked for.
-pub(crate) const IN_A_ROW: usize = 64;
+pub(crate) const IN_A_ROW: usize = TaskCx::IN_A_ROW;
 
 /// What a terminal operation is called, where it was called, and why it stops early.
 #[derive(Clone, Copy)]

@@ -145,8 +145,9 @@ impl<T: Clone> Receiver<T> {
         let site = Location::caller();
         async move {
             let park = Park { receiver: self };
-            let wait =
-                cx.wait_at("broadcast::recv", site, |context| park.receiver.poll_take(context));
+            let wait = cx.wait_at("broadcast::recv", site, |context| {
+                cx.in_turn(context, |context| park.receiver.poll_take(context))
+            });
             received(wait.await?)
         }
     }

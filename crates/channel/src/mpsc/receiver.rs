@@ -113,15 +113,19 @@ impl<T> Receiver<T> {
         site: &'static Location<'static>,
     ) -> Result<(), RecvError> {
         // All slots at home: nothing is there, so the first look may leave the waker at once.
-        if self.shared.slots.peek_free() < self.shared.capacity {
+        if self.shared.slots.peek_free() < self.shared.capacity && !cx.is_turn_over() {
             match self.look(None) {
-                Look::Message => return Ok(()),
+                Look::Message => {
+                    cx.take_turn(self.batch.len());
+                    return Ok(());
+                }
                 Look::Finished => return Err(RecvError::Closed),
                 Look::Nothing => {}
             }
         }
         let mut park = Park { receiver: self, parked: false };
-        cx.wait_at("mpsc::recv", site, |context| park.poll(context)).await?
+        let poll = |context: &mut Context<'_>| cx.in_turn(context, |context| park.poll(context));
+        cx.wait_at("mpsc::recv", site, poll).await?
     }
 
     /// Fills the empty batch from the shared queue. Finding nothing, it leaves the waker there, if it

@@ -99,7 +99,10 @@ impl<T> Receiver<T> {
         site: &'static Location<'static>,
     ) -> Result<(), RecvError> {
         let place = Place { receiver: self };
-        cx.wait_at("watch::changed", site, |context| place.receiver.poll_changed(context)).await?
+        cx.wait_at("watch::changed", site, |context| {
+            cx.in_turn(context, |context| place.receiver.poll_changed(context))
+        })
+        .await?
     }
 
     /// Waits for a value that this receiver has not seen by parking the thread: for plain threads, and for
