@@ -3,6 +3,7 @@
 use asupersync_trace::plain;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 pub(crate) const USAGE: &str = "\
 usage: asupersync trace inspect FILE [--events] [--json]
@@ -57,19 +58,7 @@ pub(crate) struct Words {
     version: bool,
 }
 
-static NO_WORDS: Words = Words {
-    plain: Vec::new(),
-    given: Vec::new(),
-    json: false,
-    events: false,
-    run: false,
-    out: None,
-    from: None,
-    steps: None,
-    format: None,
-    help: false,
-    version: false,
-};
+static NO_WORDS: LazyLock<Words> = LazyLock::new(Words::default);
 
 impl Call {
     /// # Errors
