@@ -1,6 +1,7 @@
 //! Moving records between the session and the stream beneath.
 
 use super::{Direction, TlsStream, Waiters};
+use crate::Version;
 use crate::error::{Side, Stage, TlsError, TlsErrorKind};
 use asupersync_io::{AsyncRead, AsyncWrite, IoSlice};
 use rustls::Connection;
@@ -25,11 +26,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             if !self.session.is_handshaking() {
                 self.stage = Stage::Data;
                 self.receive_early()?;
-                // A client's last message is what the server waits for. What a server has left are
+                // Our last message is what the peer waits for. Only what a server of TLS 1.3 has left are
                 // tickets, which the next write, flush or read takes along.
+                let tickets = self.side() == Side::Server && self.version() == Some(Version::Tls13);
                 if sent {
                     ready!(self.poll_flush_beneath(context, Direction::Write))?;
-                } else if self.side() == Side::Client {
+                } else if !tickets {
                     return Poll::Pending;
                 }
                 return Poll::Ready(Ok(()));
