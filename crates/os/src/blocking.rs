@@ -21,6 +21,9 @@ pub(crate) struct Call<T: Send + 'static> {
     answer: Arc<Mutex<Answer<T>>>,
 }
 
+/// Whether anybody waits for a call.
+pub(crate) type Wanted<'a> = &'a dyn Fn() -> bool;
+
 #[derive(Debug)]
 enum Answer<T> {
     Awaited,
@@ -33,11 +36,22 @@ impl<T: Send + 'static> Call<T> {
         cx: &Cx<C>,
         call: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Call<T> {
+        Call::start_while_wanted(cx, |_| call())
+    }
+
+    /// The call can ask whether anybody waits for it still.
+    pub(crate) fn start_while_wanted<C: HasSpawn + HasBlocking>(
+        cx: &Cx<C>,
+        call: impl FnOnce(Wanted<'_>) -> io::Result<T> + Send + 'static,
+    ) -> Call<T> {
         let answer = Arc::new(Mutex::new(Answer::Awaited));
         let slot = Arc::clone(&answer);
         // The task itself succeeds: a file that is not there is no reason to stop its siblings.
         let task = cx.spawn_blocking(move || {
-            let given = call();
+            let given = call(&|| {
+                let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                matches!(*slot, Answer::Awaited)
+            });
             let unwanted = {
                 let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
                 match *slot {

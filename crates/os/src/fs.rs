@@ -5,6 +5,7 @@
 //! that is cancelled before it has begun is taken back; once begun it is seen through, and its answer is
 //! the call's. In the lab files are those of a [`VirtualFiles`]; each call is one step.
 
+mod copy;
 mod disk;
 mod file;
 mod options;
@@ -13,6 +14,7 @@ mod stream;
 mod temp;
 mod virtual_files;
 
+pub use self::copy::copy;
 pub use self::disk::{FileKind, HasFiles, Metadata};
 pub use self::file::File;
 pub use self::options::OpenOptions;
@@ -126,7 +128,7 @@ pub fn read<C: HasFiles>(
     async move {
         let mut file = file::open(cx, path, OpenOptions::new().read(true), site).await?;
         let mut content = Vec::new();
-        file.read_to_end(cx, &mut content, limit).await?;
+        file.read_rest(cx, &mut content, limit, site).await?;
         Ok(content)
     }
 }
@@ -171,7 +173,7 @@ pub fn write<C: HasFiles>(
     async move {
         let options = OpenOptions::new().write(true).create(true).truncate(true);
         let mut file = file::open(cx, path, options, site).await?;
-        file.write_all(cx, &content).await
+        file.write_whole(cx, &content, site).await
     }
 }
 

@@ -73,6 +73,25 @@ async fn everyday(cx: &Cx, folder: PathBuf) -> Result<(), Error> {
     writer.close(cx).await?;
     assert_eq!(fs::read_to_string(cx, folder.join("copy"), 100).await?, "hello and more!");
 
+    // Copies of files: over what was there, with permissions, more than one call takes, and none of itself.
+    let (long, twin) = (folder.join("long"), folder.join("twin"));
+    let content: Vec<u8> = (0..9 << 20).map(|at: u32| (at % 251) as u8).collect();
+    fs::write(cx, &long, content.clone()).await?;
+    assert_eq!(fs::copy(cx, &long, &twin).await?, 9 << 20);
+    assert!(fs::read(cx, &twin, 10 << 20).await? == content);
+    File::open(cx, &path).await?.set_mode(cx, 0o640).await?;
+    assert_eq!(fs::copy(cx, &path, &twin).await?, 14);
+    assert_eq!(fs::read_to_string(cx, &twin, 100).await?, "hello and more");
+    assert_eq!(fs::metadata(cx, &twin).await?.mode, 0o640);
+    let itself = fs::copy(cx, &twin, &twin).await.unwrap_err();
+    assert_eq!(itself.kind(), io::ErrorKind::InvalidInput, "{itself}");
+    assert_eq!(fs::read(cx, &twin, 100).await?.len(), 14);
+    assert!(fs::copy(cx, folder.join("a"), &twin).await.is_err(), "a directory is no file");
+    let none = fs::copy(cx, folder.join("none"), &twin).await.unwrap_err();
+    assert!(none.to_string().contains("none"), "{none}");
+    fs::remove_file(cx, &long).await?;
+    fs::remove_file(cx, &twin).await?;
+
     fs::replace(cx, &path, "new").await?;
     assert_eq!(fs::read(cx, &path, 3).await?, b"new");
     fs::rename(cx, &path, folder.join("a/renamed")).await?;
@@ -425,6 +444,34 @@ fn a_cancelled_region_may_still_use_files_where_it_cleans_up() {
     });
     let _ = std::fs::remove_file(temp.with_extension("last"));
     std::fs::remove_file(temp).unwrap();
+}
+
+/// Where a task waits is the program's line, not one of ours.
+#[test]
+fn calls_on_files_are_waited_for_where_the_program_makes_them() {
+    let config = LabConfig::default().capture_trace(true);
+    let report = LabRuntime::new(config).run(async |cx: &Cx| {
+        fs::create_dir_all(cx, "/tmp").await?;
+        fs::write(cx, "/tmp/file", "content").await?;
+        fs::copy(cx, "/tmp/file", "/tmp/twin").await?;
+        fs::read(cx, "/tmp/twin", 10).await?;
+        let options = OpenOptions::new().read(true).write(true);
+        let mut file = File::open_with(cx, "/tmp/file", options).await?;
+        file.write(cx, b"a").await?;
+        file.write_all(cx, b"b").await?;
+        file.read(cx, &mut [0]).await?;
+        file.seek(cx, SeekFrom::End(0)).await?;
+        file.read_to_end(cx, &mut Vec::new(), 10).await?;
+        Ok::<_, Error>(())
+    });
+    assert!(report.is_ok(), "{report}");
+    let limits = asupersync_trace::Limits::default();
+    let trace = asupersync_trace::Trace::parse(&report.trace.unwrap(), &limits).unwrap();
+    let lines = trace.events().iter().map(|event| trace.line(event).to_string());
+    let waits: Vec<String> = lines.filter(|line| line.contains("WaitParked")).collect();
+    assert!(waits.len() >= 12, "{waits:?}");
+    let ours: Vec<&String> = waits.iter().filter(|line| line.contains("os/src")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
 }
 
 #[test]

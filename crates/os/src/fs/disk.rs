@@ -2,7 +2,7 @@
 
 use super::virtual_files::VirtualFile;
 use super::{OpenOptions, VirtualFiles};
-use crate::blocking::Call;
+use crate::blocking::{Call, Wanted};
 use asupersync_core::cap::{HasBlocking, HasIo, HasSpawn};
 use asupersync_core::{Cx, Error, ErrorKind, TaskCx};
 use asupersync_reactor::Reactor;
@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -82,36 +82,57 @@ pub(super) type Entries = Box<dyn Iterator<Item = io::Result<(OsString, FileKind
 /// An open file.
 #[derive(Debug)]
 pub(super) enum Handle {
-    Real(File),
+    /// What changes the content takes its turn: a write that is given up in the middle of the system's call
+    /// must not come after one that is begun later.
+    Real(File, Mutex<()>),
     Virtual(VirtualFile),
 }
 
 impl Handle {
     pub(super) fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
-            Handle::Real(file) => retry(|| file.read_at(buf, offset)),
+            Handle::Real(file, _) => retry(|| file.read_at(buf, offset)),
             Handle::Virtual(file) => file.read_at(buf, offset),
         }
     }
 
-    /// With `append`, wherever the end is.
-    pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    /// With `append`, wherever the end is. Nothing is written that nobody wants any more.
+    pub(super) fn write_at(
+        &self,
+        bytes: &[u8],
+        offset: u64,
+        wanted: Wanted<'_>,
+    ) -> io::Result<usize> {
         match self {
-            Handle::Real(file) => retry(|| file.write_at(bytes, offset)),
+            Handle::Real(file, turn) => {
+                in_turn(turn, wanted, || retry(|| file.write_at(bytes, offset)))
+            }
             Handle::Virtual(file) => file.write_at(bytes, offset),
         }
     }
 
-    pub(super) fn set_len(&self, len: u64) -> io::Result<()> {
+    pub(super) fn set_len(&self, len: u64, wanted: Wanted<'_>) -> io::Result<()> {
         match self {
-            Handle::Real(file) => file.set_len(len),
+            Handle::Real(file, turn) => in_turn(turn, wanted, || file.set_len(len)),
             Handle::Virtual(file) => file.set_len(len),
         }
     }
 
+    /// Whether both are the same file.
+    pub(super) fn is_same(&self, other: &Handle) -> io::Result<bool> {
+        Ok(match (self, other) {
+            (Handle::Real(one, _), Handle::Real(other, _)) => {
+                let (one, other) = (one.metadata()?, other.metadata()?);
+                (one.dev(), one.ino()) == (other.dev(), other.ino())
+            }
+            (Handle::Virtual(one), Handle::Virtual(other)) => one.is_same(other),
+            _ => false,
+        })
+    }
+
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
         match self {
-            Handle::Real(file) => file.set_permissions(Permissions::from_mode(mode)),
+            Handle::Real(file, _) => file.set_permissions(Permissions::from_mode(mode)),
             Handle::Virtual(file) => {
                 file.set_mode(mode);
                 Ok(())
@@ -121,18 +142,29 @@ impl Handle {
 
     pub(super) fn sync(&self, metadata: bool) -> io::Result<()> {
         match self {
-            Handle::Real(file) if metadata => file.sync_all(),
-            Handle::Real(file) => file.sync_data(),
+            Handle::Real(file, _) if metadata => file.sync_all(),
+            Handle::Real(file, _) => file.sync_data(),
             Handle::Virtual(file) => file.sync(),
         }
     }
 
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         match self {
-            Handle::Real(file) => Ok(known(&file.metadata()?)),
+            Handle::Real(file, _) => Ok(known(&file.metadata()?)),
             Handle::Virtual(file) => Ok(file.metadata()),
         }
     }
+}
+
+/// Does a change after those that are under way, if it is still wanted then.
+fn in_turn<T: Default>(
+    turn: &Mutex<()>,
+    wanted: Wanted<'_>,
+    change: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    // Who has given up before this may have begun something else already.
+    if wanted() { change() } else { Ok(T::default()) }
 }
 
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
@@ -167,7 +199,7 @@ impl Disk for Machine {
             .create_new(options.create_new)
             .mode(options.mode)
             .open(path)?;
-        Ok(Handle::Real(file))
+        Ok(Handle::Real(file, Mutex::default()))
     }
 
     fn metadata(&self, path: &Path, follow: bool) -> io::Result<Metadata> {
@@ -291,12 +323,41 @@ pub(super) async fn run_on<C: HasFiles, T: Send + 'static>(
     handle: &Arc<Handle>,
     label: &'static str,
     site: &'static Location<'static>,
-    call: impl FnOnce(&Handle) -> io::Result<T> + Send + 'static,
+    call: impl FnOnce(&Handle, Wanted<'_>) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let handle = Arc::clone(handle);
-    if matches!(*handle, Handle::Real(_)) {
+    if matches!(*handle, Handle::Real(..)) {
         cx.checkpoint()?;
-        return Call::start(cx, move || call(&handle)).wait(cx).await;
+        return Call::start_while_wanted(cx, move |wanted| call(&handle, wanted)).wait(cx).await;
     }
-    one_step(cx, label, site, move || call(&handle)).await
+    one_step(cx, label, site, move || call(&handle, &|| true)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn a_change_that_is_given_up_while_it_waits_for_its_turn_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let options = OpenOptions::new().write(true).create(true);
+        let file = Machine.open(&path, &options).unwrap();
+        let Handle::Real(_, turn) = &file else { unreachable!("on a machine") };
+        let is_wanted = AtomicBool::new(true);
+        let wanted = || is_wanted.load(Ordering::SeqCst);
+        std::thread::scope(|threads| {
+            let before = turn.lock().unwrap();
+            let write = threads.spawn(|| file.write_at(b"too late", 0, &wanted));
+            let cut = threads.spawn(|| file.set_len(100, &wanted));
+            is_wanted.store(false, Ordering::SeqCst);
+            drop(before);
+            assert_eq!(write.join().unwrap().unwrap(), 0);
+            cut.join().unwrap().unwrap();
+        });
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        assert_eq!(file.write_at(b"in time", 0, &|| true).unwrap(), 7);
+        assert_eq!(std::fs::read(&path).unwrap(), b"in time");
+    }
 }

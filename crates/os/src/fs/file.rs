@@ -2,6 +2,7 @@
 
 use super::disk::{Handle, run, run_on};
 use super::{FileStream, HasFiles, Metadata, OpenOptions, at};
+use crate::blocking::Wanted;
 use asupersync_core::Cx;
 use asupersync_io::{LimitExceeded, SeekFrom};
 use std::future::Future;
@@ -87,10 +88,19 @@ impl File {
     /// # Cancel safety
     /// A cancelled call has taken nothing. A cancel request is answered within one poll, or when
     /// the system's call ends that has begun.
-    pub async fn read<C: HasFiles>(&mut self, cx: &Cx<C>, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.read_at(cx, buf, self.position).await?;
-        self.position += n as u64;
-        Ok(n)
+    #[track_caller]
+    pub fn read<'a, C: HasFiles>(
+        &'a mut self,
+        cx: &'a Cx<C>,
+        buf: &'a mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
+        let site = Location::caller();
+        async move {
+            let bytes = self.bytes_at(cx, buf.len(), self.position, site).await?;
+            buf[..bytes.len()].copy_from_slice(&bytes);
+            self.position += bytes.len() as u64;
+            Ok(bytes.len())
+        }
     }
 
     /// Reads some bytes at `offset`; 0 at the end. The position stays.
@@ -123,7 +133,7 @@ impl File {
         offset: u64,
         site: &'static Location<'static>,
     ) -> io::Result<Vec<u8>> {
-        let read = move |file: &Handle| {
+        let read = move |file: &Handle, _: Wanted<'_>| {
             let mut bytes = vec![0; wanted.min(MOST)];
             let n = file.read_at(&mut bytes, offset)?;
             bytes.truncate(n);
@@ -147,25 +157,32 @@ impl File {
         content: &'a mut Vec<u8>,
         limit: usize,
     ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
-        let site = Location::caller();
-        async move {
-            let (before, mut room) = (content.len(), limit);
-            let mut step = 64 * 1024;
-            loop {
-                // One byte more than there is room for shows that there is more.
-                let wanted = step.min(room.saturating_add(1));
-                let bytes = self.bytes_at(cx, wanted, self.position, site).await?;
-                if bytes.is_empty() {
-                    return Ok(content.len() - before);
-                }
-                if bytes.len() > room {
-                    return Err(LimitExceeded::new("read_to_end", limit).into());
-                }
-                room -= bytes.len();
-                content.extend_from_slice(&bytes);
-                self.position += bytes.len() as u64;
-                step = (step * 2).min(MOST);
+        self.read_rest(cx, content, limit, Location::caller())
+    }
+
+    pub(super) async fn read_rest<C: HasFiles>(
+        &mut self,
+        cx: &Cx<C>,
+        content: &mut Vec<u8>,
+        limit: usize,
+        site: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        let (before, mut room) = (content.len(), limit);
+        let mut step = 64 * 1024;
+        loop {
+            // One byte more than there is room for shows that there is more.
+            let wanted = step.min(room.saturating_add(1));
+            let bytes = self.bytes_at(cx, wanted, self.position, site).await?;
+            if bytes.is_empty() {
+                return Ok(content.len() - before);
             }
+            if bytes.len() > room {
+                return Err(LimitExceeded::new("read_to_end", limit).into());
+            }
+            room -= bytes.len();
+            content.extend_from_slice(&bytes);
+            self.position += bytes.len() as u64;
+            step = (step * 2).min(MOST);
         }
     }
 
@@ -179,10 +196,37 @@ impl File {
     /// A call that answers `Cancelled` has written nothing. One whose future is dropped may have;
     /// tried again, it writes the same to the same place. A cancel request is answered within one
     /// poll, or when the system's call ends that has begun.
-    pub async fn write<C: HasFiles>(&mut self, cx: &Cx<C>, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.write_at(cx, bytes, self.position).await?;
+    #[track_caller]
+    pub fn write<'a, C: HasFiles>(
+        &'a mut self,
+        cx: &'a Cx<C>,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
+        let site = Location::caller();
+        async move { self.write_from(cx, bytes, site).await }
+    }
+
+    async fn write_from<C: HasFiles>(
+        &mut self,
+        cx: &Cx<C>,
+        bytes: &[u8],
+        site: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        let n = self.put_at(cx, bytes, self.position, site).await?;
         self.position += n as u64;
         Ok(n)
+    }
+
+    async fn put_at<C: HasFiles>(
+        &self,
+        cx: &Cx<C>,
+        bytes: &[u8],
+        offset: u64,
+        site: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        let bytes = bytes[..bytes.len().min(MOST)].to_vec();
+        let write = move |file: &Handle, wanted: Wanted<'_>| file.write_at(&bytes, offset, wanted);
+        self.call(cx, "File::write", site, write).await
     }
 
     /// Writes some bytes at `offset`. The position stays.
@@ -199,12 +243,7 @@ impl File {
         bytes: &'a [u8],
         offset: u64,
     ) -> impl Future<Output = io::Result<usize>> + Send + 'a {
-        let site = Location::caller();
-        async move {
-            let bytes = bytes[..bytes.len().min(MOST)].to_vec();
-            let write = move |file: &Handle| file.write_at(&bytes, offset);
-            self.call(cx, "File::write", site, write).await
-        }
+        self.put_at(cx, bytes, offset, Location::caller())
     }
 
     /// Writes all bytes.
@@ -215,10 +254,24 @@ impl File {
     /// # Cancel safety
     /// A cancelled call has written an unknown part, up to the position and perhaps beyond. A
     /// cancel request is answered within one poll, or when the system's call ends that has begun.
-    pub async fn write_all<C: HasFiles>(&mut self, cx: &Cx<C>, bytes: &[u8]) -> io::Result<()> {
+    #[track_caller]
+    pub fn write_all<'a, C: HasFiles>(
+        &'a mut self,
+        cx: &'a Cx<C>,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = io::Result<()>> + Send + 'a {
+        self.write_whole(cx, bytes, Location::caller())
+    }
+
+    pub(super) async fn write_whole<C: HasFiles>(
+        &mut self,
+        cx: &Cx<C>,
+        bytes: &[u8],
+        site: &'static Location<'static>,
+    ) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() {
-            match self.write(cx, &bytes[written..]).await? {
+            match self.write_from(cx, &bytes[written..], site).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 n => written += n,
             }
@@ -234,15 +287,23 @@ impl File {
     /// # Cancel safety
     /// A cancelled call has not moved it. A cancel request is answered within one poll, or when the
     /// system's call ends that has begun.
-    pub async fn seek<C: HasFiles>(&mut self, cx: &Cx<C>, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
-            SeekFrom::End(by) => self.metadata(cx).await?.len.checked_add_signed(by),
-        };
-        let before = || io::Error::new(io::ErrorKind::InvalidInput, "no position in a file");
-        self.position = position.ok_or_else(before)?;
-        Ok(self.position)
+    #[track_caller]
+    pub fn seek<'a, C: HasFiles>(
+        &'a mut self,
+        cx: &'a Cx<C>,
+        to: SeekFrom,
+    ) -> impl Future<Output = io::Result<u64>> + Send + 'a {
+        let site = Location::caller();
+        async move {
+            let position = match to {
+                SeekFrom::Start(position) => Some(position),
+                SeekFrom::Current(by) => self.position.checked_add_signed(by),
+                SeekFrom::End(by) => self.known(cx, site).await?.len.checked_add_signed(by),
+            };
+            let before = || io::Error::new(io::ErrorKind::InvalidInput, "no position in a file");
+            self.position = position.ok_or_else(before)?;
+            Ok(self.position)
+        }
     }
 
     /// The position.
@@ -272,7 +333,8 @@ impl File {
         cx: &'a Cx<C>,
         len: u64,
     ) -> impl Future<Output = io::Result<()>> + Send + 'a {
-        self.call(cx, "File::set_len", Location::caller(), move |file| file.set_len(len))
+        let set = move |file: &Handle, wanted: Wanted<'_>| file.set_len(len, wanted);
+        self.call(cx, "File::set_len", Location::caller(), set)
     }
 
     /// Sets the permissions, as `chmod` has them.
@@ -290,7 +352,7 @@ impl File {
         cx: &'a Cx<C>,
         mode: u32,
     ) -> impl Future<Output = io::Result<()>> + Send + 'a {
-        self.call(cx, "File::set_mode", Location::caller(), move |file| file.set_mode(mode))
+        self.call(cx, "File::set_mode", Location::caller(), move |file, _| file.set_mode(mode))
     }
 
     /// Makes the content and what is known about the file durable (`fsync`).
@@ -307,7 +369,7 @@ impl File {
         &'a self,
         cx: &'a Cx<C>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'a {
-        self.call(cx, "File::sync_all", Location::caller(), |file| file.sync(true))
+        self.call(cx, "File::sync_all", Location::caller(), |file, _| file.sync(true))
     }
 
     /// Makes the content durable (`fdatasync`).
@@ -324,7 +386,7 @@ impl File {
         &'a self,
         cx: &'a Cx<C>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'a {
-        self.call(cx, "File::sync_data", Location::caller(), |file| file.sync(false))
+        self.call(cx, "File::sync_data", Location::caller(), |file, _| file.sync(false))
     }
 
     /// What is known about the file.
@@ -340,7 +402,15 @@ impl File {
         &'a self,
         cx: &'a Cx<C>,
     ) -> impl Future<Output = io::Result<Metadata>> + Send + 'a {
-        self.call(cx, "File::metadata", Location::caller(), Handle::metadata)
+        self.known(cx, Location::caller())
+    }
+
+    pub(super) async fn known<C: HasFiles>(
+        &self,
+        cx: &Cx<C>,
+        site: &'static Location<'static>,
+    ) -> io::Result<Metadata> {
+        self.call(cx, "File::metadata", site, |file, _| file.metadata()).await
     }
 
     /// The file as a stream at its position, by `futures-io`'s traits: for `copy`, buffers, codecs.
@@ -353,10 +423,12 @@ impl File {
         cx: &Cx<C>,
         label: &'static str,
         site: &'static Location<'static>,
-        call: impl FnOnce(&Handle) -> io::Result<T> + Send + 'static,
+        call: impl FnOnce(&Handle, Wanted<'_>) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let path = Arc::clone(&self.path);
-        let call = move |file: &Handle| call(file).map_err(|error| at(&path, error));
+        let call = move |file: &Handle, wanted: Wanted<'_>| {
+            call(file, wanted).map_err(|error| at(&path, error))
+        };
         run_on(cx, &self.handle, label, site, call).await
     }
 }

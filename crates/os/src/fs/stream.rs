@@ -4,7 +4,7 @@ use super::File;
 use super::HasFiles;
 use super::disk::Handle;
 use super::file::MOST;
-use crate::blocking::Call;
+use crate::blocking::{Call, Wanted};
 use asupersync_core::Cx;
 use asupersync_io::{AsyncRead, AsyncSeek, AsyncWrite, SeekFrom};
 use std::fmt;
@@ -139,8 +139,10 @@ impl<C: HasFiles> AsyncWrite for FileStream<'_, C> {
             }
             let taken: Arc<[u8]> = bytes[..bytes.len().min(MOST)].into();
             let writes = Arc::clone(&taken);
-            let write = move |file: &Handle| file.write_at(&writes, offset);
-            this.call = Some(Under::Writing(this.start(write), taken, offset));
+            let handle = Arc::clone(&this.file.handle);
+            let write = move |wanted: Wanted<'_>| handle.write_at(&writes, offset, wanted);
+            let call = Call::start_while_wanted(this.cx, write);
+            this.call = Some(Under::Writing(call, taken, offset));
         }
     }
 

@@ -397,6 +397,10 @@ pub(super) struct VirtualFile {
 const EBADF: i32 = 9;
 
 impl VirtualFile {
+    pub(super) fn is_same(&self, other: &VirtualFile) -> bool {
+        Arc::ptr_eq(&self.content, &other.content)
+    }
+
     pub(super) fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         if !self.read {
             return Err(io::Error::from_raw_os_error(EBADF));
