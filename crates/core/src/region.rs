@@ -173,7 +173,8 @@ struct Inner {
     ended: u64,
     /// Stragglers and leaks, here and beneath.
     books: Option<Box<Books>>,
-    /// The region's future was dropped: nobody will ask for its children's failures.
+    /// The region's future was dropped, or it never had one that would: nobody will ask for its children's
+    /// failures.
     abandoned: bool,
     escalated: bool,
     waker: Option<Waker>,

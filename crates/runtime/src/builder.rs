@@ -200,7 +200,7 @@ impl RuntimeBuilder {
         };
         // Tasks spawned through a handle are strangers to each other: none's failure stops the others.
         let options = RegionOptions::new().name("runtime").policy(Policy::CollectAll);
-        let root = Root::new(host, options);
+        let root = Root::new(host, options).forgets_failures();
         let parts = Parts { root, scheduler, flavour, blocking, recorder };
         Ok(Runtime::new(parts, self.shutdown_grace))
     }

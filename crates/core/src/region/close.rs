@@ -150,7 +150,7 @@ impl Region {
                 let now = self.host.now();
                 inner.rare().holders.push((task.clone(), now));
             }
-            if failed {
+            if failed && !inner.abandoned {
                 done_with = inner.keep_failed(task);
             }
             if let Some(reason) = ended.cancelled.filter(|_| !ended.taken) {
@@ -201,7 +201,9 @@ impl Region {
             if matches!(inner.state, RegionState::Finalizing | RegionState::Closed) {
                 return;
             }
-            inner.failed.push(task.clone());
+            if !inner.abandoned {
+                inner.failed.push(task.clone());
+            }
             self.policy == Policy::FailFast && inner.cancel.is_none()
         };
         if cancels {

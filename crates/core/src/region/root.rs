@@ -58,6 +58,14 @@ impl Root {
         Root::of(Region::new(host, place, options, Location::caller()))
     }
 
+    /// Nobody will ask for [`unclaimed_failures`](Root::unclaimed_failures): what is not joined is dropped as it
+    /// fails, so that a root that lives long does not collect it.
+    #[must_use]
+    pub fn forgets_failures(self) -> Root {
+        self.region.inner.lock().abandoned = true;
+        self
+    }
+
     /// A child region that closes on its own; this one waits for it. In a cancelled region the child is
     /// cancelled from the start.
     #[track_caller]
