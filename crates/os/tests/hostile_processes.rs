@@ -42,16 +42,22 @@ fn a_process_that_somebody_else_waited_for_is_an_error_and_its_number_is_left_al
     // On one thread: between the kill and the wait nobody of ours is told.
     let runtime = RuntimeBuilder::current_thread().build().unwrap();
     let outcome = runtime.block_on(async |cx: &Cx| {
-        let child = shell("exec sleep 1000").spawn(cx).await?;
-        let id = child.id();
-        // As a library does that waits for every child of the process.
-        kill_process(pid(id), Raw::KILL).unwrap();
-        waitpid(Some(pid(id)), WaitOptions::empty()).unwrap();
-        let error = child.wait(cx).await.unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("somebody else") && text.contains(&id.to_string()), "{text}");
-        child.stop();
-        assert!(child.wait(cx).await.is_err() && child.try_wait().is_err());
+        for stopped in [false, true] {
+            let command = shell("exec sleep 1000").grace(Duration::from_secs(1000));
+            let child = command.spawn(cx).await?;
+            let id = child.id();
+            if stopped {
+                child.stop();
+            }
+            // As a library does that waits for every child of the process.
+            kill_process(pid(id), Raw::KILL).unwrap();
+            waitpid(Some(pid(id)), WaitOptions::empty()).unwrap();
+            let error = child.wait(cx).await.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("somebody else") && text.contains(&id.to_string()), "{text}");
+            child.stop();
+            assert!(child.wait(cx).await.is_err() && child.try_wait().is_err());
+        }
         Ok::<_, Error>(())
     });
     assert!(matches!(outcome, Outcome::Ok(())), "{outcome:?}");

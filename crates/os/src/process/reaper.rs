@@ -295,8 +295,9 @@ async fn stop<C: HasProcesses>(
             }
             sleep.as_mut().poll(context).map(|_| None)
         });
-        if let Some(ended) = in_time.await {
-            ended??;
+        if let Some(Err(_)) = in_time.await.transpose()? {
+            // Somebody else has waited for it: its number may be another's by now.
+            return cx.wait_at("process", site, |context| process.poll(pidfd, context)).await?;
         }
     }
     // If it has ended, what it started and left behind: it was not waited for, so its number is its own.
