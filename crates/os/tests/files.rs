@@ -197,7 +197,8 @@ async fn every_call(cx: &Cx) -> Result<(), Error> {
         fs::replace(cx, &path, "replaced").await?;
         fs::metadata(cx, &path).await?;
         fs::symlink_metadata(cx, &path).await?;
-        fs::rename(cx, &path, folder.join("renamed")).await?;
+        fs::copy(cx, &path, folder.join("copied")).await?;
+        fs::rename(cx, folder.join("copied"), folder.join("renamed")).await?;
         fs::exists(cx, &path).await?;
         let mut scratch = TempFile::new_in(cx, &folder).await?;
         scratch.file_mut().write_all(cx, b"kept").await?;

@@ -183,6 +183,17 @@ fn changing(list: &mut Vec<Entry>) {
         cx.sleep(MS).await?;
         assert_eq!(left(cx).await?, 1, "no temporary file");
     });
+    operation!(list, "os::fs::copy::copy", "in place of another", 2, |cx, case| {
+        fs::write(cx, PATH, TEXT).await?;
+        fs::write(cx, OTHER, "old").await?;
+        let copied = case.subject(cx, fs::copy(cx, PATH, OTHER)).await;
+        let now = fs::read(cx, OTHER, 100).await?;
+        // Emptied first, then written.
+        assert!(now == b"old" || now.is_empty() || now == TEXT, "{now:?}");
+        assert!(case.struck() || matches!(copied, Some(Ok(10))));
+        assert!(!matches!(copied, Some(Ok(_))) || now == TEXT);
+        assert_eq!(fs::read(cx, PATH, 100).await?, TEXT);
+    });
     operation!(list, "os::fs::write", "in place of another", 2, |cx, case| {
         fs::write(cx, PATH, TEXT).await?;
         let written = case.subject(cx, fs::write(cx, PATH, "new")).await;
