@@ -134,7 +134,12 @@ impl Maker<'_> {
                 }
                 30..=31 if self.timed && !deep => {
                     let limit = self.duration(Place::default());
-                    Step::Timeout(limit, self.body(place.inside()))
+                    let mut body = self.body(place.inside());
+                    // What is waited for is there when the limit passes.
+                    if self.random.one_in(3) {
+                        body.insert(0, Step::Sleep(limit));
+                    }
+                    Step::Timeout(limit, body)
                 }
                 32 => Step::Charge(self.random.below(4) as u64),
                 33..=34 if !deep => {
