@@ -76,7 +76,8 @@ impl From<TimeoutError> for Error {
 /// # Errors
 /// [`TimeoutError::Elapsed`] when the limit passed and the future was told, or dropped, for it. What
 /// it returned after it had been told is dropped. A future that finished without having been told (it
-/// was ready, or under a mask) keeps its value, however late.
+/// was ready, or under a mask) keeps its value, however late. What came after the limit, or with it, was
+/// not taken and can be asked for again.
 /// [`TimeoutError::Cancelled`] when the enclosing scope was cancelled and the future was dropped for
 /// that; one that could be told returns its own answer, as `Ok`.
 ///
