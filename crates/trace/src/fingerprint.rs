@@ -45,6 +45,14 @@ impl Fingerprint {
     }
 }
 
+/// The Foata levels of these steps, counted from 1: those of one level are independent of each other, and each depends
+/// on one of the level below.
+#[must_use]
+pub fn foata_levels(steps: &[Step]) -> Vec<u32> {
+    let mut levels = Levels::default();
+    steps.iter().map(|step| levels.push_step(step)).collect()
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

@@ -59,7 +59,7 @@ pub use complex::{Interval, SquareComplex, StateSpace};
 pub use difference::{Difference, first_difference};
 pub use error::TraceError;
 pub use event::Event;
-pub use fingerprint::{Fingerprint, Fingerprinter};
+pub use fingerprint::{Fingerprint, Fingerprinter, foata_levels};
 pub use geodesic::{Effort, Geodesic, geodesic, switches};
 pub use ids::{IdHasher, IdMap, IdSet, Numbers};
 pub use pack::{Pack, Recording};
