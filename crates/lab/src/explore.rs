@@ -5,6 +5,7 @@ mod foresight;
 mod history;
 mod label;
 mod order;
+mod share;
 mod tree;
 mod units;
 
@@ -23,6 +24,7 @@ use asupersync_trace::Fingerprint;
 use engine::Engine;
 pub(crate) use history::{History, RacePair};
 use parking_lot::Mutex;
+pub(crate) use share::shares;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -446,7 +448,14 @@ where
 }
 
 /// The engine as the lab's strategy.
-struct Guide(Arc<Mutex<Engine>>);
+#[derive(Clone)]
+pub(crate) struct Guide(Arc<Mutex<Engine>>);
+
+impl fmt::Debug for Guide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guide")
+    }
+}
 
 impl Strategy for Guide {
     fn begin(&mut self, _seed: u64) {

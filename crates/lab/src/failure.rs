@@ -2,12 +2,13 @@
 
 use crate::check::SHRINK;
 use crate::config::LabConfig;
+use crate::explore::shares;
 use crate::script::Plan;
 use crate::shrink::{Shrunk, Size, shrink};
 use crate::story::{self, Marks};
 use crate::trial::{Trial, Trials, Wanted};
 use crate::twin;
-use asupersync_trace::{Limits, Pack, Trace, shell_word};
+use asupersync_trace::{Limits, Pack, Share, Trace, shell_word};
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
@@ -147,6 +148,10 @@ impl Failed<'_> {
             true => twin::find(trials, &mut small, &left_out),
             false => Err(0),
         };
+        let shares = match repeats && small.failure.is_some() {
+            true => shares(trials, &small, &left_out),
+            false => Vec::new(),
+        };
         let trace = small.trace.take().unwrap_or_default();
         if self.config.faults.is_any() {
             let plan = self.config.faults.expand(self.seed).without(&left_out);
@@ -169,8 +174,11 @@ impl Failed<'_> {
                 ),
             };
             line(&mut text, format_args!("the order that matters: {order}"));
+            if let Some(told) = share(&trace, &small, &shares) {
+                line(&mut text, format_args!("the share that fails: {told}"));
+            }
         }
-        let file = self.keep(&mut text, &small, trace, twin.ok(), marks, sizes);
+        let file = self.keep(&mut text, &small, trace, twin.ok(), marks, (sizes, shares));
         Told { text, choices: small.choices, file }
     }
 
@@ -181,7 +189,7 @@ impl Failed<'_> {
         trace: Vec<u8>,
         twin: Option<twin::Twin>,
         marks: Marks,
-        sizes: String,
+        (sizes, shares): (String, Vec<Share>),
     ) -> Option<PathBuf> {
         let command = self.place.command();
         if let Some(file) = self.replayed {
@@ -199,6 +207,7 @@ impl Failed<'_> {
             failure: small.headline.chars().take(4_000).collect(),
             shrunk: sizes,
             command: format!("ASUPERSYNC_LAB_REPLAY={{}} {command}"),
+            shares,
             trace,
             twin: twin.and_then(|twin| twin.trial.trace).unwrap_or_default(),
         };
@@ -310,4 +319,34 @@ fn order(trace: &Trace, failing: &Trial, twin: &twin::Twin) -> String {
             )
         }
     }
+}
+
+/// Which of the failing run's steps decides, by the shares of classes that fail.
+fn share(trace: &Trace, failing: &Trial, shares: &[Share]) -> Option<String> {
+    let of = |share: &Share| match (share.failed, share.classes) {
+        (1, 1) => "the only one".to_owned(),
+        (failed, classes) if failed == classes => format!("all {classes}"),
+        (failed, classes) => format!("{failed} of {classes}"),
+    };
+    let first = shares.first()?;
+    let mut text = match first.classes {
+        1 => "the only class of orders".to_owned(),
+        _ => format!("{} classes of orders", of(first)),
+    };
+    if let Some(last) = first.steps.checked_sub(1) {
+        write!(text, " that begin with steps 0 to {last} (there are too many to count them all)")
+            .expect("strings take all");
+    }
+    let decides = shares.iter().position(|share| share.failed == share.classes)?;
+    for (at, share) in shares.iter().enumerate().take(decides + 1).skip(1) {
+        let step = usize::try_from(share.steps).ok()?.checked_sub(1)?;
+        if at == decides {
+            let who = story::Names::of(trace).task(*failing.seen.schedule.get(step)?);
+            write!(text, "; after step {step} ({who}), which decides it, {}", of(share))
+                .expect("strings take all");
+        } else if at + 1 == decides {
+            write!(text, "; after step {step}, {}", of(share)).expect("strings take all");
+        }
+    }
+    Some(text)
 }

@@ -1,6 +1,6 @@
 //! A run after a script: the strategy that shrinking and replaying need.
 
-use crate::explore::{History, RacePair};
+use crate::explore::{Guide, History, RacePair};
 use crate::strategy::{Blocked, Choice, Footprint, Strategy};
 use asupersync_core::TaskId;
 use parking_lot::Mutex;
@@ -27,6 +27,8 @@ pub(crate) enum Plan {
     Acts(Vec<Act>),
     /// These positions, wherever there is a choice, and a cancellation before this step.
     Exact { choices: Vec<u32>, cancel_at: Option<u64> },
+    /// Whatever comes next in an exploration. The same one for all runs of one body.
+    Guided(Guide),
 }
 
 /// What the script saw of its run.
@@ -157,6 +159,7 @@ impl Strategy for Script {
                 state.next += 1;
             }
             Plan::Acts(_) if state.is_over => {}
+            Plan::Guided(_) => {}
             Plan::Acts(acts) => {
                 while let Some(Act::Poll(task)) = acts.get(state.next) {
                     state.next += 1;
@@ -200,6 +203,7 @@ impl Strategy for Script {
             Plan::Exact { cancel_at, .. } => {
                 *cancel_at == Some(steps) && state.seen.used.is_empty()
             }
+            Plan::Guided(_) => false,
         };
         if due {
             state.next += usize::from(matches!(state.plan, Plan::Acts(_)));

@@ -23,6 +23,9 @@ pub(crate) struct Trial {
     pub(crate) trace: Option<Vec<u8>>,
     /// Polls until the failure showed.
     pub(crate) failed_at: usize,
+    pub(crate) steps: u64,
+    /// There is more of it than was run.
+    pub(crate) is_cut: bool,
     pub(crate) seen: Seen,
 }
 
@@ -54,13 +57,22 @@ where
     let config = LabConfig { choices: Vec::new(), inject_cancel_at: None, ..config.clone() };
     let max_steps = config.max_steps;
     let script = Script::new();
-    let mut lab = LabRuntime::with_strategy(config, script.clone());
+    let mut lab = LabRuntime::with_strategy(config.clone(), script.clone());
+    let mut guided = None;
     move |wanted: Wanted| {
+        if let Plan::Guided(guide) = wanted.plan {
+            let lab =
+                guided.get_or_insert_with(|| LabRuntime::with_strategy(config.clone(), guide));
+            lab.set_left_out(&wanted.left_out);
+            lab.set_max_steps(wanted.max_steps.unwrap_or(max_steps).min(max_steps));
+            let _quiet = Quiet::begin();
+            return judge(lab.run_seeded(seed, None, false, body.clone()), Seen::default());
+        }
         lab.set_left_out(&wanted.left_out);
         lab.set_max_steps(wanted.max_steps.unwrap_or(max_steps).min(max_steps));
         let cancel_at = match wanted.plan {
             Plan::Exact { cancel_at, .. } => cancel_at,
-            Plan::Acts(_) => None,
+            Plan::Acts(_) | Plan::Guided(_) => None,
         };
         script.load(wanted.plan);
         let _quiet = Quiet::begin();
@@ -74,10 +86,13 @@ where
 fn judge<T, E: fmt::Debug>(report: LabReport<T, E>, seen: Seen) -> Trial {
     let cancelled = report.cancelled_at.is_some();
     let failed_at = report.failed_at.map_or(seen.schedule.len(), |at| at as usize);
+    let limit = |finding: &Finding| matches!(finding, Finding::StepLimit { .. });
     Trial {
         failure: failed(&report, cancelled).then(|| signature(&report, cancelled)),
         text: with_place(&report),
         headline: headline(&report),
+        steps: report.steps,
+        is_cut: report.time_held_back || report.findings.iter().any(limit),
         cancel_at: report.cancelled_at,
         fingerprint: report.fingerprint,
         failed_at: failed_at.min(seen.schedule.len()),

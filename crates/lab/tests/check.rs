@@ -50,6 +50,8 @@ fn a_lost_update_is_found_and_its_report_tells_all() {
         "no single choice can be left out",
         "the order that matters: step 2 (",
         "the other way round, the run passes",
+        "the share that fails: 2 of 4 classes of orders; after step 2, 2 of 3; after step 4 (",
+        "), which decides it, all 2",
         "as it was found: ASUPERSYNC_LAB_SEED=",
         "lost_update -- --exact",
         "ASUPERSYNC_LAB_REPLAY=",

@@ -62,7 +62,7 @@ pub use event::Event;
 pub use fingerprint::{Fingerprint, Fingerprinter, foata_levels};
 pub use geodesic::{Effort, Geodesic, geodesic, switches};
 pub use ids::{IdHasher, IdMap, IdSet, Numbers};
-pub use pack::{Pack, Recording};
+pub use pack::{Pack, Recording, Share};
 pub use reader::{Limits, Reader, Trace};
 pub use step::{Actor, Effect, Ended, Step, StepBuilder, StepView, Target, Touch, dependent};
 pub use tables::{BlobId, Site, SiteId, StrId, Tables};

@@ -1,9 +1,10 @@
 //! The crash pack: all that is needed to see a failure again, in one file.
 //!
-//! Layout: `ASYPACK` and a version byte, 2; seed (u64), fingerprint (u128); then as numbers in LEB128 and texts
+//! Layout: `ASYPACK` and a version byte, 3; seed (u64), fingerprint (u128); then as numbers in LEB128 and texts
 //! with their lengths: the cancelled step plus one or zero, the count of choices and the choices, the two
-//! polls whose order matters, each plus one or zero, what failed, how it was shrunk, the command that replays it, the lengths and
-//! bytes of the trace and of the passing twin's trace; then XXH3-64 of everything before it. Fixed-width numbers
+//! polls whose order matters, each plus one or zero, what failed, how it was shrunk, the command that replays it, the count of
+//! shares of failing classes and their three numbers each, the lengths and bytes of the trace and of the passing twin's
+//! trace; then XXH3-64 of everything before it. Fixed-width numbers
 //! are little-endian. A choice among fewer than 129 tasks takes one byte, and a step with one enabled task none.
 
 use crate::coding::{Decoder, Encoder};
@@ -13,7 +14,7 @@ use crate::reader::{Limits, Trace};
 use twox_hash::XxHash3_64;
 
 const MAGIC: [u8; 7] = *b"ASYPACK";
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 
 /// A failure, to be replayed elsewhere.
 ///
@@ -43,11 +44,25 @@ pub struct Pack {
     pub shrunk: String,
     /// What replays it, with `{}` for the pack's own path.
     pub command: String,
+    /// How many of the classes that begin as the run does fail, for ever longer beginnings, from the shortest that was
+    /// counted; one for each change. Empty when nothing was counted.
+    pub shares: Vec<Share>,
     /// The trace file of the run.
     pub trace: Vec<u8>,
     /// The trace file of the run with the two polls the other way round, which passes. Empty when none was
     /// found.
     pub twin: Vec<u8>,
+}
+
+/// How many of the classes that begin with a run's first so many polls fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The polls that they begin with, and more up to the next share.
+    pub steps: u64,
+    /// Those of them that fail.
+    pub failed: u64,
+    /// All of them.
+    pub classes: u64,
 }
 
 impl Pack {
@@ -76,6 +91,12 @@ impl Pack {
         out.text(&self.failure);
         out.text(&self.shrunk);
         out.text(&self.command);
+        out.number(self.shares.len() as u64);
+        for Share { steps, failed, classes } in &self.shares {
+            for number in [steps, failed, classes] {
+                out.number(*number);
+            }
+        }
         for file in [&self.trace, &self.twin] {
             out.number(file.len() as u64);
             out.bytes.extend_from_slice(file);
@@ -125,6 +146,18 @@ impl Pack {
         let failure = input.text()?.to_owned();
         let shrunk = input.text()?.to_owned();
         let command = input.text()?.to_owned();
+        let count = input.number()?;
+        if count > limits.events as u64 {
+            return Err(TraceError::Limit { what: "shares", limit: limits.events });
+        }
+        let mut shares = Vec::new();
+        for _ in 0..count {
+            let [steps, failed, classes] = [input.number()?, input.number()?, input.number()?];
+            if failed > classes {
+                return Err(input.corrupt("more classes fail than there are"));
+            }
+            shares.push(Share { steps, failed, classes });
+        }
         let mut file = || -> Result<Vec<u8>, TraceError> {
             let length = usize::try_from(input.number()?).unwrap_or(usize::MAX);
             Ok(input.slice(length)?.to_vec())
@@ -143,6 +176,7 @@ impl Pack {
             failure,
             shrunk,
             command,
+            shares,
             trace,
             twin,
         })
@@ -197,6 +231,7 @@ mod tests {
             failure: "it \"broke\"".to_owned(),
             shrunk: "9 steps became 3".to_owned(),
             command: "REPLAY={} cargo test".to_owned(),
+            shares: vec![Share { steps: 2, failed: 1, classes: 300 }],
             trace: trace.clone(),
             twin: trace,
         }
@@ -244,5 +279,13 @@ mod tests {
         let limits = Limits { events: 2, ..Limits::default() };
         let error = Pack::parse(&pack().to_bytes(), &limits).unwrap_err();
         assert!(matches!(error, TraceError::Limit { what: "choices", .. }), "{error}");
+        let share = Share { steps: 0, failed: 1, classes: 1 };
+        let many = Pack { shares: vec![share; 3], ..Pack::default() };
+        let error = Pack::parse(&many.to_bytes(), &limits).unwrap_err();
+        assert!(matches!(error, TraceError::Limit { what: "shares", .. }), "{error}");
+        let share = Share { steps: 0, failed: 2, classes: 1 };
+        let wrong = Pack { shares: vec![share], ..Pack::default() };
+        let error = Pack::parse(&wrong.to_bytes(), &limits).unwrap_err();
+        assert!(matches!(error, TraceError::Corrupt { .. }), "{error}");
     }
 }

@@ -39,6 +39,8 @@ struct Node {
 pub(super) struct Engine {
     method: Method,
     order: u64,
+    /// The first run's choices, as far as they are given.
+    way: Vec<TaskId>,
     nodes: Vec<Node>,
     /// Of so many of the nodes only the branch being run is this engine's.
     shared: usize,
@@ -66,6 +68,7 @@ impl Engine {
         Engine {
             method,
             order,
+            way: Vec::new(),
             nodes: Vec::new(),
             shared: 0,
             carried: Vec::new(),
@@ -80,6 +83,17 @@ impl Engine {
             is_blocked: false,
             is_cut: false,
         }
+    }
+
+    /// An exploration whose first run makes these choices. What begins with the first so many of them has been
+    /// run as soon as [`kept`](Engine::kept) is less: nothing sleeps on the way of a first run.
+    pub(super) fn along(method: Method, way: &[TaskId]) -> Engine {
+        Engine { way: way.to_vec(), ..Engine::new(method, 0) }
+    }
+
+    /// So many choices the next run has in common with the one before.
+    pub(super) fn kept(&self) -> usize {
+        self.nodes.len().saturating_sub(1)
     }
 
     /// Leaves the other branches of the first node that has any to another engine. None if there is none, or if the method
@@ -182,9 +196,11 @@ impl Engine {
         }
         wakeup.retain(|branch| !sleeps(branch.label.task) && is_enabled(branch.label.task));
         let (mut reversed, mut asked, mut label) = (None, Vec::new(), None);
+        let given = self.way.get(self.nodes.len()).copied().filter(|task| is_enabled(*task));
         let task = if wakeup.is_empty() {
-            match least(&mut all.filter(|(_, task)| !sleeps(*task)), self.order) {
-                Some((_, task)) => task,
+            let least = || least(&mut all.filter(|(_, task)| !sleeps(*task)), self.order);
+            match given.or_else(|| least().map(|(_, task)| task)) {
+                Some(task) => task,
                 None => {
                     self.is_blocked = true;
                     return 0;
@@ -321,6 +337,7 @@ impl Engine {
 
     /// Learns from the run and moves on to the next; false when there is none.
     pub(super) fn advance(&mut self) -> bool {
+        self.way.clear();
         if self.method == Method::Optimal {
             if self.uncertain {
                 self.history.learn();
