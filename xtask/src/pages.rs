@@ -1,8 +1,10 @@
 //! The page of a run in a browser, and the module of a run in TLC.
 //!
-//! `asupersync trace view` writes a page whose script draws it; what it draws shows only in a browser. Three
-//! pages are opened in headless Chromium: of a failing run with its twin, of ten thousand events, and of a
-//! million. That of the failing run, and one of names that mean something to a browser, are used by their keyboard, too. `--bless` keeps the picture of the first for the documentation.
+//! `asupersync trace view` writes a page whose script draws it; what it draws shows only in a browser. Its tests
+//! leave pages of runs of each sort, which are opened in headless Chromium: failing ones with their twins, one in which
+//! time races, one with faults, one of a hundred tasks in regions within regions, one of ten thousand events, and one of a million. Most of
+//! them, and one of names that mean something to a browser, are used by their keyboard, too. `--bless` keeps a picture for the
+//! documentation.
 //!
 //! `asupersync trace export --format tla` writes a module that TLC checks against its own rules.
 
@@ -32,13 +34,26 @@ pub(crate) static MODULES: Step = Step {
 
 const PACKAGE: &str = "asupersync-cli";
 /// Pages that are used, and what uses them.
-const DRIVEN: &[&str] = &["failing", "hostile"];
+const DRIVEN: &[&str] = &[
+    "failing",
+    "hostile",
+    "locks",
+    "gates",
+    "messages",
+    "bands",
+    "time",
+    "deep",
+    "network",
+    "cancelled",
+];
+/// Of which a picture is kept, and its size.
+const PICTURED: (&str, &str) = ("locks", "--window-size=1200,1010");
 const DRIVER: &str = include_str!("pages/drive.js");
 const PICTURE: &str = "docs/images/trace.png";
 
 /// A page, and the least of lanes and of drawn steps that must be there.
 const PAGES: &[(&str, usize, usize)] =
-    &[("failing", 6, 18), ("crowd", 21, 60), ("multitude", 200, 60)];
+    &[("failing", 6, 18), ("crowd", 21, 60), ("multitude", 20, 60), ("empty", 0, 0)];
 
 fn open_pages(context: &Context, arguments: &[String]) -> Outcome {
     if let Err(skip) = tools::CHROMIUM.require(context) {
@@ -50,6 +65,8 @@ fn open_pages(context: &Context, arguments: &[String]) -> Outcome {
     let call = ["test", "-p", PACKAGE, "--test", "commands", "--test", "hostile", "--"];
     let tests = ["view", "events_are_on", "names_stay_in_the_pages_data", "--include-ignored"];
     counted(&context.cargo(&call).args(tests).env("ASUPERSYNC_PAGES_DIR", &folder))?;
+    let call = ["test", "-p", PACKAGE, "--test", "pages"];
+    counted(&context.cargo(&call).env("ASUPERSYNC_PAGES_DIR", &folder))?;
     let mut notes = Vec::new();
     for (name, lanes, steps) in PAGES {
         let page = folder.join(format!("{name}.html"));
@@ -78,7 +95,8 @@ fn open_pages(context: &Context, arguments: &[String]) -> Outcome {
     }
     let picture = folder.join("trace.png");
     let shot = format!("--screenshot={}", picture.display());
-    browse(context, &folder.join("failing.html"), &[&shot, "--window-size=1200,620"])?;
+    let (pictured, size) = PICTURED;
+    browse(context, &folder.join(format!("{pictured}.html")), &[&shot, size])?;
     let bytes = std::fs::read(&picture)?;
     if !bytes.starts_with(b"\x89PNG") || bytes.len() < 10_000 {
         return Err(Failure(format!("{}: no picture of a page", picture.display())));
@@ -121,7 +139,7 @@ impl Seen {
         let complaints = output.text.lines().filter(|line| line.contains(":CONSOLE"));
         Seen {
             lanes: drawn.matches("class=\"lane\"").count(),
-            steps: drawn.matches("class=\"poll\"").count(),
+            steps: drawn.matches("class=\"poll ").count(),
             complaints: complaints.map(str::to_owned).collect(),
         }
     }
@@ -220,8 +238,8 @@ mod tests {
 
     #[test]
     fn lanes_count_where_they_are_drawn_and_not_in_the_script() {
-        let drawn = "<text class=\"lane\"></text><rect class=\"poll\">";
-        let script = "<script>el({ class: \"lane\" }) <rect class=\"poll\"></script>";
+        let drawn = "<text class=\"lane\"></text><rect class=\"poll running\">";
+        let script = "<script>el({ class: \"lane\" }) <rect class=\"poll running\"></script>";
         assert!(seen(&format!("{script}{drawn}"), "").judge(1, 1).is_ok());
         assert!(seen(script, "").judge(1, 1).unwrap_err().contains("0 lanes of 1"));
     }

@@ -17,6 +17,9 @@ pub(crate) fn perfetto(trace: &Trace) -> String {
         events.push(json!({ "ph": "M", "pid": 1, "tid": tid, "name": "thread_name",
                             "args": { "name": name } }));
     }
+    for (before, text) in model.between() {
+        events.push(json!({ "ph": "i", "pid": 1, "tid": 0, "s": "g", "ts": before, "name": text }));
+    }
     for (step, poll) in model.polls.iter().enumerate() {
         let name = poll.parked.as_deref().unwrap_or(poll.phase.name());
         events.push(
@@ -66,9 +69,15 @@ pub(crate) fn dot(trace: &Trace) -> String {
     let quote = |text: &str| plain(text).replace('\\', "\\\\").replace('"', "\\\"");
     let mut text = String::from("digraph run {\n  node [shape=box, fontname=monospace];\n");
     let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut between: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for (before, what) in model.between() {
+        between.entry(before.max(1)).or_default().push(format!("({what})"));
+    }
     for (step, poll) in model.polls.iter().enumerate() {
         let name = quote(&model.tasks[poll.task].name);
-        let deeds = quote(&poll.deeds.join(", "));
+        // What came before a step stands with the one that it came after, if there is one.
+        let after = between.remove(&(step + 1)).unwrap_or_default();
+        let deeds = quote(&[&poll.deeds[..], &after].concat().join(", "));
         writeln!(text, "  s{step} [label=\"{step} {name}\\n{deeds}\"];").expect("strings take all");
         if let Some(before) = last.insert(poll.task, step) {
             writeln!(text, "  s{before} -> s{step};").expect("strings take all");

@@ -1,13 +1,22 @@
 //! A run as lanes: what the pictures are drawn from.
 
+mod cuts;
+mod flows;
+mod holds;
+
+pub(crate) use cuts::{Cut, Sign};
+pub(crate) use holds::{Hold, Wait};
+
 use asupersync_core::{RegionId, Severity, TaskId, Time};
-use asupersync_trace::{Actor, Event, Trace};
+use asupersync_trace::{Actor, Event, Trace, foata_levels};
+use cuts::Cuts;
+use flows::Flows;
+use holds::Holds;
 use std::collections::BTreeMap;
 
 /// How far a task's cancellation has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    #[default]
     Running,
     Requested,
     Draining,
@@ -36,7 +45,12 @@ pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) region: RegionId,
     pub(crate) site: String,
+    /// No task spawned it.
+    pub(crate) by_host: bool,
     pub(crate) end: Option<Severity>,
+    /// The steps in which it was spawned and ended; the first step's predecessor is taken for the first.
+    pub(crate) spawned: usize,
+    pub(crate) ended: Option<usize>,
     phase: Phase,
 }
 
@@ -51,6 +65,8 @@ pub(crate) struct Poll {
     pub(crate) parked: Option<String>,
     /// The tasks that it woke.
     pub(crate) wakes: Vec<usize>,
+    /// The steps of other tasks whose writes it met, and of what.
+    pub(crate) meets: Vec<(usize, String)>,
 }
 
 /// A run's lanes.
@@ -59,6 +75,16 @@ pub(crate) struct Model {
     pub(crate) regions: Vec<Region>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) polls: Vec<Poll>,
+    /// Who holds what, and from when to when.
+    pub(crate) holds: Vec<Hold>,
+    /// Who waits meanwhile for what is held.
+    pub(crate) waits: Vec<Wait>,
+    /// Where something was cancelled.
+    pub(crate) cuts: Vec<Cut>,
+    /// What else came between two steps.
+    pub(crate) signs: Vec<Sign>,
+    /// A step is in progress: what happens between two is nobody's.
+    acting: bool,
     by_id: BTreeMap<TaskId, usize>,
     region_by_id: BTreeMap<RegionId, usize>,
 }
@@ -66,10 +92,28 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn of(trace: &Trace) -> Model {
         let mut model = Model::default();
+        let (mut holds, mut flows, mut cuts) =
+            (Holds::default(), Flows::default(), Cuts::default());
         for event in trace.events() {
             model.take(trace, event);
+            holds.take(trace, event, &model);
+            flows.take(trace, event, &mut model);
+            cuts.take(event, &model);
         }
+        (model.holds, model.waits) = holds.finish(&model);
+        (model.cuts, model.signs) = cuts.finish();
         model
+    }
+
+    /// The Foata level of each step: those of one level could have come at the same time. Empty for a trace whose
+    /// steps are no polls of its tasks.
+    pub(crate) fn levels(&self, trace: &Trace) -> Vec<u32> {
+        let steps = trace.steps();
+        let is_poll = |actor| matches!(actor, Actor::Task(_) | Actor::Clock);
+        let levels = foata_levels(&steps).into_iter().zip(&steps);
+        let levels: Vec<u32> =
+            levels.filter(|(_, step)| is_poll(step.actor)).map(|(level, _)| level).collect();
+        if levels.len() == self.polls.len() { levels } else { Vec::new() }
     }
 
     fn take(&mut self, trace: &Trace, event: &Event) {
@@ -84,7 +128,7 @@ impl Model {
                 self.region_by_id.insert(region, self.regions.len());
                 self.regions.push(Region { id: region, name, parent });
             }
-            Event::TaskSpawned { task, region, name, site, finalizer, .. } => {
+            Event::TaskSpawned { task, region, by, name, site, finalizer } => {
                 let site = place(site);
                 let name =
                     name.map_or_else(|| format!("{task} {site}"), |n| tables.text(n).to_owned());
@@ -95,7 +139,10 @@ impl Model {
                     name: name.clone(),
                     region,
                     site,
+                    by_host: by.is_none(),
                     end: None,
+                    spawned: self.polls.len().saturating_sub(1),
+                    ended: None,
                     phase,
                 });
                 self.did(|| format!("spawns {name}"));
@@ -103,16 +150,14 @@ impl Model {
             Event::PollBegin { task, at } => {
                 let Some(task) = self.by_id.get(&task).copied() else { return };
                 let phase = self.tasks[task].phase;
-                let (deeds, parked, wakes) = (Vec::new(), None, Vec::new());
-                self.polls.push(Poll { task, at, phase, deeds, parked, wakes });
+                self.begin(task, at, phase, Vec::new());
             }
             Event::TimePasses { to } => {
                 let task = self.time();
-                let (phase, wakes) = (Phase::Running, Vec::new());
-                let deeds = vec![format!("passes to {to}")];
-                self.polls.push(Poll { task, at: to, phase, deeds, parked: None, wakes });
+                self.begin(task, to, Phase::Running, vec![format!("passes to {to}")]);
             }
-            Event::TaskWoken { task, .. } => {
+            Event::PollEnd { .. } | Event::TimePassed { .. } => self.acting = false,
+            Event::TaskWoken { task, .. } if self.acting => {
                 let Some(task) = self.by_id.get(&task).copied() else { return };
                 if let Some(poll) = self.polls.last_mut().filter(|poll| poll.task != task) {
                     poll.wakes.push(task);
@@ -129,6 +174,7 @@ impl Model {
             Event::TaskCompleted { task, severity, .. } => {
                 if let Some(task) = self.by_id.get(&task) {
                     self.tasks[*task].end = Some(severity);
+                    self.tasks[*task].ended = self.polls.len().checked_sub(1);
                 }
                 self.did(|| format!("ends as {severity:?}"));
             }
@@ -142,13 +188,14 @@ impl Model {
                 self.did(|| format!("settles an obligation as {how:?}"));
             }
             Event::User { message, .. } => self.did(|| tables.text(message).to_owned()),
-            Event::CancelInjected { .. } => self.did(|| "(the lab cancels the root)".to_owned()),
-            Event::FaultInjected { number } => {
-                self.did(|| format!("(fault {number} strikes, or is mended)"));
-            }
-            Event::Abandoned { .. } => self.did(|| "(the lab gives the run up)".to_owned()),
             _ => {}
         }
+    }
+
+    fn begin(&mut self, task: usize, at: Time, phase: Phase, deeds: Vec<String>) {
+        self.acting = true;
+        let (parked, wakes, meets) = (None, Vec::new(), Vec::new());
+        self.polls.push(Poll { task, at, phase, deeds, parked, wakes, meets });
     }
 
     /// The lane of time passing, among the root region's tasks.
@@ -159,7 +206,9 @@ impl Model {
         let region = self.regions.first().map_or(RegionId::from_bits(0), |root| root.id);
         let (name, site, end) = ("time".to_owned(), String::new(), None);
         self.by_id.insert(Actor::TIME, self.tasks.len());
-        self.tasks.push(Task { id: Actor::TIME, name, region, site, end, phase: Phase::Running });
+        let (spawned, ended, phase) = (0, None, Phase::Running);
+        let (id, by_host) = (Actor::TIME, true);
+        self.tasks.push(Task { id, name, region, site, by_host, end, spawned, ended, phase });
         self.tasks.len() - 1
     }
 
@@ -174,9 +223,21 @@ impl Model {
     }
 
     fn did(&mut self, deed: impl FnOnce() -> String) {
-        if let Some(poll) = self.polls.last_mut() {
+        if let Some(poll) = self.polls.last_mut().filter(|_| self.acting) {
             poll.deeds.push(deed());
         }
+    }
+
+    /// What the lab did between steps, each with the step that it came before.
+    pub(crate) fn between(&self) -> impl Iterator<Item = (usize, String)> + '_ {
+        let cuts = self.cuts.iter().filter(|cut| cut.injected);
+        let cuts = cuts.map(|cut| (cut.before, format!("the lab cancels {}", cut.of)));
+        cuts.chain(self.signs.iter().map(|sign| (sign.before, sign.text.clone())))
+    }
+
+    /// Where a task is in `tasks`.
+    pub(crate) fn lane(&self, task: TaskId) -> Option<usize> {
+        self.by_id.get(&task).copied()
     }
 
     /// A region's path from the root, by names or ids.
@@ -186,17 +247,27 @@ impl Model {
 
     /// The regions from the root to this one, by names or ids.
     pub(crate) fn names(&self, region: RegionId) -> Vec<String> {
-        let mut names = Vec::new();
+        let name = |place: &usize| {
+            let region = &self.regions[*place];
+            region.name.clone().unwrap_or_else(|| region.id.to_string())
+        };
+        self.places(region).iter().map(name).collect()
+    }
+
+    /// The regions from the root to this one, as positions in `regions`.
+    pub(crate) fn places(&self, region: RegionId) -> Vec<usize> {
+        let mut places = Vec::new();
         let mut next = Some(region);
-        while let Some(id) = next {
-            let Some(region) = self.region_by_id.get(&id).map(|at| &self.regions[*at]) else {
+        while let Some(at) = next.and_then(|id| self.region_by_id.get(&id)) {
+            // In a file from elsewhere a region may be within itself.
+            if places.contains(at) {
                 break;
-            };
-            names.push(region.name.clone().unwrap_or_else(|| region.id.to_string()));
-            next = region.parent;
+            }
+            places.push(*at);
+            next = self.regions[*at].parent;
         }
-        names.reverse();
-        names
+        places.reverse();
+        places
     }
 
     /// Whose step this is, and which of these.

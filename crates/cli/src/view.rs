@@ -1,12 +1,15 @@
 //! `trace view`: one page that needs nothing else.
 
-use crate::model::Model;
+use crate::model::{Model, Phase, Task};
 use asupersync_core::TaskId;
-use asupersync_trace::{Limits, Recording, plain};
-use serde_json::{Value, json};
+use asupersync_trace::{Actor, Limits, Recording, Share, Trace, plain};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-const PAGE: &str = include_str!("view.html");
+const PAGE: &str = include_str!("view/page.html");
+const STYLE: &str = include_str!("view/style.css");
+/// What draws the runs, and what answers to whoever looks at them.
+const SCRIPTS: [&str; 2] = [include_str!("view/draw.js"), include_str!("view/page.js")];
 
 /// Steps that a page holds unless told otherwise: some megabytes, which any browser takes.
 const MOST: usize = 20_000;
@@ -42,26 +45,31 @@ pub(crate) fn page(recording: &Recording, window: Window) -> String {
     let marked = pack.into_iter().flat_map(|pack| [pack.first, pack.second]).flatten();
     let marked: Vec<(TaskId, usize)> =
         marked.filter_map(|step| failing.nth(usize::try_from(step).ok()?)).collect();
-    let mut runs = vec![run(title, &failing, window, first, &marked)];
+    let mut runs = vec![run(title, &recording.trace, &failing, window, first, &marked)];
     // The same two steps, where the other comes first.
     runs.extend(
-        twin.map(|twin| run("the passing twin", &Model::of(&twin), window, first, &marked)),
+        twin.map(|twin| run("the passing twin", &twin, &Model::of(&twin), window, first, &marked)),
     );
+    let share = |share: &Share| json!([share.steps, share.failed, share.classes]);
     let data = json!({
         "seed": recording.trace.header().seed,
         "failure": pack.map(|pack| plain(&pack.failure)),
         "shrunk": pack.map(|pack| plain(&pack.shrunk)),
         "command": pack.map(|pack| plain(&pack.command).replace("{}", "FILE")),
         "marks": pack.map(|pack| json!([pack.first, pack.second])),
+        "shares": pack.map_or(Vec::new(), |pack| pack.shares.iter().map(share).collect()),
         "runs": runs,
     });
     // Inside a script element nothing may look like its end.
     let data = data.to_string().replace('<', "\\u003c");
-    PAGE.replace("/*DATA*/null", &data)
+    // The data last, for it may hold anything.
+    let page = PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", &SCRIPTS.concat());
+    page.replacen("/*DATA*/null", &data, 1)
 }
 
 fn run(
     title: &str,
+    trace: &Trace,
     model: &Model,
     window: Window,
     wanted: Option<usize>,
@@ -70,41 +78,133 @@ fn run(
     let marks: Vec<usize> =
         marked.iter().filter_map(|(task, nth)| model.step(*task, *nth)).collect();
     let steps = window.of(model.polls.len(), wanted);
-    let shown = &model.polls[steps.clone()];
-    // Lanes of one region stand together; a task without a step in the window has none, unless it is woken.
-    let mut seen = vec![steps.len() == model.polls.len(); model.tasks.len()];
-    for poll in shown {
-        seen[poll.task] = true;
-        poll.wakes.iter().for_each(|task| seen[*task] = true);
+    let is_shown =
+        |from: usize, to: Option<usize>| from < steps.end && to.is_none_or(|to| to >= steps.start);
+    let lanes = Lanes::of(model, &steps, is_shown);
+    let holds = model.holds.iter().filter(|hold| is_shown(hold.from, hold.to)).map(|hold| {
+        json!({ "l": lanes.of_task[hold.task], "a": hold.from, "z": hold.to, "n": plain(&hold.name),
+                "s": plain(&hold.site) })
+    });
+    let waits = model.waits.iter().filter(|wait| is_shown(wait.from, wait.to)).map(|wait| {
+        let hold = &model.holds[wait.hold];
+        json!({ "l": lanes.of_task[wait.task], "a": wait.from, "z": wait.to, "n": plain(&hold.name),
+                "h": plain(&model.tasks[hold.task].name) })
+    });
+    let cuts = model.cuts.iter().filter(|cut| is_shown(cut.before, Some(cut.before))).map(|cut| {
+        let reached = cut.tasks.iter().filter(|task| lanes.seen[**task]);
+        let reached: Vec<usize> = reached.map(|task| lanes.of_task[*task]).collect();
+        json!({ "b": cut.before, "n": plain(&cut.of), "l": reached, "i": cut.injected })
+    });
+    let signs = model.signs.iter().filter(|sign| is_shown(sign.before, Some(sign.before)));
+    let signs = signs.map(|sign| json!({ "b": sign.before, "n": sign.text, "end": sign.is_end }));
+    let tasks = model.tasks.iter().filter(|task| task.id != Actor::TIME).count();
+    json!({ "title": title, "first": steps.start, "all": model.polls.len(), "tasks": tasks,
+            "marks": marks, "lanes": lanes.values(model), "polls": polls(trace, model, &steps, &lanes),
+            "holds": holds.collect::<Vec<_>>(), "waits": waits.collect::<Vec<_>>(),
+            "cuts": cuts.collect::<Vec<_>>(), "signs": signs.collect::<Vec<_>>() })
+}
+
+/// The tasks that are shown, each at its place.
+struct Lanes {
+    seen: Vec<bool>,
+    order: Vec<usize>,
+    of_task: Vec<usize>,
+}
+
+impl Lanes {
+    /// Those of one region stand together, and time before all. A task without a step in the window has no lane, unless
+    /// it is woken or holds something.
+    fn of(
+        model: &Model,
+        steps: &std::ops::Range<usize>,
+        is_shown: impl Fn(usize, Option<usize>) -> bool,
+    ) -> Lanes {
+        let mut seen = vec![steps.len() == model.polls.len(); model.tasks.len()];
+        for poll in &model.polls[steps.clone()] {
+            seen[poll.task] = true;
+            poll.wakes.iter().for_each(|task| seen[*task] = true);
+        }
+        for hold in model.holds.iter().filter(|hold| is_shown(hold.from, hold.to)) {
+            seen[hold.task] = true;
+        }
+        for wait in model.waits.iter().filter(|wait| is_shown(wait.from, wait.to)) {
+            seen[wait.task] = true;
+        }
+        // A region stands after the one that it is in, with what that one has in it.
+        let path = |task: usize| model.places(model.tasks[task].region);
+        let mut order: Vec<usize> = (0..model.tasks.len()).filter(|task| seen[*task]).collect();
+        let is_time = |task: usize| model.tasks[task].id == Actor::TIME;
+        order.sort_by_cached_key(|task| (!is_time(*task), path(*task), *task));
+        let mut of_task = vec![0; model.tasks.len()];
+        for (lane, task) in order.iter().enumerate() {
+            of_task[*task] = lane;
+        }
+        Lanes { seen, order, of_task }
     }
-    let places: BTreeMap<_, _> =
-        model.regions.iter().enumerate().map(|(place, region)| (region.id, place)).collect();
-    let mut order: Vec<usize> = (0..model.tasks.len()).filter(|task| seen[*task]).collect();
-    order.sort_by_key(|task| (places.get(&model.tasks[*task].region), *task));
-    let mut lane_of = vec![0; model.tasks.len()];
-    for (lane, task) in order.iter().enumerate() {
-        lane_of[*task] = lane;
-    }
-    let lanes: Vec<Value> = order
-        .iter()
-        .map(|task| {
+
+    fn values(&self, model: &Model) -> Vec<Value> {
+        let mut paths = BTreeMap::new();
+        let of = |task: &usize| {
             let task = &model.tasks[*task];
             let end = task.end.map(|end| format!("{end:?}"));
-            json!({ "name": plain(&task.name), "region": plain(&model.path(task.region)),
-                    "site": plain(&task.site), "end": end })
-        })
-        .collect();
-    let polls: Vec<Value> = shown
-        .iter()
-        .map(|poll| {
-            let wakes: Vec<usize> = poll.wakes.iter().map(|task| lane_of[*task]).collect();
+            let region = paths.entry(task.region).or_insert_with(|| {
+                let names = model.names(task.region);
+                names.iter().map(|name| plain(name).into_owned()).collect::<Vec<_>>()
+            });
+            json!({ "name": plain(&task.name), "region": region, "site": if task.by_host { "".into() } else { plain(&task.site) }, "end": end, "id": id(task),
+                    "a": task.spawned, "z": task.ended, "time": task.id == Actor::TIME })
+        };
+        self.order.iter().map(of).collect()
+    }
+}
+
+/// The id of a task that has no name of its own.
+fn id(task: &Task) -> Option<String> {
+    let id = task.id.to_string();
+    task.name.starts_with(&format!("{id} ")).then_some(id)
+}
+
+/// The steps, without what is empty: most of a large page is these.
+fn polls(
+    trace: &Trace,
+    model: &Model,
+    steps: &std::ops::Range<usize>,
+    lanes: &Lanes,
+) -> Vec<Value> {
+    let levels = model.levels(trace);
+    let levels = levels.get(steps.clone()).unwrap_or_default();
+    let mut bands = levels.to_vec();
+    bands.sort_unstable();
+    bands.dedup();
+    let of = |(at, poll): (usize, &crate::model::Poll)| {
+        let mut value = Map::new();
+        value.insert("l".to_owned(), json!(lanes.of_task[poll.task]));
+        value.insert("t".to_owned(), json!(poll.at.as_nanos()));
+        if poll.phase != Phase::Running {
+            value.insert("p".to_owned(), json!(poll.phase as u8));
+        }
+        if let Some(level) = levels.get(at) {
+            value.insert("b".to_owned(), json!(bands.partition_point(|band| band < level)));
+        }
+        if !poll.deeds.is_empty() {
             let deeds: Vec<_> = poll.deeds.iter().map(|deed| plain(deed)).collect();
-            json!({ "l": lane_of[poll.task], "t": poll.at.as_nanos(), "p": poll.phase.name(),
-                    "d": deeds, "k": poll.parked.as_deref().map(plain), "w": wakes })
-        })
-        .collect();
-    json!({ "title": title, "first": steps.start, "all": model.polls.len(),
-            "tasks": model.tasks.len(), "marks": marks, "lanes": lanes, "polls": polls })
+            value.insert("d".to_owned(), json!(deeds));
+        }
+        if let Some(parked) = &poll.parked {
+            value.insert("k".to_owned(), json!(plain(parked)));
+        }
+        if !poll.wakes.is_empty() {
+            let wakes: Vec<usize> = poll.wakes.iter().map(|task| lanes.of_task[*task]).collect();
+            value.insert("w".to_owned(), json!(wakes));
+        }
+        if !poll.meets.is_empty() {
+            let meets: Vec<_> =
+                poll.meets.iter().map(|(from, name)| json!([from, plain(name)])).collect();
+            value.insert("m".to_owned(), json!(meets));
+        }
+        Value::Object(value)
+    };
+    model.polls[steps.clone()].iter().enumerate().map(of).collect()
 }
 
 #[cfg(test)]

@@ -255,7 +255,7 @@ fn view() {
     assert_eq!(text.matches("http://").count(), 1, "it fetches nothing; this one names SVG");
     let part = asupersync(&["trace", "view", &file, "--from", "3", "--steps", "2"]);
     let part = String::from_utf8_lossy(&part.stdout).into_owned();
-    assert!(part.contains("\"all\":9,\"first\":3,"), "{part}");
+    assert!(part.contains("\"all\":9,") && part.contains("\"first\":3,"), "{part}");
 }
 
 /// A trace of so many tasks that each yield so often.

@@ -395,3 +395,23 @@ fn help_is_where_it_is_looked_for() {
         refused(words);
     }
 }
+
+#[test]
+fn a_region_that_is_within_itself_ends_no_answer() {
+    use asupersync_core::{Event, RegionId, TaskId, Time};
+    let (region, task) = (RegionId::from_bits(1), TaskId::from_bits(2));
+    let site = std::panic::Location::caller();
+    let mut writer = Writer::new(Header::new(0));
+    let (parent, by, name) = (Some(region), None, None);
+    writer.kernel(&Event::RegionOpened { region, parent, by, name, site });
+    writer.kernel(&Event::TaskSpawned { task, region, by, name, site, finalizer: false });
+    writer.kernel(&Event::PollBegin { task, at: Time::ZERO });
+    writer.kernel(&Event::PollEnd { task, ready: true });
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("loop.trace");
+    std::fs::write(&file, writer.finish()).expect("the folder is ours");
+    for call in [["inspect", "--json"], ["view", "--steps=1"], ["export", "--format=folded"]] {
+        let words: Vec<&str> = call[1].split('=').collect();
+        accepted(&[&["trace", call[0], text(&file)], &words[..]].concat());
+    }
+}
