@@ -2,6 +2,7 @@
 
 use asupersync::lab::{LabConfig, LabRuntime};
 use asupersync::prelude::*;
+use asupersync::trace::EventLog;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -87,7 +88,8 @@ pub(crate) fn run() -> Result<(), String> {
         let report = lab(seed).run(async |cx: &Cx| stock(cx, false).await);
         match report.outcome {
             Outcome::Ok((taken, shelved)) if taken as usize != shelved => {
-                Some((seed, taken, shelved, report.choices, report.trace))
+                let trace = report.trace.map(EventLog::into_bytes);
+                Some((seed, taken, shelved, report.choices, trace))
             }
             _ => None,
         }
@@ -102,7 +104,7 @@ pub(crate) fn run() -> Result<(), String> {
     // Replayed from the recorded choices alone: the same run, byte for byte.
     let config = LabConfig::default().seed(seed).choices(choices.clone()).capture_trace(true);
     let again = LabRuntime::new(config).run(async |cx: &Cx| stock(cx, false).await);
-    if again.trace != trace || trace.is_none() {
+    if trace.is_none() || again.trace.map(EventLog::into_bytes) != trace {
         return Err("the replay differs from the run".into());
     }
     let bytes = trace.map_or(0, |trace| trace.len());

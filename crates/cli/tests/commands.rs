@@ -277,7 +277,7 @@ fn crowd(tasks: usize, yields: usize) -> Vec<u8> {
         .into_result()?;
         Ok::<_, Error>(())
     });
-    report.trace.expect("it was captured")
+    report.trace.expect("it was captured").into_bytes()
 }
 
 /// The page of such a crowd, and how many events and bytes it has.

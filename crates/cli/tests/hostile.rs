@@ -59,7 +59,7 @@ fn run_of(name: &'static str) -> Vec<u8> {
         assert_eq!(other.get(cx).await?, 2, "{name}");
         Ok::<_, Error>(())
     });
-    report.trace.expect("it was captured")
+    report.trace.expect("it was captured").into_bytes()
 }
 
 /// A folder with a pack of such a run, its twin beside it.

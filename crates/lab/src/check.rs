@@ -10,7 +10,7 @@ use crate::runtime::{LEFT_OUT, LabRuntime, TIME_RACES};
 use crate::strategy::{Pct, Pos, Random, Strategy};
 use crate::trial::{failed, trials};
 use asupersync_core::{Cx, TaskBody, Time, cap};
-use asupersync_trace::{Fingerprint, Limits, Pack, Recording, Trace, first_difference};
+use asupersync_trace::{EventLog, Fingerprint, Limits, Pack, Recording, Trace, first_difference};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
@@ -256,13 +256,15 @@ impl LabTest {
         let capture =
             environment.trace_dir.is_some() || replay.is_some() || self.config.capture_trace;
         let mut one = |seed: u64, cancel_at: Option<u64>| -> Result<u64, String> {
-            let report = lab.run_seeded(seed, cancel_at, capture, body.clone());
+            let mut report = lab.run_seeded(seed, cancel_at, capture, body.clone());
             tally.add(&report);
-            if let (Some(dir), Some(trace)) = (&environment.trace_dir, &report.trace) {
+            let wanted = environment.trace_dir.is_some() || replay.is_some();
+            let trace = report.trace.take().filter(|_| wanted).map(EventLog::into_bytes);
+            if let (Some(dir), Some(trace)) = (&environment.trace_dir, &trace) {
                 let cancel = cancel_at.map(|step| format!("-cancel-{step}")).unwrap_or_default();
                 self.place.write(dir, &format!("{seed}{cancel}.trace"), trace)?;
             }
-            if let (Some(replay), Some(trace)) = (&replay, &report.trace) {
+            if let (Some(replay), Some(trace)) = (&replay, &trace) {
                 replay.compare(&self.place.name, trace)?;
             }
             if failed(&report, cancel_at.is_some()) {
@@ -303,8 +305,9 @@ impl LabTest {
         T: Send + 'static,
         E: fmt::Debug + Send + 'static,
     {
-        let trace = || lab.run_seeded(seed, None, true, body.clone()).trace.unwrap_or_default();
-        let verdict = repeat::compare(&trace(), &trace());
+        let trace =
+            || lab.run_seeded(seed, None, true, body.clone()).trace.map(EventLog::into_bytes);
+        let verdict = repeat::compare(&trace().unwrap_or_default(), &trace().unwrap_or_default());
         if verdict.is_ok() {
             return Ok(());
         }

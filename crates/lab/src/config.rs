@@ -95,7 +95,7 @@ impl LabConfig {
         self
     }
 
-    /// Whether the run's trace is kept, for the report and for replay. Off by default.
+    /// Whether what happens is kept, for the report and for replay. Off by default.
     #[must_use]
     pub fn capture_trace(mut self, capture: bool) -> LabConfig {
         self.capture_trace = capture;

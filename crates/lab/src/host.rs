@@ -16,7 +16,7 @@ use asupersync_core::{
 };
 use asupersync_net::VirtualNetwork;
 use asupersync_time::{Key, Wheel};
-use asupersync_trace as trace;
+use asupersync_trace::{self as trace, EventLog};
 use outside::Outside;
 use parking_lot::{Mutex, ReentrantMutex};
 pub(crate) use record::{Judged, Record, Watch};
@@ -337,36 +337,27 @@ impl LabHost {
         let services = Services::of_playback(&drivers);
         let before = std::mem::replace(&mut *self.services.lock(), services);
         drop(before);
-        let (playback, writer) = Playback::begin(recorded);
-        self.with_record(|record| {
-            record.playback = Some(playback);
-            record.trace = Some(writer);
-        });
+        let playback = Box::new(Playback::begin(recorded));
+        self.with_record(|record| record.playback = Some(playback));
         self.clock.store(PLAYS, Ordering::Relaxed);
         drivers
     }
 
-    /// The recording is left; what was written of it.
-    pub(crate) fn stop_playing(&self) -> Option<Vec<u8>> {
+    /// The recording is left; what was done of it.
+    pub(crate) fn stop_playing(&self) -> Option<EventLog> {
         self.clock.store(0, Ordering::Relaxed);
-        self.with_record(|record| {
-            record.playback = None;
-            record.trace.take().map(|mut writer| writer.finish())
-        })?
+        self.with_record(|record| record.playback.take().map(|playback| playback.finish()))?
     }
 
     /// What comes next by the recording.
     pub(crate) fn recorded_next(&self) -> Next {
-        let next = self.with_record(|record| match (&record.playback, &record.trace) {
-            (Some(playback), Some(writer)) => Some(playback.next(writer)),
-            _ => None,
-        });
+        let next = self.with_record(|record| Some(record.playback.as_ref()?.next()));
         next.flatten().unwrap_or(Next::Over(Followed::Lost))
     }
 
     /// The run cannot do what comes next by the recording.
     pub(crate) fn lose_recording(&self) {
-        self.with_record(|record| record.playback.as_mut().map(Playback::lose));
+        self.with_record(|record| record.playback.as_mut().map(|playback| playback.lose()));
     }
 
     /// Takes the runnable of this task, if it has one.
@@ -461,12 +452,7 @@ impl LabHost {
             self.with_record(Record::uses_clock);
             return None;
         }
-        let read = self.with_record(|record| match record {
-            Record { playback: Some(playback), trace: Some(writer), .. } => {
-                Some(playback.clock(writer))
-            }
-            _ => None,
-        });
+        let read = self.with_record(|record| Some(record.playback.as_mut()?.clock()));
         let now = read.flatten()?;
         self.set_now(now);
         Some(now)

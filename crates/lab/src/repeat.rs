@@ -4,7 +4,7 @@ use crate::config::LabConfig;
 use crate::oracle::{Invariant, Verdict};
 use crate::runtime::LabRuntime;
 use asupersync_core::{Cx, TaskBody, cap};
-use asupersync_trace::{Limits, Trace, first_difference};
+use asupersync_trace::{EventLog, Limits, Trace, first_difference};
 
 /// Runs a body twice with this seed, and compares the two traces byte for byte. The verdict names the
 /// first event in which they differ, and has seen as many events as the first trace has.
@@ -34,9 +34,9 @@ where
     E: Send + 'static,
 {
     let lab = LabRuntime::new(LabConfig::default().seed(seed).capture_trace(true));
-    let first = lab.run(body.clone()).trace.unwrap_or_default();
-    let second = lab.run(body).trace.unwrap_or_default();
-    compare(&first, &second)
+    let first = lab.run(body.clone()).trace.map(EventLog::into_bytes);
+    let second = lab.run(body).trace.map(EventLog::into_bytes);
+    compare(&first.unwrap_or_default(), &second.unwrap_or_default())
 }
 
 /// What two traces of one run say.

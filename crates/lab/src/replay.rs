@@ -8,10 +8,12 @@ use crate::host::LabHost;
 use crate::report::LabReport;
 use crate::runtime::LabRuntime;
 use crate::{Fifo, LabConfig};
-use asupersync_core::{BlockingJob, BlockingPool, ClaimedJob, Cx, TaskBody, TaskId, Time, cap};
+use asupersync_core::{
+    self as kernel, BlockingJob, BlockingPool, ClaimedJob, Cx, TaskBody, TaskId, Time, cap,
+};
 use asupersync_reactor::{Call, Direction, Tape, Taped};
 use asupersync_trace::{
-    Difference, Event, Limits, RECORDED, Trace, TraceError, Writer, first_difference,
+    Difference, Event, EventLog, Limits, RECORDED, Trace, TraceError, Writer, first_difference,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -98,11 +100,14 @@ impl Recorded {
     {
         let seed = self.script.trace.header().seed;
         let lab = LabRuntime::with_strategy(LabConfig::default().seed(seed), Fifo);
-        let (report, end) = lab.run_recorded(self, body);
+        let (mut report, end) = lab.run_recorded(self, body);
         match end {
             Followed::Whole => Ok(report),
             Followed::Stopped { why } => Err(ReplayError::Stopped { why }),
-            Followed::Lost => Err(self.difference(report.trace.as_deref().unwrap_or_default())),
+            Followed::Lost => {
+                let replayed = report.trace.take().map(EventLog::into_bytes);
+                Err(self.difference(&replayed.unwrap_or_default()))
+            }
         }
     }
 
@@ -220,6 +225,8 @@ pub(crate) enum Next {
 /// The recording, and how much of it the run has come to.
 pub(crate) struct Playback {
     script: Arc<Script>,
+    /// Writes what the run does.
+    writer: Writer,
     /// Bytes that were compared.
     compared: usize,
     lost: bool,
@@ -227,21 +234,38 @@ pub(crate) struct Playback {
 }
 
 impl Playback {
-    pub(crate) fn begin(recorded: &Recorded) -> (Playback, Writer) {
+    pub(crate) fn begin(recorded: &Recorded) -> Playback {
         let script = Arc::clone(&recorded.script);
         let writer = Writer::new(script.trace.header().clone());
         let compared = writer.written().len();
-        (Playback { script, compared, lost: false, clock: Time::ZERO }, writer)
+        Playback { script, writer, compared, lost: false, clock: Time::ZERO }
     }
 
-    fn recorded(&self, writer: &Writer, ahead: u64) -> Option<Event> {
-        let index = usize::try_from(writer.events() + ahead).ok()?;
+    fn recorded(&self, ahead: u64) -> Option<Event> {
+        let index = usize::try_from(self.writer.events() + ahead).ok()?;
         self.script.trace.events().get(index).copied()
     }
 
-    /// To be called after each event: whether it is the recorded one.
-    pub(crate) fn compare(&mut self, writer: &Writer) {
-        let written = writer.written();
+    /// One of the kernel's events has happened.
+    pub(crate) fn kernel(&mut self, event: &kernel::Event<'_>) {
+        self.writer.kernel(event);
+        self.compare();
+    }
+
+    /// One of the host's own events has happened, that the recording has too.
+    pub(crate) fn host(&mut self, event: &Event) {
+        self.writer.host(event);
+        self.compare();
+    }
+
+    /// The host did something that no recording has.
+    pub(crate) fn beside(&mut self, event: &Event) {
+        self.writer.host(event);
+    }
+
+    /// Whether the event that was written last is the recorded one.
+    fn compare(&mut self) {
+        let written = self.writer.written();
         let expected = self.script.bytes.get(self.compared..written.len());
         self.lost |= expected != Some(&written[self.compared..]);
         self.compared = written.len();
@@ -251,13 +275,12 @@ impl Playback {
         self.lost = true;
     }
 
-    pub(crate) fn next(&self, writer: &Writer) -> Next {
-        let recorded = |ahead| self.recorded(writer, ahead);
+    pub(crate) fn next(&self) -> Next {
         let lost = Next::Over(Followed::Lost);
-        match recorded(0) {
+        match self.recorded(0) {
             _ if self.lost => lost,
             None => Next::Over(Followed::Whole),
-            Some(Event::ClockRead { .. }) => match recorded(1) {
+            Some(Event::ClockRead { .. }) => match self.recorded(1) {
                 Some(Event::PollBegin { task, .. }) => Next::Poll(task),
                 _ => lost,
             },
@@ -275,29 +298,33 @@ impl Playback {
     }
 
     /// What the clock says.
-    pub(crate) fn clock(&mut self, writer: &mut Writer) -> Time {
-        if let Some(Event::ClockRead { at }) = self.recorded(writer, 0) {
+    pub(crate) fn clock(&mut self) -> Time {
+        if let Some(Event::ClockRead { at }) = self.recorded(0) {
             self.clock = at;
         }
         if !self.lost {
-            writer.host(&Event::ClockRead { at: self.clock });
-            self.compare(writer);
+            self.host(&Event::ClockRead { at: self.clock });
         }
         self.clock
     }
 
     /// What the machine answered to this call.
-    pub(crate) fn call(&mut self, call: Call, writer: &mut Writer) -> Option<Vec<u8>> {
+    pub(crate) fn call(&mut self, call: Call) -> Option<Vec<u8>> {
         if self.lost {
             return None;
         }
-        let answer = match self.recorded(writer, 0) {
+        let answer = match self.recorded(0) {
             Some(Event::Called { answer, .. }) => self.script.trace.tables().blob(answer).to_vec(),
             _ => Vec::new(),
         };
-        writer.called(call.label, call.source, call.input, &answer);
-        self.compare(writer);
+        self.writer.called(call.label, call.source, call.input, &answer);
+        self.compare();
         (!self.lost).then_some(answer)
+    }
+
+    /// What the run did.
+    pub(crate) fn finish(self) -> EventLog {
+        self.writer.into()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::rare::Mark;
 use asupersync_core::{
     CancelReason, Error, ErrorKind, Outcome, RegionReport, RegionSnapshot, TaskId, Time,
 };
-use asupersync_trace::Fingerprint;
+use asupersync_trace::{EventLog, Fingerprint};
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
@@ -156,8 +156,8 @@ pub struct LabReport<T, E> {
     pub choices: Vec<u32>,
     /// The run's class under reordering of independent steps; none when events were not looked at.
     pub fingerprint: Option<Fingerprint>,
-    /// The trace file, when it was captured.
-    pub trace: Option<Vec<u8>>,
+    /// What happened, when the trace was captured; [`into_bytes`](EventLog::into_bytes) makes the trace file of it.
+    pub trace: Option<EventLog>,
     /// What the kernel reports about the root region; none if it never closed.
     pub region: Option<RegionReport>,
     /// The marks of [`rare`](crate::rare) that the run met, by their names.

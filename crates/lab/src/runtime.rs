@@ -13,7 +13,7 @@ use asupersync_core::{
     CancelReason, Cx, Host, Outcome, Policy, RegionOptions, RegionReport, Root, Runnable, Severity,
     TaskBody, TaskHandle, TaskOptions, Time, WakeList, cap,
 };
-use asupersync_trace::{Event, Header, Writer};
+use asupersync_trace::{Event, EventLog, Header};
 use parking_lot::MutexGuard;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -189,7 +189,7 @@ impl LabRuntime {
             strategy: &mut *state.strategy,
             watches,
             knows,
-            captures: capture,
+            captures: capture && self.config.observe,
             cancelled_at: None,
             root,
             steps: 0,
@@ -293,13 +293,13 @@ impl LabRuntime {
 
         let injected = cancelled_at.is_some();
         let judged = state.host.with_record(|record| {
-            let Record { judged: Judged { oracles, fingerprint, failed_at }, trace, .. } = record;
+            let Record { judged: Judged { oracles, fingerprint, failed_at }, log, .. } = record;
             oracles.end(ending);
             let verdicts = oracles.verdicts(|invariant| {
                 self.config.requires(invariant) || (injected && invariant == Invariant::Severity)
             });
-            let trace = trace.as_mut().map(Writer::finish);
-            (verdicts, oracles.warnings(), fingerprint.finish(), trace, *failed_at)
+            let log = log.take().inspect(|log| record.logged = log.kept());
+            (verdicts, oracles.warnings(), fingerprint.finish(), log, *failed_at)
         });
         let (verdicts, warnings, fingerprint, trace, failed_at) =
             judged.expect("this thread keeps the record");
@@ -342,10 +342,11 @@ impl LabRuntime {
         oracles.set_dropped_permits_leak(self.config.dropped_permits_leak);
         fingerprint.clear();
         *failed_at = None;
-        if !capture {
-            record.trace = None;
-            return;
-        }
+        record.log = capture.then(|| EventLog::new(self.header(seed, inject), record.logged));
+    }
+
+    /// What a trace says about the run as a whole.
+    fn header(&self, seed: u64, inject: Option<u64>) -> Header {
         let mut header = Header::new(seed).with_option("max-steps", self.config.max_steps);
         for (name, value) in &self.config.header {
             header = header.with_option(name.as_str(), value);
@@ -364,10 +365,7 @@ impl LabRuntime {
         if let Some(step) = inject {
             header = header.with_option("inject-cancel-at", step);
         }
-        match &mut record.trace {
-            Some(writer) => writer.begin(&header),
-            none => *none = Some(Writer::new(header)),
-        }
+        header
     }
 
     /// The verdict on the last run; before the first, one that has seen nothing.
@@ -658,8 +656,7 @@ impl Run<'_> {
         }
         self.choices.push(index as u32);
         if self.captures {
-            // Nothing else wants to know.
-            self.record(&Event::Chosen { index: index as u32, of: enabled as u32 });
+            self.host.with_record(|record| record.chosen(index as u32, enabled as u32));
         }
         runnable
     }

@@ -6,7 +6,7 @@ use crate::report::{Finding, LabReport};
 use crate::runtime::LabRuntime;
 use crate::script::{Plan, Script, Seen};
 use asupersync_core::{Cx, Outcome, TaskBody, cap};
-use asupersync_trace::Fingerprint;
+use asupersync_trace::{EventLog, Fingerprint};
 use std::fmt;
 
 /// A run and what came of it.
@@ -97,7 +97,7 @@ fn judge<T, E: fmt::Debug>(report: LabReport<T, E>, seen: Seen) -> Trial {
         fingerprint: report.fingerprint,
         failed_at: failed_at.min(seen.schedule.len()),
         choices: report.choices,
-        trace: report.trace,
+        trace: report.trace.map(EventLog::into_bytes),
         seen,
     }
 }

@@ -180,7 +180,7 @@ fn a_replay_that_is_not_the_recorded_run_names_the_first_difference() {
     let file = dir.join("other.trace");
     let lab = LabRuntime::new(LabConfig::default().seed(5).capture_trace(true));
     let other = lab.run(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
-    std::fs::write(&file, other.trace.unwrap()).unwrap();
+    std::fs::write(&file, other.trace.unwrap().into_bytes()).unwrap();
     let text = replayed_with("ASUPERSYNC_LAB_REPLAY", file.to_str().unwrap());
     assert!(text.contains("the replay is not the recorded run"), "{text}");
     assert!(text.contains("the traces differ first at event "), "{text}");

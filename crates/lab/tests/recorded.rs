@@ -53,7 +53,7 @@ where
 {
     let report = Recorded::parse(file.to_vec()).unwrap().replay(program).unwrap();
     assert!(report.is_ok(), "{:?} {:?}", report.findings, report.verdicts);
-    (report.outcome.ok().expect("as it was recorded"), report.trace.unwrap())
+    (report.outcome.ok().expect("as it was recorded"), report.trace.unwrap().into_bytes())
 }
 
 async fn serve(cx: &Cx, listener: TcpListener, clients: usize) -> Result<(), Error> {
@@ -227,7 +227,7 @@ fn a_damaged_recording_is_refused_whatever_is_cut_or_changed() {
 fn the_trace_of_a_lab_run_is_no_recording() {
     let config = asupersync_lab::LabConfig::default().capture_trace(true);
     let report = asupersync_lab::LabRuntime::new(config).run(two_steps);
-    let error = Recorded::parse(report.trace.unwrap()).unwrap_err();
+    let error = Recorded::parse(report.trace.unwrap().into_bytes()).unwrap_err();
     assert_eq!(error.code(), "ASY-0603");
 }
 

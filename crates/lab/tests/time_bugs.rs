@@ -207,7 +207,7 @@ fn the_pack_of_such_a_failure_replays_it_in_a_fresh_process_at_a_byte_a_step() {
 /// What one run of this strategy comes to, as bytes.
 fn traced(strategy: impl Strategy + 'static, seed: u64) -> Vec<u8> {
     let lab = LabRuntime::with_strategy(racing().seed(seed).capture_trace(true), strategy);
-    lab.run(async |cx: &Cx| pay(cx, true).await).trace.expect("it was captured")
+    lab.run(async |cx: &Cx| pay(cx, true).await).trace.expect("it was captured").into_bytes()
 }
 
 fn passes_early(trace: &[u8]) -> bool {

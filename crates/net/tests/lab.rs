@@ -110,7 +110,7 @@ fn a_program_cancelled_at_any_step_ends_in_order() {
 fn the_same_seed_gives_the_same_trace_byte_for_byte() {
     let trace = |seed| {
         let report = LabRuntime::new(lab(seed, 10_000).capture_trace(true)).run(program);
-        (report.trace.unwrap(), report.virtual_time)
+        (report.trace.unwrap().into_bytes(), report.virtual_time)
     };
     for seed in 0..20 {
         assert_eq!(trace(seed), trace(seed), "seed {seed}");

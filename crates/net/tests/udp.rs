@@ -97,7 +97,7 @@ fn a_program_cancelled_at_any_step_ends_in_order() {
 fn the_same_seed_gives_the_same_trace_byte_for_byte() {
     let trace = |seed| {
         let config = lab(seed, VirtualOptions::from_seed(seed)).capture_trace(true);
-        LabRuntime::new(config).run(program).trace.unwrap()
+        LabRuntime::new(config).run(program).trace.unwrap().into_bytes()
     };
     for seed in 0..5 {
         assert_eq!(trace(seed), trace(seed), "seed {seed}");

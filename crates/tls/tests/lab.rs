@@ -151,7 +151,7 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
         let ends = ends();
         let lab = LabRuntime::new(config(seed, 10_000).capture_trace(true));
         let report = lab.run(async move |cx: &Cx| program(cx, ends).await);
-        (report.trace.unwrap(), report.virtual_time)
+        (report.trace.unwrap().into_bytes(), report.virtual_time)
     };
     for seed in 0..10 {
         assert_eq!(trace(seed), trace(seed), "seed {seed}");

@@ -1,7 +1,7 @@
 //! Recorded runs: an owned event model, the trace file, and what can be said about a run's order.
 //!
-//! A [`Writer`] turns kernel events into a compact, versioned, checksummed file; [`Trace::parse`]
-//! reads it back within [`Limits`], whatever the bytes are. [`Trace::to_text`] renders it and
+//! A [`Writer`] turns kernel events into a compact, versioned, checksummed file, an [`EventLog`] keeps them until somebody
+//! wants that file; [`Trace::parse`] reads it back within [`Limits`], whatever the bytes are. [`Trace::to_text`] renders it and
 //! [`first_difference`] names the first event in which two traces differ. A [`Pack`] holds a failure: its
 //! choices, its trace, its passing twin and the command that replays it. A trace may also hold what a production
 //! run learned from its machine ([`Writer::called`]), and is then a recording that the lab can replay.
@@ -47,6 +47,7 @@ mod event;
 mod fingerprint;
 mod geodesic;
 mod ids;
+mod log;
 mod pack;
 mod reader;
 mod step;
@@ -62,6 +63,7 @@ pub use event::Event;
 pub use fingerprint::{Fingerprint, Fingerprinter, foata_levels};
 pub use geodesic::{Effort, Geodesic, geodesic, switches};
 pub use ids::{IdHasher, IdMap, IdSet, Numbers};
+pub use log::EventLog;
 pub use pack::{Pack, Recording, Share};
 pub use reader::{Limits, Reader, Trace};
 pub use step::{Actor, Effect, Ended, Step, StepBuilder, StepView, Target, Touch, dependent};

@@ -140,7 +140,7 @@ impl Interner {
 }
 
 /// The text, or as many of its letters as fit.
-fn fitting(text: &str) -> &str {
+pub(crate) fn fitting(text: &str) -> &str {
     if text.len() <= LONGEST {
         return text;
     }

@@ -6,7 +6,7 @@ use crate::strategy::{Footprint, Timers};
 use asupersync_core::event::{Access, Resolution};
 use asupersync_core::{Event, ObjectId, Severity, Time};
 use asupersync_reactor::Call;
-use asupersync_trace::{self as trace, Fingerprinter, Writer};
+use asupersync_trace::{self as trace, EventLog, Fingerprinter};
 use std::sync::Arc;
 
 /// Which poll touched what, for a strategy that wants to know.
@@ -33,8 +33,11 @@ const EXACT: [&str; 5] =
 #[derive(Default)]
 pub(crate) struct Record {
     pub(crate) judged: Judged,
-    pub(crate) trace: Option<Writer>,
-    pub(super) playback: Option<Playback>,
+    pub(crate) log: Option<EventLog>,
+    /// Events in the log of the last run that had one.
+    pub(crate) logged: usize,
+    /// The recording that the run follows.
+    pub(super) playback: Option<Box<Playback>>,
     pub(crate) watch: Option<Watch>,
     pub(super) last_object: Option<ObjectId>,
     /// Polls begun. Where time races, its passing counts as one.
@@ -73,6 +76,9 @@ impl Judged {
 impl Shown for &mut Record {
     #[inline(always)]
     fn show<const KIND: u32>(self, event: &Event<'_>) {
+        if let Some(log) = &mut self.log {
+            log.kernel(event);
+        }
         match *event {
             Event::Access { object, .. } if KIND == kinds::ACCESS => {
                 self.last_object = Some(object);
@@ -155,8 +161,11 @@ impl Record {
 
     /// Notes one of the host's own events.
     pub(crate) fn host(&mut self, event: &trace::Event) {
-        if let Some(trace) = &mut self.trace {
-            trace.host(event);
+        if let Some(log) = &mut self.log {
+            log.host(event);
+        }
+        if let Some(playback) = &mut self.playback {
+            playback.beside(event);
         }
         if let trace::Event::TimePasses { .. } = event {
             self.poll_begins();
@@ -179,14 +188,18 @@ impl Record {
         oracles.host(event);
     }
 
+    /// Notes which of so many was chosen. Nothing but the log wants to know.
+    pub(crate) fn chosen(&mut self, index: u32, of: u32) {
+        if let Some(log) = &mut self.log {
+            log.host(&trace::Event::Chosen { index, of });
+        }
+    }
+
     /// Notes one of the kernel's events.
     #[inline(always)]
     pub(super) fn kernel(&mut self, event: &Event<'_>) {
-        if let Some(trace) = &mut self.trace {
-            trace.kernel(event);
-            if let Some(playback) = &mut self.playback {
-                playback.compare(trace);
-            }
+        if let Some(playback) = &mut self.playback {
+            playback.kernel(event);
         }
         self.sort(event);
     }
@@ -264,14 +277,13 @@ impl Record {
 
     /// Notes an event of the recording that is replayed.
     pub(crate) fn played(&mut self, event: &trace::Event) {
-        if let (Some(writer), Some(playback)) = (&mut self.trace, &mut self.playback) {
-            writer.host(event);
-            playback.compare(writer);
+        if let Some(playback) = &mut self.playback {
+            playback.host(event);
         }
     }
 
     /// What the machine answered to this call, in the recording that is replayed.
     pub(crate) fn played_call(&mut self, call: Call) -> Option<Vec<u8>> {
-        self.playback.as_mut()?.call(call, self.trace.as_mut()?)
+        self.playback.as_mut()?.call(call)
     }
 }

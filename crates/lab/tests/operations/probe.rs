@@ -193,8 +193,8 @@ impl Tally {
                 let since = case.0.since.load(Ordering::Relaxed);
                 assert!(since <= entry.bound, "{}: took {since} polls to answer", what());
                 count.most = count.most.max(since);
-                if let Some(trace) = &report.trace {
-                    self.waits.extend(interrupted(trace));
+                if let Some(trace) = report.trace {
+                    self.waits.extend(interrupted(&trace.into_bytes()));
                 }
             }
         }
