@@ -95,6 +95,7 @@ impl Fingerprinter {
     }
 
     /// Takes a kernel event; `each` is shown the steps that it ends.
+    #[inline(always)]
     pub fn kernel_with(&mut self, event: &kernel::Event<'_>, each: impl FnMut(Ended<'_>)) {
         Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each: Some(each) });
     }
@@ -139,6 +140,7 @@ impl Fingerprinter {
     }
 
     /// A step ends, another begins, or both.
+    #[inline(always)]
     fn turn(&mut self, effect: Effect, each: Option<&mut dyn FnMut(Ended<'_>)>) {
         if let Some(actor) = self.division.turn(effect) {
             if let Some(each) = each {

@@ -19,6 +19,7 @@ pub struct IdHasher(u64);
 
 impl IdHasher {
     /// The hash of one id.
+    #[inline]
     pub fn hash(id: impl Hash) -> u64 {
         let mut hasher = IdHasher::default();
         id.hash(&mut hasher);

@@ -442,7 +442,7 @@ impl Division {
     }
 
     /// Another step begins, or none; answers whose step that ends, if one was in progress.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn turn(&mut self, effect: Effect) -> Option<Actor> {
         // What fires as time passes is no step of its own.
         if self.actor == Some(Actor::Clock) && effect != Effect::End {

@@ -1,25 +1,27 @@
 //! The levels of the Foata normal form, and the sum of its steps' hashes.
 //!
-//! Each target has a number and a place from when it is first touched, where its own hash waits, so that a step costs
-//! a few additions for each of its targets and one mixing at its end.
+//! Each target has a place from when it is first touched, where its own hash waits. What a step depends on and the sum
+//! of its hashes are kept as it touches them, so that its end is one mixing and a look at each place.
 
-use crate::ids::Numbers;
+use crate::ids::IdHasher;
 use crate::step::{Actor, Ended, Key, Step, Target, normalise};
 use asupersync_core::SplitMix64;
 
 /// The levels so far. Level 0 is below every step.
 #[derive(Debug)]
 pub(crate) struct Levels {
-    /// Where in `places` a target is, by its sort and its id.
-    numbers: Numbers<u128>,
     places: Vec<Place>,
-    /// Of each sort the target that was looked for last: who spawns many touches one region, and who polls a task
-    /// touches that task.
-    last: [Last; SORTS],
+    /// In which place a target is: found where its name says, or in the first slot after that that is free. A power of
+    /// two of them, at most half of them taken.
+    slots: Vec<u32>,
     /// How many steps have ended.
     step: u32,
-    /// The places of the step in progress.
-    touched: Vec<u32>,
+    /// The place that the step in progress touched last, which knows the one before.
+    touched: u32,
+    /// The highest level of what it depends on.
+    below: u32,
+    /// The sum of the hashes of what it touches.
+    hash: Hash,
     /// The place of its actor, where it is known from the start and has one.
     own: u32,
     /// The last step of the host, on which everything after it depends.
@@ -35,33 +37,24 @@ struct Place {
     hash: Hash,
     bits: u64,
     rank: u8,
-    /// The step in progress writes it.
+    /// The last step that touched it wrote it.
     writes: bool,
     /// The last step that touched it.
     step: u32,
-    /// The highest level that wrote it, and that touched it at all.
+    /// The place that the same step touched before.
+    before: u32,
+    /// The highest level that wrote it, and that touched it at all, but for the step in progress.
     written: u32,
     touched: u32,
     /// The level of the actor's last step. Steps of one actor are ordered as if each wrote the actor.
     acted: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    bits: u64,
-    place: u32,
-}
-
-impl Default for Last {
-    fn default() -> Last {
-        Last { bits: 0, place: NONE }
-    }
-}
-
-/// Sorts of targets, and of actors that no target is named like.
-const SORTS: usize = 8;
-/// No place.
+/// No place, or a free slot.
 const NONE: u32 = u32::MAX;
+/// Slots at least.
+const LEAST: usize = 64;
+/// Names of actors that no target has.
 const TIMER: u8 = 6;
 const HOST: (u8, u64) = (7, 0);
 const OUTSIDE: (u8, u64) = (7, 1);
@@ -69,11 +62,12 @@ const OUTSIDE: (u8, u64) = (7, 1);
 impl Default for Levels {
     fn default() -> Levels {
         Levels {
-            numbers: Numbers::default(),
             places: Vec::new(),
-            last: [Last::default(); SORTS],
+            slots: vec![NONE; LEAST],
             step: 0,
-            touched: Vec::new(),
+            touched: NONE,
+            below: 0,
+            hash: Hash::default(),
             own: NONE,
             floor: 0,
             highest: 0,
@@ -94,22 +88,33 @@ impl Levels {
     }
 
     /// A step of this actor begins.
+    #[inline]
     pub(crate) fn begin(&mut self, actor: Actor) {
         self.own = self.own(actor);
     }
 
     /// The step in progress touches something.
-    #[inline]
+    // Where the sort of target is known, its rank is.
+    #[inline(always)]
     pub(crate) fn touch(&mut self, target: Target, write: bool) {
         let (rank, bits) = target.name();
+        self.touch_named(rank, bits, write);
+    }
+
+    fn touch_named(&mut self, rank: u8, bits: u64, write: bool) {
         let at = self.place(rank, bits);
-        let place = &mut self.places[at as usize];
-        if place.step == self.step {
-            place.writes |= write;
-        } else {
-            place.step = self.step;
-            place.writes = write;
-            self.touched.push(at);
+        let Levels { places, step, touched, below, hash, .. } = self;
+        let place = &mut places[at as usize];
+        if place.step != *step {
+            (place.step, place.writes) = (*step, write);
+            place.before = std::mem::replace(touched, at);
+            *below = (*below).max(if write { place.touched } else { place.written });
+            hash.add(if write { place.hash.written() } else { place.hash });
+        } else if write && !place.writes {
+            place.writes = true;
+            *below = (*below).max(place.touched);
+            hash.subtract(place.hash);
+            hash.add(place.hash.written());
         }
     }
 
@@ -117,10 +122,11 @@ impl Levels {
     pub(crate) fn shown(&mut self, actor: Actor) -> Ended<'_> {
         let Levels { places, touched, shown, .. } = self;
         shown.clear();
-        shown.extend(touched.iter().map(|at| {
-            let place = &places[*at as usize];
-            Key::new(place.rank, place.bits, place.writes)
-        }));
+        let mut next = *touched;
+        while let Some(place) = places.get(next as usize) {
+            shown.push(Key::new(place.rank, place.bits, place.writes));
+            next = place.before;
+        }
         normalise(shown);
         Ended { actor, touches: shown }
     }
@@ -129,55 +135,41 @@ impl Levels {
     pub(crate) fn end(&mut self, actor: Actor) -> u32 {
         let own = std::mem::replace(&mut self.own, NONE);
         let own = if own == NONE { self.own(actor) } else { own };
-        let mut below = self.floor;
-        let mut hash = Hash::default();
-        for at in &self.touched {
-            let place = &self.places[*at as usize];
-            match place.writes {
-                true => {
-                    below = below.max(place.touched);
-                    hash.add(place.hash.written());
-                }
-                false => {
-                    below = below.max(place.written);
-                    hash.add(place.hash);
-                }
-            }
-        }
-        let level = match self.places.get_mut(own as usize) {
+        let mut hash = self.hash;
+        let mut level = self.below.max(self.floor) + 1;
+        match self.places.get_mut(own as usize) {
             Some(own) => {
-                let level = below.max(own.acted) + 1;
+                level = level.max(own.acted + 1);
                 own.acted = level;
                 hash.add(own.hash.acted());
-                level
             }
             None => {
                 hash.add(Hash::of(name(actor)).acted());
                 if actor == Actor::Host {
-                    self.floor = self.highest + 1;
-                    self.floor
-                } else {
-                    below + 1
+                    level = self.highest + 1;
+                    self.floor = level;
                 }
             }
-        };
+        }
         self.highest = self.highest.max(level);
-        for at in &self.touched {
-            let place = &mut self.places[*at as usize];
+        let mut next = self.touched;
+        while let Some(place) = self.places.get_mut(next as usize) {
+            next = place.before;
             place.touched = level.max(place.touched);
             if place.writes {
-                place.written = level.max(place.written);
+                place.written = level;
             }
         }
-        self.touched.clear();
-        self.step += 1;
         self.sum = self.sum.wrapping_add(hash.at_level(level));
+        self.give_up();
         level
     }
 
-    /// The step in progress does not count.
+    /// What the step in progress touches does not count, or has been counted.
     pub(crate) fn give_up(&mut self) {
-        self.touched.clear();
+        self.touched = NONE;
+        self.below = 0;
+        self.hash = Hash::default();
         self.own = NONE;
         self.step += 1;
     }
@@ -188,6 +180,7 @@ impl Levels {
     }
 
     /// The place of the actor, if its steps are ordered merely by being its steps. Everything is ordered with the host's.
+    #[inline]
     fn own(&mut self, actor: Actor) -> u32 {
         if !actor.is_sequential() || actor == Actor::Host {
             return NONE;
@@ -199,33 +192,70 @@ impl Levels {
     /// Where the target of this name is.
     #[inline]
     fn place(&mut self, rank: u8, bits: u64) -> u32 {
-        let last = self.last[usize::from(rank) % SORTS];
-        if last.bits == bits && last.place != NONE {
-            return last.place;
+        let mut slot = self.home(rank, bits);
+        loop {
+            let at = self.slots[slot];
+            match self.places.get(at as usize) {
+                Some(place) if place.bits == bits && place.rank == rank => return at,
+                Some(_) => slot = (slot + 1) & (self.slots.len() - 1),
+                None => return self.add(rank, bits, slot),
+            }
         }
-        self.find(rank, bits)
     }
 
+    /// The first slot to look for a name in.
+    #[inline]
+    fn home(&self, rank: u8, bits: u64) -> usize {
+        IdHasher::hash(bits ^ u64::from(rank) << 32) as usize & (self.slots.len() - 1)
+    }
+
+    #[cold]
     #[inline(never)]
-    fn find(&mut self, rank: u8, bits: u64) -> u32 {
-        let place = self.numbers.number(u128::from(rank) << 64 | u128::from(bits));
-        if place as usize == self.places.len() {
-            let hash = Hash::of((rank, bits));
-            let (writes, step, written, touched, acted) = (false, u32::MAX, 0, 0, 0);
-            self.places.push(Place { hash, bits, rank, writes, step, written, touched, acted });
+    fn add(&mut self, rank: u8, bits: u64, slot: usize) -> u32 {
+        let at = u32::try_from(self.places.len()).ok().filter(|at| *at < NONE);
+        let at = at.expect("a run has fewer than 2^32 - 1 targets");
+        self.places.push(Place {
+            hash: Hash::of((rank, bits)),
+            bits,
+            rank,
+            writes: false,
+            step: NONE,
+            before: NONE,
+            written: 0,
+            touched: 0,
+            acted: 0,
+        });
+        self.slots[slot] = at;
+        if self.places.len() * 2 > self.slots.len() {
+            self.grow();
         }
-        self.last[usize::from(rank) % SORTS] = Last { bits, place };
-        place
+        at
     }
 
-    /// Forgets everything, keeping memory.
+    #[cold]
+    fn grow(&mut self) {
+        let slots = self.slots.len() * 2;
+        self.slots.clear();
+        self.slots.resize(slots, NONE);
+        for at in 0..self.places.len() {
+            let Place { rank, bits, .. } = self.places[at];
+            let mut slot = self.home(rank, bits);
+            while self.slots[slot] != NONE {
+                slot = (slot + 1) & (slots - 1);
+            }
+            self.slots[slot] = at as u32;
+        }
+    }
+
+    /// Forgets everything, keeping memory: slots for about as many targets as there were, so that one long run does not
+    /// make the start of every later one dear.
     pub(crate) fn clear(&mut self) {
-        self.numbers.clear();
+        let slots = (self.places.len() * 4).next_power_of_two().clamp(LEAST, self.slots.len());
         self.places.clear();
-        self.last = [Last::default(); SORTS];
+        self.slots.clear();
+        self.slots.resize(slots, NONE);
+        self.give_up();
         self.step = 0;
-        self.touched.clear();
-        self.own = NONE;
         self.floor = 0;
         self.highest = 0;
         self.sum = 0;
@@ -233,11 +263,11 @@ impl Levels {
 
     /// Becomes as the other is, keeping memory.
     pub(crate) fn set(&mut self, other: &Levels) {
-        let Levels { numbers, places, touched, shown: _, .. } = other;
-        self.numbers.clone_from(numbers);
+        let Levels { places, slots, shown: _, .. } = other;
         self.places.clone_from(places);
-        self.touched.clone_from(touched);
-        (self.last, self.step, self.own) = (other.last, other.step, other.own);
+        self.slots.clone_from(slots);
+        (self.step, self.touched, self.own) = (other.step, other.touched, other.own);
+        (self.below, self.hash) = (other.below, other.hash);
         (self.floor, self.highest, self.sum) = (other.floor, other.highest, other.sum);
     }
 }
@@ -284,6 +314,12 @@ impl Hash {
     fn add(&mut self, other: Hash) {
         self.low = self.low.wrapping_add(other.low);
         self.high = self.high.wrapping_add(other.high);
+    }
+
+    #[inline]
+    fn subtract(&mut self, other: Hash) {
+        self.low = self.low.wrapping_sub(other.low);
+        self.high = self.high.wrapping_sub(other.high);
     }
 
     /// The hash of a step that stands at a level: a bijection of the sums, in which every bit of either and of the level
