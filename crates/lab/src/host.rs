@@ -1,6 +1,7 @@
 //! The machine beneath the kernel: a list of runnables, a clock that is a number, a timer
 //! wheel.
 
+mod kept;
 mod outside;
 mod record;
 mod services;
@@ -17,14 +18,13 @@ use asupersync_core::{
 use asupersync_net::VirtualNetwork;
 use asupersync_time::{Key, Wheel};
 use asupersync_trace::{self as trace, EventLog};
-use outside::Outside;
-use parking_lot::{Mutex, ReentrantMutex};
+use kept::Kept;
+use parking_lot::Mutex;
 pub(crate) use record::{Judged, Record, Watch};
 pub use services::ServiceContext;
 pub(crate) use services::Services;
 use services::Slot;
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -41,9 +41,8 @@ pub(crate) struct LabHost {
     now: AtomicU64,
     observing: bool,
     pub(crate) queue: Mutex<Queue>,
-    /// Kept by the thread that runs, for as long as it does.
-    record: ReentrantMutex<RefCell<Record>>,
-    outside: Outside,
+    /// By the thread that runs, for as long as it does.
+    kept: Kept,
     services: Mutex<Services>,
     marks: Mutex<Marks>,
     /// By how many thousandths of its span a timer is late.
@@ -225,8 +224,7 @@ impl LabHost {
             now: AtomicU64::new(0),
             observing,
             queue: Mutex::default(),
-            record: ReentrantMutex::default(),
-            outside: Outside::default(),
+            kept: Kept::default(),
             services: Mutex::new(services),
             marks: Mutex::default(),
             late: AtomicU32::new(0),
@@ -238,16 +236,13 @@ impl LabHost {
 
     /// Makes the record this thread's, until the answer is dropped: what other threads have to say waits.
     pub(crate) fn keep(&self) -> impl Sized + '_ {
-        self.record.lock()
+        self.kept.keep()
     }
 
     /// Uses the record; none if another thread keeps it.
     #[inline]
     pub(crate) fn with_record<R>(&self, then: impl FnOnce(&mut Record) -> R) -> Option<R> {
-        let record = self.record.try_lock()?;
-        let mut record = record.borrow_mut();
-        self.outside.tell(&mut record);
-        Some(then(&mut record))
+        self.kept.with(then)
     }
 
     /// Lets this go wrong in the run that has begun.
@@ -507,11 +502,7 @@ impl LabHost {
         if !self.observing {
             return;
         }
-        let mut fact = Some(fact);
-        self.with_record(|record| fact.take().map(|fact| record.fact(fact)));
-        if let Some(fact) = fact {
-            self.outside.fact(fact);
-        }
+        self.kept.fact(fact);
     }
 
     /// What was touched since the last time this was asked.
@@ -591,11 +582,7 @@ impl Host for LabHost {
             // A cancelled task does not wait for the mutex any more.
             self.queue.lock().gates.retain(|(of, _)| of != task);
         }
-        // As `with_record` does, but one function: this is done for every event.
-        let Some(record) = self.record.try_lock() else { return self.outside.event(event) };
-        let mut record = record.borrow_mut();
-        self.outside.tell(&mut record);
-        record.kernel(event);
+        self.kept.event(event);
     }
 
     fn service(&self, service: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
