@@ -15,7 +15,7 @@ use asupersync_core::{CancelReason, Cx, Error, Outcome, TaskBody, cap};
 use asupersync_lab::{LabConfig, LabRuntime};
 use asupersync_runtime::RuntimeBuilder;
 
-use crate::programs::{lastzero, pi_3, readers_8, yields};
+use crate::programs::{lastzero, pi_3, readers_8, yielded, yields};
 
 /// Tasks that are alive at once, where it is many.
 const LOT: usize = 1_000;
@@ -50,7 +50,9 @@ pub const ALL: &[Scenario] = &[
     scenario("sync/mutex_uncontended", mutex_uncontended),
     scenario("sync/semaphore_uncontended", semaphore_uncontended),
     scenario("lab/random_10", random_10),
+    scenario("lab/random_10_oracles", random_10_oracles),
     scenario("lab/random_10_traced", random_10_traced),
+    scenario("lab/random_10_traced_bytes", random_10_traced_bytes),
     scenario("lab/random_10_unobserved", random_10_unobserved),
     scenario("lab/random_100", random_100),
     scenario("lab/explore_pi_3", explore_pi_3),
@@ -282,6 +284,19 @@ fn random_10(times: usize) {
 
 fn random_10_traced(times: usize) {
     random(LabConfig::default().capture_trace(true), 10, times);
+}
+
+/// With the trace's file.
+fn random_10_traced_bytes(times: usize) {
+    let lab = LabRuntime::new(LabConfig::default().capture_trace(true));
+    for _ in 0..times {
+        black_box(yielded(&lab, 10).trace.map(|log| log.into_bytes()));
+    }
+}
+
+/// No fingerprint and no trace.
+fn random_10_oracles(times: usize) {
+    random(LabConfig::default().fingerprint(false), 10, times);
 }
 
 fn random_10_unobserved(times: usize) {

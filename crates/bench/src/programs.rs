@@ -3,10 +3,16 @@
 use std::sync::Arc;
 
 use asupersync_core::{Cx, Error};
-use asupersync_lab::{Exploration, ExploreOptions, LabRuntime, Mutex, Shared, explore};
+use asupersync_lab::{Exploration, ExploreOptions, LabReport, LabRuntime, Mutex, Shared, explore};
 
 /// A run of so many tasks that yield once.
 pub(crate) fn yields(lab: &LabRuntime, tasks: usize) {
+    drop(yielded(lab, tasks));
+}
+
+/// The same, and what it came to.
+#[inline(always)]
+pub(crate) fn yielded(lab: &LabRuntime, tasks: usize) -> LabReport<(), Error> {
     let report = lab.run(async move |cx: &Cx| {
         for _ in 0..tasks {
             let _ = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
@@ -14,6 +20,7 @@ pub(crate) fn yields(lab: &LabRuntime, tasks: usize) {
         Ok::<_, Error>(())
     });
     assert!(report.outcome.is_ok() && report.findings.is_empty());
+    report
 }
 
 /// Three tasks take a mutex and release it, in each of the six orders.

@@ -26,6 +26,7 @@ pub struct LabConfig {
     pub(crate) futurelock_max_idle_steps: u64,
     pub(crate) max_overtakes: u64,
     pub(crate) capture_trace: bool,
+    pub(crate) fingerprint: bool,
     pub(crate) observe: bool,
     pub(crate) dropped_permits_leak: bool,
     pub(crate) inject_cancel_at: Option<u64>,
@@ -49,6 +50,7 @@ impl Default for LabConfig {
             futurelock_max_idle_steps: 10_000,
             max_overtakes: 1_000,
             capture_trace: false,
+            fingerprint: true,
             observe: true,
             dropped_permits_leak: true,
             inject_cancel_at: None,
@@ -99,6 +101,15 @@ impl LabConfig {
     #[must_use]
     pub fn capture_trace(mut self, capture: bool) -> LabConfig {
         self.capture_trace = capture;
+        self
+    }
+
+    /// Whether the run's class is computed, for [`LabReport::fingerprint`](crate::LabReport::fingerprint) and for the
+    /// classes that a [`Summary`](crate::Summary) counts. On by default; who wants the verdicts alone saves a fifth of a
+    /// run without it. Where a strategy is told what the polls touch, as in an exploration, it is computed in any case.
+    #[must_use]
+    pub fn fingerprint(mut self, compute: bool) -> LabConfig {
+        self.fingerprint = compute;
         self
     }
 

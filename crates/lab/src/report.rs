@@ -154,7 +154,7 @@ pub struct LabReport<T, E> {
     pub virtual_time: Time,
     /// The positions chosen wherever more than one task could run: they replay the run.
     pub choices: Vec<u32>,
-    /// The run's class under reordering of independent steps; none when events were not looked at.
+    /// The run's class under reordering of independent steps; none when that, or any event, was not looked at.
     pub fingerprint: Option<Fingerprint>,
     /// What happened, when the trace was captured; [`into_bytes`](EventLog::into_bytes) makes the trace file of it.
     pub trace: Option<EventLog>,

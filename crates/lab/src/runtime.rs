@@ -168,6 +168,7 @@ impl LabRuntime {
         let knows = state.strategy.knows();
         host.with_record(|record| {
             record.watch = watches.then(|| Watch::after(knows));
+            record.fingerprints |= watches;
             record.begin(if watches { knows } else { 0 });
         });
         let faults = self.config.faults.is_any();
@@ -299,7 +300,9 @@ impl LabRuntime {
                 self.config.requires(invariant) || (injected && invariant == Invariant::Severity)
             });
             let log = log.take().inspect(|log| record.logged = log.kept());
-            (verdicts, oracles.warnings(), fingerprint.finish(), log, *failed_at)
+            let class = fingerprint.finish();
+            let class = (self.config.observe && record.fingerprints).then_some(class);
+            (verdicts, oracles.warnings(), class, log, *failed_at)
         });
         let (verdicts, warnings, fingerprint, trace, failed_at) =
             judged.expect("this thread keeps the record");
@@ -320,7 +323,7 @@ impl LabRuntime {
             steps,
             virtual_time: now,
             choices,
-            fingerprint: self.config.observe.then_some(fingerprint),
+            fingerprint,
             trace,
             region,
             marks,
@@ -342,6 +345,7 @@ impl LabRuntime {
         oracles.set_dropped_permits_leak(self.config.dropped_permits_leak);
         fingerprint.clear();
         *failed_at = None;
+        record.fingerprints = self.config.fingerprint;
         record.log = capture.then(|| EventLog::new(self.header(seed, inject), record.logged));
     }
 

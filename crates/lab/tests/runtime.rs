@@ -2,8 +2,10 @@
 
 use asupersync_core::{CancelReason, Cx, Error, Outcome, Time};
 use asupersync_lab::{
-    Finding, Invariant, LabConfig, LabRuntime, Parcel, Shared, cancel_everywhere, run,
+    ExploreOptions, Finding, Invariant, LabConfig, LabRuntime, Parcel, Shared, cancel_everywhere,
+    explore, run,
 };
+use asupersync_trace::EventLog;
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::Arc;
@@ -194,6 +196,45 @@ fn without_events_every_verdict_is_vacuous() {
     assert!(report.outcome.is_ok() && !report.is_sound());
     assert!(!lab.obligation_leak_oracle().is_ok());
     assert_eq!(report.fingerprint, None);
+}
+
+#[test]
+fn without_its_class_a_run_is_judged_as_with_it() {
+    let program = async |cx: &Cx| {
+        let outcome = cx.region(async |scope| {
+            for _ in 0..3 {
+                let _ = scope.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+            }
+            Ok::<_, Error>(())
+        });
+        outcome.await.into_result()
+    };
+    let config = LabConfig::default().seed(4).capture_trace(true);
+    let with = LabRuntime::new(config.clone()).run(program);
+    let without = LabRuntime::new(config.fingerprint(false)).run(program);
+    assert!(with.fingerprint.is_some());
+    assert_eq!(without.fingerprint, None);
+    assert_eq!(without.verdicts, with.verdicts);
+    let file = |log: Option<EventLog>| log.expect("it was captured").into_bytes();
+    assert_eq!(file(without.trace), file(with.trace));
+}
+
+#[test]
+fn an_exploration_needs_classes_whatever_the_configuration_says() {
+    let explored = |config| {
+        explore(ExploreOptions::default().config(config), async |cx: &Cx| {
+            let flag = Shared::new(0_u32);
+            for value in 1..3 {
+                let flag = flag.clone();
+                let _ = cx.spawn(async move |cx: &Cx| Ok::<_, Error>(flag.set(cx, value).await?));
+            }
+            Ok::<_, Error>(())
+        })
+    };
+    let with = explored(LabConfig::default());
+    let without = explored(LabConfig::default().fingerprint(false));
+    assert_eq!(with.runs, 2);
+    assert_eq!((without.runs, &without.classes), (with.runs, &with.classes));
 }
 
 #[test]

@@ -25,9 +25,11 @@ impl Watch {
 /// What a task has come to.
 const OUTCOME: &str = "outcome";
 
-/// Objects whose operations say all there is to know about them.
-const EXACT: [&str; 5] =
-    ["Shared", OUTCOME, crate::atomic::LABEL, crate::mutex::LABEL, crate::queue::LABEL];
+/// Whether the operations of such objects say all there is to know about them.
+fn is_exact(label: &str) -> bool {
+    use crate::{atomic, mutex, queue};
+    matches!(label, "Shared" | OUTCOME | atomic::LABEL | mutex::LABEL | queue::LABEL)
+}
 
 /// What happens on the run's way past the observers.
 #[derive(Default)]
@@ -36,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) log: Option<EventLog>,
     /// Events in the log of the last run that had one.
     pub(crate) logged: usize,
+    /// The run's class is wanted.
+    pub(crate) fingerprints: bool,
     /// The recording that the run follows.
     pub(super) playback: Option<Box<Playback>>,
     pub(crate) watch: Option<Watch>,
@@ -105,7 +109,7 @@ impl Shown for &mut Record {
         self.judged.oracles.show::<KIND>(event);
         if self.watch.as_ref().is_some_and(|watch| self.polls >= watch.skips) {
             self.watched(event);
-        } else {
+        } else if self.fingerprints {
             self.judged.fingerprint.kernel(event);
         }
     }
@@ -173,7 +177,9 @@ impl Record {
         if self.is_known() {
             return;
         }
-        let Record { judged: Judged { fingerprint, oracles, .. }, watch, polls, .. } = self;
+        let Record {
+            judged: Judged { fingerprint, oracles, .. }, watch, polls, fingerprints, ..
+        } = self;
         match watch.as_mut().filter(|watch| *polls >= watch.skips) {
             Some(watch) => {
                 // What the time says, or what is due, decides what follows.
@@ -183,7 +189,8 @@ impl Record {
                 );
                 fingerprint.host_with(event, |step| watch.footprint.steps.push(step.to_step()));
             }
-            None => fingerprint.host(event),
+            None if *fingerprints => fingerprint.host(event),
+            None => {}
         }
         oracles.host(event);
     }
@@ -205,12 +212,13 @@ impl Record {
     }
 
     /// Notes what a strategy wants to know of an event, and shows it the steps that end.
+    #[inline(always)]
     fn watched(&mut self, event: &Event<'_>) {
         let Record { judged, watch, .. } = self;
         let Some(Watch { footprint, .. }) = watch else { return };
         match *event {
             Event::Access { label, access, .. } => {
-                footprint.foreign |= !EXACT.contains(&label);
+                footprint.foreign |= !is_exact(label);
                 footprint.tentative |= label == OUTCOME && access == Access::Read;
             }
             Event::TaskCancelIgnored { .. } | Event::RegionCancelIgnored { .. } => {

@@ -20,11 +20,15 @@ pub(super) fn run(runner: &mut Runner) {
         runner.compare(bench, "runs/s", Better::Higher, sides);
     }
     let runs = if runner.quick() { 500 } else { 5_000 };
-    let bare = LabRuntime::new(LabConfig::default().observe(false));
-    let traced = LabRuntime::new(LabConfig::default().capture_trace(true));
-    let cost = || rate(&bare, 10, runs) / rate(&traced, 10, runs);
-    let sides = vec![Side::new("", cost), floor(1.5)];
-    runner.compare("trace_cost_random_10", "times", Better::Lower, sides);
+    let all = LabRuntime::new(LabConfig::default().capture_trace(true));
+    let oracles = LabRuntime::new(LabConfig::default().fingerprint(false));
+    let nothing = LabRuntime::new(LabConfig::default().observe(false));
+    // Trace and fingerprint, for who has the oracles; and all three.
+    let cost = |less: &LabRuntime| rate(less, 10, runs) / rate(&all, 10, runs);
+    let sides = vec![Side::new("", || cost(&oracles)), floor(1.5)];
+    runner.compare("trace_and_fingerprint_cost_random_10", "times", Better::Lower, sides);
+    let sides = vec![Side::new("", || cost(&nothing))];
+    runner.compare("observation_cost_random_10", "times", Better::Lower, sides);
 }
 
 fn rate(lab: &LabRuntime, tasks: usize, runs: usize) -> f64 {
