@@ -41,7 +41,8 @@ where
     let report = LabRuntime::new(config.capture_trace(true)).run(body);
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("run.trace");
-    std::fs::write(&file, report.trace.expect("it was captured")).expect("the folder is ours");
+    std::fs::write(&file, report.trace.expect("it was captured").into_bytes())
+        .expect("the folder is ours");
     page(name, &file)
 }
 
@@ -273,7 +274,8 @@ fn what_the_lab_cancels_is_a_cut_and_is_exported() {
     let report = LabRuntime::new(config.clone()).run(body);
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("cancelled.trace");
-    std::fs::write(&file, report.trace.expect("it was captured")).expect("the folder is ours");
+    std::fs::write(&file, report.trace.expect("it was captured").into_bytes())
+        .expect("the folder is ours");
     let data = page("cancelled", &file);
     let cut = &data["runs"][0]["cuts"][0];
     assert_eq!((&cut["b"], &cut["i"], &cut["n"]), (&2.into(), &true.into(), &"region root".into()));

@@ -467,7 +467,8 @@ fn calls_on_files_are_waited_for_where_the_program_makes_them() {
     });
     assert!(report.is_ok(), "{report}");
     let limits = asupersync_trace::Limits::default();
-    let trace = asupersync_trace::Trace::parse(&report.trace.unwrap(), &limits).unwrap();
+    let trace =
+        asupersync_trace::Trace::parse(&report.trace.unwrap().into_bytes(), &limits).unwrap();
     let lines = trace.events().iter().map(|event| trace.line(event).to_string());
     let waits: Vec<String> = lines.filter(|line| line.contains("WaitParked")).collect();
     assert!(waits.len() >= 12, "{waits:?}");
