@@ -4,7 +4,7 @@ mod review;
 
 use super::Method;
 use super::foresight::Forecast;
-use super::history::{History, Plan, Polled, Race};
+use super::history::{History, Plan, Race, Sequence};
 use super::label::{Label, Shared};
 use super::tree::{self, Asked, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
@@ -313,15 +313,16 @@ impl Engine {
                 None if covered => {
                     let covers = |label: &Shared| tree::covers(label, &sequence);
                     if !node.sleep.iter().any(covers) {
-                        tree::insert(&mut node.wakeup, sequence.to_vec(), first, self.guesses);
+                        let mut sequence = tree::sequence(&sequence);
+                        tree::insert(&mut node.wakeup, &mut sequence, first, self.guesses);
                     }
                 }
-                Some(rest) if !covered => {
+                Some(mut rest) if !covered => {
                     let below = match self.carried.is_empty() {
                         true => &mut self.absorbed,
                         false => &mut self.carried,
                     };
-                    tree::insert(below, rest, first, self.guesses);
+                    tree::insert(below, &mut rest, first, self.guesses);
                 }
                 _ => {}
             }
@@ -435,18 +436,17 @@ impl Plan for Nodes<'_> {
         &self.nodes[poll].sleep
     }
 
-    fn add(&mut self, race: Race<'_>) {
+    fn add(&mut self, race: Race, sequence: &mut Sequence<'_>) {
         *self.guesses |=
-            race.forecast.is_some() || race.sequence.last().is_some_and(|label| label.is_guess());
+            race.forecast.is_some() || sequence.last().is_some_and(|label| label.is_guess());
         let node = &mut self.nodes[race.first];
         if let Some(forecast) = race.forecast {
             if node.forecasts.iter().all(|other| other.id != forecast.id) {
                 node.forecasts.push(*forecast);
             }
         }
-        let covered = |label: &Shared| tree::covers(label, race.sequence);
+        let covered = |label: &Shared| tree::covers(label, sequence);
         if !node.label.iter().chain(&node.sleep).any(covered) {
-            let sequence = race.sequence.iter().map(Polled::to_shared).collect();
             tree::insert(&mut node.wakeup, sequence, node.task, *self.guesses);
         }
     }

@@ -17,6 +17,7 @@
 //! One thing more is needed of e: that it depends, there, on nothing of the plan on which it did not depend where it was run. For w
 //! need not have that, and e is another event without it. Where it does, all that can be chosen in the state is tried.
 
+use super::history::Polled;
 use super::label::{Close, Shared};
 use super::tree;
 use asupersync_core::{SplitMix64, TaskId};
@@ -149,6 +150,8 @@ impl Forecast {
         }
         let others = self.others.iter().map(|(label, _)| label);
         let sequence: Vec<Shared> = others.chain(&self.found).cloned().collect();
-        polls.into_iter().try_fold(sequence, |rest, poll| tree::after(poll, &rest))
+        polls.into_iter().try_fold(sequence, |rest, poll| {
+            Some(tree::after(poll, &rest)?.into_iter().map(Polled::into_shared).collect())
+        })
     }
 }

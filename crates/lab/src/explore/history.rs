@@ -22,6 +22,8 @@ pub(crate) struct History {
     events_of_polls: Vec<usize>,
     events: Vec<Event>,
     order: Order,
+    /// The polls in which a region closed.
+    closing: Vec<usize>,
     /// For each poll: no race of it asks for anything while so many polls stay as they are.
     settled: Vec<Option<usize>>,
     pub(super) known: Known,
@@ -34,18 +36,18 @@ pub(super) trait Plan {
     /// What has been run, to its end, instead of this poll.
     fn sleeping(&self, poll: usize) -> &[Shared];
 
-    /// Adds the reversal of a race.
-    fn add(&mut self, race: Race<'_>);
+    /// Adds what is to be run to reverse a race, and may take it apart.
+    fn add(&mut self, race: Race, sequence: &mut Sequence<'_>);
 }
 
 /// Where every race is new.
-impl<F: FnMut(Race<'_>)> Plan for F {
+impl<F: FnMut(Race, &[Polled<'_>])> Plan for F {
     fn sleeping(&self, _poll: usize) -> &[Shared] {
         &[]
     }
 
-    fn add(&mut self, race: Race<'_>) {
-        self(race);
+    fn add(&mut self, race: Race, sequence: &mut Sequence<'_>) {
+        self(race, sequence);
     }
 }
 
@@ -59,14 +61,13 @@ pub(super) struct Event {
     pub(super) place: Place,
 }
 
-/// Two polls that could come in the other order, and what to run for that.
-pub(super) struct Race<'a> {
-    /// The poll that came first, before which the sequence goes.
+/// Two polls that could come in the other order.
+pub(super) struct Race {
+    /// The poll that came first, before which goes the sequence that is to be run.
     pub(super) first: usize,
     /// The poll that comes first in the sequence's end; none if it never came.
     pub(super) second: Option<usize>,
-    pub(super) sequence: &'a [Polled<'a>],
-    /// What is not certain of it.
+    /// What is not certain of the sequence.
     pub(super) forecast: Option<Box<Forecast>>,
 }
 
@@ -95,10 +96,20 @@ impl Polled<'_> {
             Polled::Moved(label) => label.clone(),
         }
     }
+
+    pub(super) fn into_shared(self) -> Shared {
+        match self {
+            Polled::AsItWas(label) => label.clone(),
+            Polled::Moved(label) => label,
+        }
+    }
 }
 
 /// A sequence to be run, as long as it is not known whether anybody wants it.
-type Sequence<'a> = SmallVec<[Polled<'a>; 16]>;
+pub(super) type Sequence<'a> = SmallVec<[Polled<'a>; 16]>;
+
+/// Events that a poll may race with.
+type Firsts = SmallVec<[usize; 16]>;
 
 /// A race, for who is not an explorer.
 #[derive(Clone, Debug)]
@@ -122,7 +133,7 @@ impl History {
 
     pub(crate) fn race_pairs(&mut self, blocked: &[Blocked]) -> Vec<RacePair> {
         let mut pairs = Vec::new();
-        self.races(blocked, &mut |Race { first, second, sequence, .. }: Race<'_>| {
+        self.races(blocked, &mut |Race { first, second, .. }: Race, sequence: &[Polled<'_>]| {
             let instead = sequence.iter().map(|label| label.task).collect();
             pairs.push(RacePair { first, second, instead });
         });
@@ -145,6 +156,7 @@ impl History {
         self.polls.truncate(polls);
         self.events_of_polls.truncate(polls);
         self.settled.truncate(polls);
+        self.closing.truncate(self.closing.partition_point(|closing| *closing < polls));
         self.learned = self.learned.min(polls);
         for settled in &mut self.settled {
             *settled = settled.filter(|needs| *needs <= polls);
@@ -173,6 +185,9 @@ impl History {
                 is_poll,
                 place: Place::default(),
             });
+        }
+        if !closes.is_empty() {
+            self.closing.push(poll);
         }
         let step = own.expect("a poll is a step of its task");
         let number = |target| self.order.give_number(target);
@@ -208,10 +223,17 @@ impl History {
     /// after matters, and it is looked at again.
     pub(super) fn races(&mut self, blocked: &[Blocked], plan: &mut impl Plan) {
         self.order.extend(&mut self.events);
-        self.settled.resize(self.polls.len(), None);
-        let mut firsts: Vec<usize> = Vec::new();
-        for second in 0..self.polls.len() {
-            if self.settled[second].is_some() {
+        let mut settled = std::mem::take(&mut self.settled);
+        settled.resize(self.polls.len(), None);
+        self.races_but(&mut settled, blocked, plan);
+        self.settled = settled;
+    }
+
+    /// The races of the polls that are not settled, some of which are afterwards.
+    fn races_but(&self, settled: &mut [Option<usize>], blocked: &[Blocked], plan: &mut impl Plan) {
+        let (mut firsts, mut sequence) = (Firsts::new(), Sequence::new());
+        for (second, settled) in settled.iter_mut().enumerate() {
+            if settled.is_some() {
                 continue;
             }
             let mut needs = Some(second + 1);
@@ -232,9 +254,7 @@ impl History {
                 firsts.extend(self.unsetters(second));
             }
             // A region that closed in this poll happens with it.
-            let closes = (at + 1..self.events.len())
-                .take_while(|e| !self.events[*e].is_poll && self.events[*e].poll == second);
-            for close in closes {
+            for close in at + 1..=at + self.polls[second].closes.len() {
                 let counts = |t: &Target| matches!(t, Target::Children(_));
                 let touches = &self.events[close].step.touches;
                 let direct = self.events[close].place.direct.iter().copied().filter(|first| {
@@ -261,10 +281,10 @@ impl History {
                 if !rival && place.direct.iter().any(between) {
                     continue;
                 }
-                let needed = self.reverse(*first, second, plan);
+                let needed = self.reverse(*first, second, &mut sequence, plan);
                 needs = needs.zip(needed).map(|(all, one)| all.max(one));
             }
-            self.settled[second] = needs;
+            *settled = needs;
         }
         for Blocked { task, object } in blocked {
             let previous =
@@ -275,14 +295,14 @@ impl History {
                 }
                 let is_after = |e: usize| self.before(first, e);
                 let others = self.not_after(first, is_after);
-                let mut sequence: Sequence<'_> =
-                    others.map(|poll| self.without(poll, is_after)).collect();
+                sequence.clear();
+                sequence.extend(others.map(|poll| self.without(poll, is_after)));
                 sequence.push(Polled::Moved(Label::lock(*task, *object, |t| self.order.number(t))));
-                let (first, sequence) = (self.events[first].poll, &*sequence);
-                plan.add(Race { first, second: None, sequence, forecast: None });
+                let first = self.events[first].poll;
+                plan.add(Race { first, second: None, forecast: None }, &mut sequence);
             }
         }
-        self.races_with_time(plan);
+        self.races_with_time(&mut sequence, plan);
     }
 
     /// The events before `end` that took the mutex, or received.

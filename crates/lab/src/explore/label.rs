@@ -81,6 +81,12 @@ impl Masks {
         Masks { touched: self.touched | other.touched, written: self.written | other.written }
     }
 
+    /// Whether the other's have all of these. Of targets without a bit of their own that is not known.
+    fn are_within(self, other: Masks) -> bool {
+        (self.touched & !other.touched) | (self.written & !other.written) | (self.touched & BEYOND)
+            == 0
+    }
+
     /// The targets that both touch and one of them writes.
     #[inline(always)]
     fn conflict(self, other: Masks) -> u64 {
@@ -280,6 +286,21 @@ impl Label {
             let same = other.step.touches.iter().find(|t| t.target == touch.target);
             same.is_some_and(|same| same.write || !touch.write)
         })
+    }
+
+    /// The same, and that no region closes in either, as far as their masks tell: all that depends on this one depends on
+    /// the other.
+    pub(super) fn is_certainly_within(&self, other: &Label) -> bool {
+        !self.opaque
+            && self.closes.is_empty()
+            && other.closes.is_empty()
+            && self.own.are_within(other.own)
+    }
+
+    /// Whether it touches the same wherever it is run, as far as its task comes there with the same in mind.
+    pub(super) fn is_same_anywhere(&self) -> bool {
+        let is_plain = |op: &Op| op.expected.is_none() && op.kind != OpKind::Message;
+        !self.is_guess() && self.ops.iter().all(is_plain)
     }
 
     /// As [`dependent`](Label::dependent), of the polls without what closes in them.

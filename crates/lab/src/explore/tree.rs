@@ -1,5 +1,6 @@
 //! Wakeup trees.
 
+use super::history::{Polled, Sequence};
 use super::label::{Label, Shared};
 use asupersync_core::TaskId;
 use asupersync_trace::Target;
@@ -63,17 +64,22 @@ pub(super) fn covers(first: &Label, sequence: &[impl Deref<Target = Label>]) -> 
 }
 
 /// What is left of the sequence after `first`, if that comprises it.
-pub(super) fn after(first: &Label, sequence: &[Shared]) -> Option<Vec<Shared>> {
+pub(super) fn after<'a>(first: &Label, sequence: &'a [Shared]) -> Option<Sequence<'a>> {
     let at = initial(first, sequence)?;
-    let mut rest = sequence.to_vec();
+    let mut rest = self::sequence(sequence);
     if let Some(at) = at {
         take_out(&mut rest, at);
     }
     Some(rest)
 }
 
+/// These polls, as they are.
+pub(super) fn sequence(polls: &[Shared]) -> Sequence<'_> {
+    polls.iter().map(Polled::AsItWas).collect()
+}
+
 /// Takes one element out of the sequence. Its closed regions move to the poll that is the last now.
-fn take_out(sequence: &mut Vec<Shared>, at: usize) {
+fn take_out(sequence: &mut Sequence<'_>, at: usize) {
     let gone = sequence.remove(at);
     for close in &gone.closes {
         let counts = |target: &Target| matches!(target, Target::Children(_));
@@ -83,28 +89,30 @@ fn take_out(sequence: &mut Vec<Shared>, at: usize) {
             let mut closes = sequence[last].closes.clone();
             closes.push(close.clone());
             let label = sequence[last].with_closes(closes);
-            sequence[last] = Arc::new(label);
+            sequence[last] = Polled::Moved(Arc::new(label));
         }
     }
 }
 
-/// Adds a sequence, unless a branch covers it.
+/// Adds a sequence, unless a branch covers it, and takes it apart.
 ///
 /// A branch that is a leaf covers whatever may start with it, for nothing sleeps at its end: what is run before
 /// it is independent of none of it, or would cover it. That is so as far as labels say what polls turn out to touch. Where
 /// they need not, which `keeps` says, what a leaf covers is kept with it.
 pub(super) fn insert(
     mut branches: &mut Vec<Branch>,
-    mut sequence: Vec<Shared>,
+    sequence: &mut Sequence<'_>,
     first: TaskId,
     keeps: bool,
 ) {
     loop {
         let (mut found, mut kept) = (None, None::<Arc<[Shared]>>);
         for (index, branch) in branches.iter_mut().enumerate() {
-            let at = initial(&branch.label, &sequence);
+            let at = initial(&branch.label, sequence);
             if keeps && at != Some(Some(0)) {
-                let sequence = kept.get_or_insert_with(|| sequence.as_slice().into()).clone();
+                let sequence =
+                    kept.get_or_insert_with(|| sequence.iter().map(Polled::to_shared).collect());
+                let sequence = sequence.clone();
                 branch.asked.push(Asked { sequence, first, covered: at.is_some() });
             }
             if let Some(at) = at {
@@ -115,7 +123,7 @@ pub(super) fn insert(
         let Some((index, at)) = found else { break };
         let branch = &mut branches[index];
         if let Some(at) = at {
-            take_out(&mut sequence, at);
+            take_out(sequence, at);
         }
         if sequence.is_empty() {
             return;
@@ -127,7 +135,8 @@ pub(super) fn insert(
         };
     }
     let mut chain: Option<Branch> = None;
-    for label in sequence.into_iter().rev() {
+    for label in sequence.drain(..).rev() {
+        let label = label.into_shared();
         let reversed = chain.is_none().then_some(first);
         let children = chain.take().into_iter().collect();
         let (absorbed, asked) = (Vec::new(), Vec::new());

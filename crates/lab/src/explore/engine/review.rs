@@ -39,7 +39,7 @@ impl Engine {
         }
         let wakeup = &mut nodes[last].wakeup;
         for (sequence, first) in plans {
-            tree::insert(wakeup, sequence, first, *guesses);
+            tree::insert(wakeup, &mut tree::sequence(&sequence), first, *guesses);
         }
     }
 

@@ -11,36 +11,45 @@ use std::sync::Arc;
 impl History {
     /// Plans what to run so that the poll `second` comes before the event `first`. If that is settled, answers with
     /// how many polls it is.
-    pub(super) fn reverse(
-        &self,
+    pub(super) fn reverse<'a>(
+        &'a self,
         first: usize,
         second: usize,
+        sequence: &mut Sequence<'a>,
         plan: &mut impl Plan,
     ) -> Option<usize> {
         let at = self.events_of_polls[second];
         let event = &self.events[first];
+        if self.is_woken_by(at, first, first) {
+            return Some(0);
+        }
         let mut needs = Some(0);
         let mut reverse = |moved: usize| {
+            if moved != first && self.is_woken_by(at, moved, first) {
+                return;
+            }
             let poll = self.events[moved].poll;
-            let sleeping = plan.sleeping(poll).iter();
-            let needed = sleeping.filter_map(|step| self.begins(step, moved, first)).min();
+            let sleeping = plan.sleeping(poll);
             let is_certain = self.is_certain(first, second);
+            if is_certain && sleeping.iter().any(|step| self.is_asleep(step, moved, first, second))
+            {
+                needs = None;
+                return;
+            }
+            let steps = sleeping.iter();
+            let needed = steps.filter_map(|step| self.begins(step, moved, first)).min();
             if let (Some(needed), true) = (needed, is_certain) {
                 needs = needs.map(|needs: usize| needs.max(needed));
                 return;
             }
-            if self.is_woken_by(at, moved, first) {
-                return;
-            }
             let mut settles = None;
-            if let Some((sequence, forecast)) = self.reversal(moved, first, second) {
+            if let Some(forecast) = self.reversal(moved, first, second, sequence) {
                 let last = sequence.last().expect("it ends with the second");
                 let is_as_here = || !last.opaque && last.is_within(&self.polls[second]);
                 if needed.is_some() && forecast.is_none() && is_as_here() {
                     settles = needed;
                 }
-                let sequence = &*sequence;
-                plan.add(Race { first: poll, second: Some(second), sequence, forecast });
+                plan.add(Race { first: poll, second: Some(second), forecast }, sequence);
             }
             needs = needs.zip(settles).map(|(all, one)| all.max(one));
         };
@@ -58,6 +67,25 @@ impl History {
         needs
     }
 
+    /// Whether the step, which sleeps before `moved`, is the poll `second`, and covers what is to be run so that this comes
+    /// before `first`: what is to be run before it depends on neither. What the step touches the second touches too, so of what
+    /// comes after the second and so after the first, and is not to be run, is all that depends on the step; all but what
+    /// closes in polls that do not depend on it themselves.
+    fn is_asleep(&self, step: &Label, moved: usize, first: usize, second: usize) -> bool {
+        let label = &self.polls[second];
+        if step.task != label.task || !step.is_certainly_within(label) || !label.is_same_anywhere()
+        {
+            return false;
+        }
+        let is_after = |at: usize| self.before(moved, at) || self.before(first, at);
+        let between = self.events[moved].poll + 1..second;
+        let closing = self.closing.iter().copied().filter(|poll| *poll > second);
+        self.before(first, self.events_of_polls[second])
+            && between.chain(closing).all(|poll| {
+                !self.polls[poll].dependent(label) || is_after(self.events_of_polls[poll])
+            })
+    }
+
     /// If the step is a poll of what comes after `moved` and depends neither on it nor on `other`, and is independent of
     /// what comes before it there: how many polls there are up to it.
     fn begins(&self, step: &Label, moved: usize, other: usize) -> Option<usize> {
@@ -66,6 +94,10 @@ impl History {
             self.before(moved, at) || self.before(other, at)
         };
         let start = self.events[moved].poll + 1;
+        // Then most probably its poll here is after `moved`.
+        if self.polls[start - 1].dependent(step) {
+            return None;
+        }
         let poll = start + self.polls[start..].iter().position(|label| label.task == step.task)?;
         let label = &self.polls[poll];
         let depends = |before: usize| {
@@ -97,13 +129,15 @@ impl History {
         !self.cancels(first, label.task) && !label.tentative && !label.is_guess()
     }
 
-    /// What to run so that `second` comes before `first`, and what is not certain of it.
-    fn reversal(
-        &self,
+    /// Leaves in `sequence` what to run so that `second` comes before `first`, and answers what is not certain of it; none if
+    /// it cannot come there.
+    fn reversal<'a>(
+        &'a self,
         moved: usize,
         first: usize,
         second: usize,
-    ) -> Option<(Sequence<'_>, Option<Box<Forecast>>)> {
+        sequence: &mut Sequence<'a>,
+    ) -> Option<Option<Box<Forecast>>> {
         let start = self.events[moved].poll;
         let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
         let value = |object: ObjectId| {
@@ -136,7 +170,8 @@ impl History {
             }
             is_other_time = fires != self.fires(second, |_| true);
         }
-        let mut sequence: Sequence<'_> = others.map(|poll| self.without(poll, is_after)).collect();
+        sequence.clear();
+        sequence.extend(others.map(|poll| self.without(poll, is_after)));
         let closes = self.closes_without(second, is_after);
         let moves = |closes: Option<Vec<Close>>| {
             let moved = label.moved(value, closes, |target| self.order.number(target));
@@ -144,7 +179,7 @@ impl History {
         };
         if self.is_certain(first, second) {
             sequence.push(moves(closes));
-            return Some((sequence, None));
+            return Some(None);
         }
         let opaque = label.tentative || self.cancels(first, label.task) || is_other_time;
         let expected = match opaque {
@@ -155,9 +190,9 @@ impl History {
         };
         let closes = closes.unwrap_or_else(|| label.closes.clone());
         let place = (moved, first, Some(second));
-        let (expected, forecast) = self.forecast(place, &sequence, closes, expected);
+        let (expected, forecast) = self.forecast(place, sequence, closes, expected);
         sequence.push(Polled::Moved(expected));
-        Some((sequence, forecast))
+        Some(forecast)
     }
 
     /// Whether the event is a poll in which the task was cancelled.
@@ -240,11 +275,9 @@ impl History {
     /// The poll as it is when it comes before what `is_after` says of.
     pub(super) fn without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Polled<'_> {
         let label = &self.polls[poll];
-        let closes = match label.closes.is_empty() {
-            true => None,
-            false => self.closes_without(poll, is_after),
+        let Some(closes) = self.closes_without(poll, is_after) else {
+            return Polled::AsItWas(label);
         };
-        let Some(closes) = closes else { return Polled::AsItWas(label) };
         Polled::Moved(Arc::new(label.with_closes(closes)))
     }
 
@@ -255,8 +288,11 @@ impl History {
         poll: usize,
         is_after: impl Fn(usize) -> bool,
     ) -> Option<Vec<Close>> {
-        let at = self.events_of_polls[poll];
         let known = &self.polls[poll].closes;
+        if known.is_empty() {
+            return None;
+        }
+        let at = self.events_of_polls[poll];
         let closes = at + 1..at + 1 + known.len();
         let counts = |e: usize, close: usize| {
             let touches = &self.events[e].step.touches;

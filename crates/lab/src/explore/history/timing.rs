@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 impl History {
     /// Plans that time passes before a timer is unset, after which it did not.
-    pub(super) fn races_with_time(&self, plan: &mut impl Plan) {
+    pub(super) fn races_with_time<'a>(&'a self, sequence: &mut Sequence<'a>, plan: &mut impl Plan) {
+        if self.polls.iter().all(|label| label.timers.is_none()) {
+            return;
+        }
         for first in self.unsetters(self.polls.len()) {
             let event = &self.events[first];
             let can_pass = |timers: &Arc<Timers>| timers.can_pass;
@@ -24,13 +27,13 @@ impl History {
                     continue;
                 }
                 let others = self.not_after(moved, is_after);
-                let mut sequence: Sequence<'_> =
-                    others.map(|poll| self.without(poll, is_after)).collect();
+                sequence.clear();
+                sequence.extend(others.map(|poll| self.without(poll, is_after)));
                 let place = (moved, first, None);
-                let (time, forecast) = self.forecast(place, &sequence, Vec::new(), Label::time());
+                let (time, forecast) = self.forecast(place, sequence, Vec::new(), Label::time());
                 sequence.push(Polled::Moved(time));
-                let (first, sequence) = (self.events[moved].poll, &*sequence);
-                plan.add(Race { first, second: None, sequence, forecast });
+                let first = self.events[moved].poll;
+                plan.add(Race { first, second: None, forecast }, sequence);
             }
         }
     }
