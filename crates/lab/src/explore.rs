@@ -478,7 +478,7 @@ impl Strategy for Guide {
         self.0.lock().knows()
     }
 
-    fn stepped(&mut self, footprint: Footprint) {
+    fn stepped(&mut self, footprint: &mut Footprint) {
         self.0.lock().stepped(footprint);
     }
 

@@ -20,7 +20,7 @@ use asupersync_time::{Key, Wheel};
 use asupersync_trace::{self as trace, EventLog};
 use kept::Kept;
 use parking_lot::Mutex;
-pub(crate) use record::{Judged, Record, Watch};
+pub(crate) use record::{Judged, Record};
 pub use services::ServiceContext;
 pub(crate) use services::Services;
 use services::Slot;
@@ -505,12 +505,13 @@ impl LabHost {
         self.kept.fact(fact);
     }
 
-    /// What was touched since the last time this was asked.
-    pub(crate) fn footprint(&self) -> Footprint {
-        let footprint = self.with_record(|record| {
-            record.watch.as_mut().map(|watch| std::mem::take(&mut watch.footprint))
+    /// Gives an empty footprint for that of what was touched since the last time.
+    pub(crate) fn take_footprint(&self, footprint: &mut Footprint) {
+        self.with_record(|record| {
+            if let Some(watch) = &mut record.watch {
+                std::mem::swap(&mut watch.footprint, footprint);
+            }
         });
-        footprint.flatten().unwrap_or_default()
     }
 }
 

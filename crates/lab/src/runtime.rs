@@ -4,7 +4,7 @@ mod time;
 
 use crate::config::LabConfig;
 use crate::faults::FaultPlan;
-use crate::host::{Judged, LabHost, Queue, Ready, Record, Watch};
+use crate::host::{Judged, LabHost, Queue, Ready, Record};
 use crate::oracle::{Ending, Invariant, Verdict};
 use crate::replay::{Drivers, Followed, Next, Recorded};
 use crate::report::{Finding, LabReport};
@@ -52,6 +52,8 @@ struct State {
     host: Arc<LabHost>,
     strategy: Box<dyn Strategy>,
     verdicts: Vec<Verdict>,
+    /// Memory for what a poll touches.
+    footprint: Footprint,
     /// Of any run so far.
     most_choices: usize,
 }
@@ -72,7 +74,9 @@ impl LabRuntime {
             Box::new(Prefix::new(config.choices.clone(), strategy))
         };
         let host = LabHost::new(config.observe, config.services.clone());
-        let state = RefCell::new(State { host, strategy, verdicts: Vec::new(), most_choices: 0 });
+        let (verdicts, footprint) = (Vec::new(), Footprint::default());
+        let state = State { host, strategy, verdicts, footprint, most_choices: 0 };
+        let state = RefCell::new(state);
         LabRuntime { config, state }
     }
 
@@ -167,7 +171,8 @@ impl LabRuntime {
         self.begin_record(&state.host, seed, announced, capture);
         let knows = state.strategy.knows();
         host.with_record(|record| {
-            record.watch = watches.then(|| Watch::after(knows));
+            let watch = record.watch.take();
+            record.watch = watches.then(|| watch.unwrap_or_default().after(knows));
             record.fingerprints |= watches;
             record.begin(if watches { knows } else { 0 });
         });
@@ -190,6 +195,7 @@ impl LabRuntime {
             strategy: &mut *state.strategy,
             watches,
             knows,
+            footprint: &mut state.footprint,
             captures: capture && self.config.observe,
             cancelled_at: None,
             root,
@@ -242,6 +248,7 @@ impl LabRuntime {
             strategy: &mut *state.strategy,
             watches: false,
             knows: 0,
+            footprint: &mut state.footprint,
             captures: false,
             cancelled_at: None,
             root,
@@ -442,6 +449,8 @@ struct Run<'a> {
     watches: bool,
     /// Of so many polls the strategy knows what they touch.
     knows: u64,
+    /// What the last poll touched, if it does not.
+    footprint: &'a mut Footprint,
     captures: bool,
     /// The root was cancelled before this poll.
     cancelled_at: Option<u64>,
@@ -626,12 +635,11 @@ impl Run<'_> {
             }
             if self.watches {
                 // Of the polls that the strategy knows nothing was noted.
-                let footprint = if self.steps >= self.knows {
-                    self.host.footprint()
-                } else {
-                    Footprint::default()
-                };
-                self.strategy.stepped(footprint);
+                self.footprint.clear();
+                if self.steps >= self.knows {
+                    self.host.take_footprint(self.footprint);
+                }
+                self.strategy.stepped(self.footprint);
             }
         }
     }

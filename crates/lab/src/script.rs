@@ -216,7 +216,7 @@ impl Strategy for Script {
         true
     }
 
-    fn stepped(&mut self, footprint: Footprint) {
+    fn stepped(&mut self, footprint: &mut Footprint) {
         let mut state = self.0.lock();
         let state = &mut *state;
         if let (Some(task), false) = (state.acting, state.is_over) {

@@ -62,8 +62,8 @@ pub trait Strategy: Send {
         0
     }
 
-    /// The poll that was chosen last is over, and this is what it touched.
-    fn stepped(&mut self, footprint: Footprint) {
+    /// The poll that was chosen last is over, and this is what it touched: to be looked at, or taken.
+    fn stepped(&mut self, footprint: &mut Footprint) {
         let _ = footprint;
     }
 
@@ -98,6 +98,17 @@ pub struct Footprint {
     pub tentative: bool,
     /// What became of timers, where time races.
     pub(crate) timers: Option<Arc<Timers>>,
+}
+
+impl Footprint {
+    /// Forgets everything, keeping memory.
+    pub(crate) fn clear(&mut self) {
+        let Footprint { steps, ops, foreign, cancels, tentative, timers } = self;
+        steps.clear();
+        ops.clear();
+        cancels.clear();
+        (*foreign, *tentative, *timers) = (false, false, None);
+    }
 }
 
 /// What one poll, or time passing, did to the timers. A timer goes by the number of timers set before it.
@@ -234,7 +245,7 @@ impl<S: Strategy> Strategy for Prefix<S> {
         self.then.knows()
     }
 
-    fn stepped(&mut self, footprint: Footprint) {
+    fn stepped(&mut self, footprint: &mut Footprint) {
         self.then.stepped(footprint);
     }
 
@@ -268,7 +279,7 @@ impl Strategy for Box<dyn Strategy> {
         (**self).knows()
     }
 
-    fn stepped(&mut self, footprint: Footprint) {
+    fn stepped(&mut self, footprint: &mut Footprint) {
         (**self).stepped(footprint);
     }
 

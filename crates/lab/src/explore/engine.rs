@@ -296,7 +296,7 @@ impl Engine {
         false
     }
 
-    pub(super) fn stepped(&mut self, footprint: Footprint) {
+    pub(super) fn stepped(&mut self, footprint: &mut Footprint) {
         if self.is_over || self.is_blocked {
             return;
         }

@@ -164,8 +164,9 @@ impl History {
     }
 
     /// Adds the poll of `task`; answers its label.
-    pub(crate) fn push(&mut self, task: TaskId, footprint: Footprint) -> Shared {
+    pub(crate) fn push(&mut self, task: TaskId, footprint: &mut Footprint) -> Shared {
         let poll = self.polls.len();
+        let footprint = std::mem::take(footprint);
         let Footprint { steps, .. } = &footprint;
         let at = steps.iter().position(|step| step.actor == Actor::of(task));
         let mut closes = Vec::new();

@@ -10,6 +10,7 @@ use asupersync_trace::{self as trace, EventLog, Fingerprinter};
 use std::sync::Arc;
 
 /// Which poll touched what, for a strategy that wants to know.
+#[derive(Default)]
 pub(crate) struct Watch {
     pub(super) footprint: Footprint,
     /// Polls whose footprint is known. Of the last of them it is told again, with what follows it.
@@ -17,8 +18,10 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn after(skips: u64) -> Watch {
-        Watch { skips, footprint: Footprint::default() }
+    /// Begins a run of which so many polls are known.
+    pub(crate) fn after(mut self, skips: u64) -> Watch {
+        self.footprint.clear();
+        Watch { skips, ..self }
     }
 }
 

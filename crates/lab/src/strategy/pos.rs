@@ -47,10 +47,10 @@ impl Strategy for Pos {
         true
     }
 
-    fn stepped(&mut self, footprint: Footprint) {
+    fn stepped(&mut self, footprint: &mut Footprint) {
         let Some(task) = self.running.take() else { return };
         self.priorities.remove(&task);
-        let own = footprint.steps.into_iter().find(|step| step.actor == Actor::of(task));
+        let own = footprint.steps.drain(..).find(|step| step.actor == Actor::of(task));
         let Some(step) = own else { return };
         let Pos { priorities, before, .. } = self;
         priorities.retain(|other, _| {
@@ -106,7 +106,7 @@ mod tests {
             let target = Target::Object(ObjectId::from_bits(9));
             let touches = vec![Touch { target, write: true }];
             let step = Step::new(Actor::Task(of[at].task), touches);
-            pos.stepped(Footprint { steps: vec![step], ..Footprint::default() });
+            pos.stepped(&mut Footprint { steps: vec![step], ..Footprint::default() });
         }
         assert!(seen.iter().all(|count| (700..1_300).contains(count)), "{seen:?}");
     }

@@ -127,9 +127,9 @@ impl Strategy for TopologyGuided {
         true
     }
 
-    fn stepped(&mut self, footprint: Footprint) {
+    fn stepped(&mut self, footprint: &mut Footprint) {
         let Some(task) = self.running.take() else { return };
-        let own = footprint.steps.into_iter().find(|step| step.actor == Actor::of(task));
+        let own = footprint.steps.drain(..).find(|step| step.actor == Actor::of(task));
         let (Some(step), Some(count)) = (own, self.progress.get(&task)) else { return };
         self.labels.insert((task, count - 1), step);
     }
@@ -163,7 +163,7 @@ mod tests {
             true
         }
 
-        fn stepped(&mut self, footprint: Footprint) {
+        fn stepped(&mut self, footprint: &mut Footprint) {
             self.0.lock().stepped(footprint);
         }
     }
