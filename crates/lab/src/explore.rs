@@ -2,6 +2,7 @@
 
 mod engine;
 mod foresight;
+mod guide;
 mod history;
 mod label;
 mod order;
@@ -17,18 +18,16 @@ use crate::quiet::Quiet;
 use crate::report::{Finding, LabReport};
 use crate::runtime::LabRuntime;
 use crate::script::Plan;
-use crate::strategy::{Blocked, Choice, Footprint, Strategy};
 use crate::trial::{Trials, Wanted, trials, with_place};
 use asupersync_core::{Cx, TaskBody, TaskId, Time, cap};
 use asupersync_trace::Fingerprint;
-use engine::Engine;
+use engine::{Engine, Seat};
+pub(crate) use guide::Guide;
 pub(crate) use history::{History, RacePair};
-use parking_lot::Mutex;
 pub(crate) use share::shares;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use units::{Ran, Runner, Turn, Units};
 
 /// How orders are enumerated. The first three find the same classes; the bounded two leave some out, say so,
@@ -316,8 +315,8 @@ where
         Ok(Some(found)) => return found,
         Err(message) => panic!("{message}"),
     }
-    let runner = |engine: Arc<Mutex<Engine>>| -> Runner {
-        let lab = LabRuntime::with_strategy(config.clone(), Guide(engine));
+    let runner = |seat: Seat| -> Runner {
+        let lab = LabRuntime::with_strategy(config.clone(), Guide::new(seat));
         let body = body.clone();
         Box::new(move |told| {
             let _quiet = Quiet::begin();
@@ -445,44 +444,4 @@ where
     found.failures = 1;
     found.failure = Some(failure);
     Ok(Some(found))
-}
-
-/// The engine as the lab's strategy.
-#[derive(Clone)]
-pub(crate) struct Guide(Arc<Mutex<Engine>>);
-
-impl fmt::Debug for Guide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Guide")
-    }
-}
-
-impl Strategy for Guide {
-    fn begin(&mut self, _seed: u64) {
-        self.0.lock().begin();
-    }
-
-    fn choose(&mut self, enabled: &[Choice]) -> usize {
-        self.0.lock().choose(enabled)
-    }
-
-    fn alone(&mut self, only: &Choice) {
-        self.0.lock().choose(std::slice::from_ref(only));
-    }
-
-    fn watches(&self) -> bool {
-        true
-    }
-
-    fn knows(&self) -> u64 {
-        self.0.lock().knows()
-    }
-
-    fn stepped(&mut self, footprint: &mut Footprint) {
-        self.0.lock().stepped(footprint);
-    }
-
-    fn ended(&mut self, blocked: &[Blocked]) {
-        self.0.lock().ended(blocked);
-    }
 }

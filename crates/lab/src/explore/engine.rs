@@ -9,7 +9,9 @@ use super::label::{Label, Shared};
 use super::tree::{self, Asked, Branch};
 use crate::strategy::{Blocked, Choice, Footprint};
 use asupersync_core::{SplitMix64, TaskId};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// The state before a poll.
 #[derive(Clone)]
@@ -36,6 +38,9 @@ struct Node {
     spent: u32,
 }
 
+/// Where an engine is between two runs.
+pub(super) type Seat = Arc<Mutex<Option<Box<Engine>>>>;
+
 pub(super) struct Engine {
     method: Method,
     order: u64,
@@ -57,7 +62,6 @@ pub(super) struct Engine {
     chosen: Option<TaskId>,
     /// The next poll is that of the node with this number.
     depth: usize,
-    is_over: bool,
     is_blocked: bool,
     /// A choice was left out because it cost too much.
     is_cut: bool,
@@ -79,7 +83,6 @@ impl Engine {
             blocked_tasks: Vec::new(),
             chosen: None,
             depth: 0,
-            is_over: false,
             is_blocked: false,
             is_cut: false,
         }
@@ -89,6 +92,10 @@ impl Engine {
     /// run as soon as [`kept`](Engine::kept) is less: nothing sleeps on the way of a first run.
     pub(super) fn along(method: Method, way: &[TaskId]) -> Engine {
         Engine { way: way.to_vec(), ..Engine::new(method, 0) }
+    }
+
+    pub(super) fn seated(self) -> Seat {
+        Arc::new(Mutex::new(Some(Box::new(self))))
     }
 
     /// So many choices the next run has in common with the one before.
@@ -126,7 +133,6 @@ impl Engine {
         self.blocked_tasks.clear();
         self.chosen = None;
         self.depth = 0;
-        self.is_over = false;
         self.is_blocked = false;
     }
 
@@ -152,16 +158,8 @@ impl Engine {
     }
 
     pub(super) fn choose(&mut self, enabled: &[Choice]) -> usize {
-        // In the first order time passes when nothing else can happen, as it does where it does not race.
-        let least = |tasks: &mut dyn Iterator<Item = (usize, TaskId)>, order: u64| {
-            tasks.min_by_key(|(_, task)| {
-                (order == 0 && *task == Choice::TIME, SplitMix64::mix(task.to_bits() ^ order))
-            })
-        };
-        let mut all = enabled.iter().map(|choice| choice.task).enumerate();
-        if self.is_over || self.is_blocked {
-            let index = least(&mut all, 0).map_or(0, |(index, _)| index);
-            return index;
+        if self.is_blocked {
+            return first(enabled);
         }
         if let Some(node) = self.nodes.get(self.depth) {
             let task = node.task;
@@ -198,8 +196,8 @@ impl Engine {
         let (mut reversed, mut asked, mut label) = (None, Vec::new(), None);
         let given = self.way.get(self.nodes.len()).copied().filter(|task| is_enabled(*task));
         let task = if wakeup.is_empty() {
-            let least = || least(&mut all.filter(|(_, task)| !sleeps(*task)), self.order);
-            match given.or_else(|| least().map(|(_, task)| task)) {
+            let awake = enabled.iter().map(|choice| choice.task).filter(|task| !sleeps(*task));
+            match given.or_else(|| least(awake, self.order)) {
                 Some(task) => task,
                 None => {
                     self.is_blocked = true;
@@ -297,7 +295,7 @@ impl Engine {
     }
 
     pub(super) fn stepped(&mut self, footprint: &mut Footprint) {
-        if self.is_over || self.is_blocked {
+        if self.is_blocked {
             return;
         }
         let Some(task) = self.chosen.take() else { return };
@@ -332,7 +330,6 @@ impl Engine {
     }
 
     pub(super) fn ended(&mut self, blocked: &[Blocked]) {
-        self.is_over = true;
         self.blocked_tasks = blocked.to_vec();
     }
 
@@ -450,6 +447,19 @@ impl Plan for Nodes<'_> {
             tree::insert(&mut node.wakeup, sequence, node.task, *self.guesses);
         }
     }
+}
+
+/// The first in the first order.
+pub(super) fn first(enabled: &[Choice]) -> usize {
+    let task = least(enabled.iter().map(|choice| choice.task), 0);
+    enabled.iter().position(|choice| Some(choice.task) == task).unwrap_or(0)
+}
+
+/// The first in this order. In the first one time passes when nothing else can happen, as it does where it does not race.
+fn least(tasks: impl Iterator<Item = TaskId>, order: u64) -> Option<TaskId> {
+    tasks.min_by_key(|task| {
+        (order == 0 && *task == Choice::TIME, SplitMix64::mix(task.to_bits() ^ order))
+    })
 }
 
 /// The task that was polled last.

@@ -4,13 +4,13 @@ mod reversal;
 mod timing;
 
 use super::foresight::{Forecast, Known};
-use super::label::{Close, Label, Shared};
-use super::order::{Order, Place};
+use super::label::{Close, Label, Masks, Shared};
+use super::order::Order;
 use crate::strategy::{Blocked, Choice, Footprint, Op};
 use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{Actor, Step, Target};
 use smallvec::SmallVec;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// The run so far.
@@ -58,7 +58,15 @@ pub(super) struct Event {
     /// The poll it is, or in which, or after which, it happened.
     poll: usize,
     pub(super) is_poll: bool,
-    pub(super) place: Place,
+    /// Where the numbers of what it touches begin.
+    touched: usize,
+}
+
+impl Event {
+    /// Where the numbers of what it touches are.
+    pub(super) fn touched(&self) -> Range<usize> {
+        self.touched..self.touched + self.step.touches.len()
+    }
 }
 
 /// Two polls that could come in the other order.
@@ -125,7 +133,7 @@ pub(crate) struct RacePair {
 impl History {
     /// The polls that the last of the first `count` depends on, and itself.
     pub(crate) fn past(&mut self, count: usize) -> Vec<usize> {
-        self.order.extend(&mut self.events);
+        self.order.extend(&self.events);
         let Some(last) = count.min(self.polls.len()).checked_sub(1) else { return Vec::new() };
         let last_event = self.events_of_polls[last];
         (0..=last).filter(|poll| self.before(self.events_of_polls[*poll], last_event)).collect()
@@ -152,7 +160,11 @@ impl History {
                 .map_or(0, |last| last + 1 + self.polls[polls - 1].closes.len())
         });
         let end = end.unwrap_or(self.events.len());
-        self.order.forget(&mut self.events, end);
+        self.order.forget(&self.events, end);
+        if let Some(event) = self.events.get(end) {
+            self.order.unnote(event.touched);
+        }
+        self.events.truncate(end);
         self.polls.truncate(polls);
         self.events_of_polls.truncate(polls);
         self.settled.truncate(polls);
@@ -163,52 +175,48 @@ impl History {
         }
     }
 
-    /// Adds the poll of `task`; answers its label.
+    /// Adds the poll of `task`, and takes what it touched; answers its label.
     pub(crate) fn push(&mut self, task: TaskId, footprint: &mut Footprint) -> Shared {
         let poll = self.polls.len();
-        let footprint = std::mem::take(footprint);
-        let Footprint { steps, .. } = &footprint;
-        let at = steps.iter().position(|step| step.actor == Actor::of(task));
+        let mut steps = std::mem::take(&mut footprint.steps);
+        let actor = Actor::of(task);
+        let own = steps.iter().position(|step| step.actor == actor);
+        let own = own.expect("a poll is a step of its task");
         let mut closes = Vec::new();
-        let mut own = None;
-        for (index, step) in steps.iter().enumerate() {
-            let is_poll = Some(index) == at;
-            let before = at.is_some_and(|at| index < at);
-            if is_poll {
-                own = Some(step.clone());
-                self.events_of_polls.push(self.events.len());
-            } else if !before {
-                closes.push(Close::new(step.clone(), |target| self.order.give_number(target)));
+        for (index, step) in steps.drain(..).enumerate() {
+            let touched = self.order.note(&step);
+            if index > own {
+                closes.push(Close::new(step.clone(), self.order.noted(touched)));
             }
-            self.events.push(Event {
-                step: step.clone(),
-                poll: if before { poll.saturating_sub(1) } else { poll },
-                is_poll,
-                place: Place::default(),
-            });
+            let poll = if index < own { poll.saturating_sub(1) } else { poll };
+            self.events.push(Event { step, poll, is_poll: index == own, touched });
         }
+        footprint.steps = steps;
         if !closes.is_empty() {
             self.closing.push(poll);
         }
-        let step = own.expect("a poll is a step of its task");
-        let number = |target| self.order.give_number(target);
-        let label = Arc::new(Label::new(task, step, closes, footprint, number));
+        let at = self.events.len() - 1 - closes.len();
+        self.events_of_polls.push(at);
+        let event = &self.events[at];
+        let numbers = &self.order.noted(event.touched)[..event.step.touches.len()];
+        let own = Masks::of(&event.step, numbers.iter().copied().map(Some));
+        let label = Arc::new(Label::new(task, event.step.clone(), own, closes, footprint));
         self.polls.push(label.clone());
         label
     }
 
     /// Remembers what the polls of this run touched.
     pub(super) fn learn(&mut self) {
-        self.order.give_keys(&mut self.events);
+        self.order.give_keys(&self.events);
         for poll in self.learned..self.polls.len() {
-            let place = &self.events[self.events_of_polls[poll]].place;
-            self.known.add(place.own, place.key, &self.polls[poll]);
+            let keys = self.order.keys(self.events_of_polls[poll]);
+            self.known.add(keys.own, keys.key, &self.polls[poll]);
         }
         self.learned = self.polls.len();
     }
 
     fn before(&self, first: usize, second: usize) -> bool {
-        first == second || self.events[first].place.is_before(&self.events[second].place)
+        first == second || self.order.is_before(first, second)
     }
 
     /// The races of the run, at whose end `blocked` waited for mutexes.
@@ -223,7 +231,7 @@ impl History {
     /// the sequence is covered otherwise, by a step that it does not contain, or by a branch that is to be run, what comes
     /// after matters, and it is looked at again.
     pub(super) fn races(&mut self, blocked: &[Blocked], plan: &mut impl Plan) {
-        self.order.extend(&mut self.events);
+        self.order.extend(&self.events);
         let mut settled = std::mem::take(&mut self.settled);
         settled.resize(self.polls.len(), None);
         self.races_but(&mut settled, blocked, plan);
@@ -239,12 +247,9 @@ impl History {
             }
             let mut needs = Some(second + 1);
             let at = self.events_of_polls[second];
-            let event = &self.events[at];
-            let place = &event.place;
-            let same = |e: &&usize| self.events[**e].place.actor == place.actor;
-            let previous = place.direct.iter().rfind(same).copied();
+            let (direct, previous) = (self.order.direct(at), self.order.previous(at));
             firsts.clear();
-            firsts.extend_from_slice(&place.direct);
+            firsts.extend_from_slice(direct);
             let gate = self.polls[second].gate();
             if let Some((object, _)) = gate {
                 // Between rivals for a mutex stands the unlock, and hides the race; likewise a send.
@@ -258,7 +263,7 @@ impl History {
             for close in at + 1..=at + self.polls[second].closes.len() {
                 let counts = |t: &Target| matches!(t, Target::Children(_));
                 let touches = &self.events[close].step.touches;
-                let direct = self.events[close].place.direct.iter().copied().filter(|first| {
+                let closed = self.order.direct(close).iter().copied().filter(|first| {
                     // Completions commute; only what else the close touched can race.
                     self.events[*first].step.touches.iter().any(|a| {
                         touches.iter().any(|b| {
@@ -266,7 +271,7 @@ impl History {
                         })
                     })
                 });
-                firsts.extend(direct.filter(|first| *first < at));
+                firsts.extend(closed.filter(|first| *first < at));
             }
             firsts.sort_unstable();
             firsts.dedup();
@@ -279,7 +284,7 @@ impl History {
                     None => is_time && self.unsets(*first),
                 };
                 let between = |other: &usize| other != first && self.before(*first, *other);
-                if !rival && place.direct.iter().any(between) {
+                if !rival && direct.iter().any(between) {
                     continue;
                 }
                 let needed = self.reverse(*first, second, &mut sequence, plan);

@@ -3,6 +3,7 @@
 use crate::strategy::{Footprint, Op, OpKind, Timers};
 use asupersync_core::{ObjectId, TaskId};
 use asupersync_trace::{Actor, Step, Target, Touch, dependent};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A poll and what it touched. The regions that closed in it stand apart: they close in whichever poll
@@ -12,7 +13,7 @@ pub(crate) struct Label {
     pub(super) task: TaskId,
     pub(super) step: Step,
     pub(super) closes: Vec<Close>,
-    pub(super) ops: Vec<Op>,
+    pub(super) ops: Ops,
     pub(super) foreign: bool,
     pub(super) cancels: Vec<TaskId>,
     pub(super) tentative: bool,
@@ -25,6 +26,9 @@ pub(crate) struct Label {
     all: Masks,
 }
 
+/// Operations of one poll: seldom more than one.
+type Ops = SmallVec<[Op; 1]>;
+
 /// A region that closed.
 #[derive(Clone, Debug)]
 pub(crate) struct Close {
@@ -35,10 +39,11 @@ pub(crate) struct Close {
 }
 
 impl Close {
-    pub(super) fn new(step: Step, mut number: impl FnMut(Target) -> Option<u32>) -> Close {
+    /// A region's close that touches targets of these numbers.
+    pub(super) fn new(step: Step, numbers: &[u32]) -> Close {
         let (mut masks, mut beyond) = (Masks::default(), Masks::default());
-        for touch in &*step.touches {
-            let mask = Masks::of_touch(touch, &mut number);
+        for (touch, number) in step.touches.iter().zip(numbers) {
+            let mask = Masks::of_touch(touch, Some(*number));
             masks = masks.and(mask);
             if !matches!(touch.target, Target::Children(_)) {
                 beyond = beyond.and(mask);
@@ -64,16 +69,18 @@ const BEYOND: u64 = 1 << 63;
 impl Masks {
     const ALL: Masks = Masks { touched: u64::MAX, written: u64::MAX };
 
-    fn of(step: &Step, mut number: impl FnMut(Target) -> Option<u32>) -> Masks {
+    /// Of a step that touches targets of these numbers, as far as they have any.
+    pub(super) fn of(step: &Step, numbers: impl Iterator<Item = Option<u32>>) -> Masks {
         if step.actor == Actor::Host {
             return Masks::ALL;
         }
-        let masks = step.touches.iter().map(|touch| Masks::of_touch(touch, &mut number));
+        let touches = step.touches.iter().zip(numbers);
+        let masks = touches.map(|(touch, number)| Masks::of_touch(touch, number));
         masks.fold(Masks::default(), Masks::and)
     }
 
-    fn of_touch(touch: &Touch, mut number: impl FnMut(Target) -> Option<u32>) -> Masks {
-        let touched = 1_u64.checked_shl(number(touch.target).unwrap_or(63)).unwrap_or(BEYOND);
+    fn of_touch(touch: &Touch, number: Option<u32>) -> Masks {
+        let touched = 1_u64.checked_shl(number.unwrap_or(63)).unwrap_or(BEYOND);
         Masks { touched, written: if touch.write { touched } else { 0 } }
     }
 
@@ -104,7 +111,7 @@ impl Label {
             task,
             step,
             closes: Vec::new(),
-            ops: Vec::new(),
+            ops: Ops::new(),
             foreign: true,
             cancels: Vec::new(),
             tentative: false,
@@ -120,29 +127,26 @@ impl Label {
         Arc::new(Label::unknown(Actor::TIME).opaque())
     }
 
-    /// A poll of which this is known.
+    /// A poll of which this is known, and whose own targets these are. Takes what it needs of the footprint.
     pub(super) fn new(
         task: TaskId,
         step: Step,
+        own: Masks,
         closes: Vec<Close>,
-        footprint: Footprint,
-        number: impl FnMut(Target) -> Option<u32>,
+        footprint: &mut Footprint,
     ) -> Label {
-        let Footprint { ops, foreign, cancels, tentative, timers, .. } = footprint;
-        let own = Masks::of(&step, number);
-        let (opaque, all) = (false, own);
         let mut label = Label {
             task,
             step,
             closes: Vec::new(),
-            ops,
-            foreign,
-            cancels,
-            tentative,
-            timers,
-            opaque,
+            ops: footprint.ops.drain(..).collect(),
+            foreign: footprint.foreign,
+            cancels: std::mem::take(&mut footprint.cancels),
+            tentative: footprint.tentative,
+            timers: footprint.timers.take(),
+            opaque: false,
             own,
-            all,
+            all: own,
         };
         label.set_closes(closes);
         label
@@ -172,8 +176,9 @@ impl Label {
             Touch { target: Target::Object(object), write: true },
         ];
         let step = Step::new(Actor::Task(task), touches);
-        let footprint = Footprint { ops: vec![op], ..Footprint::default() };
-        Arc::new(Label::new(task, step, Vec::new(), footprint, number))
+        let own = Masks::of(&step, step.touches.iter().map(|touch| number(touch.target)));
+        let mut footprint = Footprint { ops: vec![op], ..Footprint::default() };
+        Arc::new(Label::new(task, step, own, Vec::new(), &mut footprint))
     }
 
     /// Whether the order of the two matters, `self` being the earlier.
@@ -237,7 +242,7 @@ impl Label {
         let touches = touches.filter_map(|touch| self.touch_moved(touch, &value)).collect();
         let step = Step { actor: self.step.actor, touches };
         let closes = closes.unwrap_or_else(|| self.closes.clone());
-        let own = Masks::of(&step, number);
+        let own = Masks::of(&step, step.touches.iter().map(|touch| number(touch.target)));
         let (ops, cancels) = (self.ops.clone(), self.cancels.clone());
         let timers = self.timers.clone();
         let mut label = Label { step, own, closes: Vec::new(), ops, cancels, timers, ..*self };

@@ -1,29 +1,34 @@
 //! Happens-before over the events of a run, kept while runs share a beginning.
+//!
+//! What is kept of an event stands at the ends of a few lists, so that it is forgotten by cutting these.
 
 use super::foresight::{Past, Setting};
 use super::history::Event;
 use asupersync_core::SplitMix64;
-use asupersync_trace::{Actor, IdMap, Numbers, Target};
-use smallvec::SmallVec;
+use asupersync_trace::{Actor, IdMap, Numbers, Step, Target};
+use std::collections::hash_map::Entry;
 
-/// Events that made a task runnable: seldom more than one.
-pub(super) type Wakes = SmallVec<[usize; 2]>;
-
-/// Where an event stands: its vector clock and what it directly depends on.
-#[derive(Debug, Default)]
-pub(super) struct Place {
-    /// The clock's component that is its actor's.
-    pub(super) actor: usize,
+/// Where an event stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    actor: usize,
+    /// Its actor's event before.
+    previous: Option<usize>,
+    /// The component of its clock that is its actor's.
     count: u32,
-    clock: Vec<u32>,
-    /// The events that it directly depends on, in their order.
-    pub(super) direct: Vec<usize>,
-    /// For a poll, the events that made its task runnable.
-    pub(super) wakes: Wakes,
-    /// How long the list of changes was before it.
-    changes: usize,
-    /// What it is, wherever it is: the same event in another order of what does not depend on each other has the same.
-    /// This and the next two are zero until somebody [asks](Order::give_keys) for them.
+    /// Where in `clocks` its clock begins, and how long it is.
+    clock: usize,
+    width: usize,
+    /// Where in `links` the events begin that it directly depends on, and those that made its task runnable.
+    direct: usize,
+    wakes: usize,
+    keys: Keys,
+}
+
+/// What an event is, wherever it is: zero until somebody [asks](Order::give_keys) for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keys {
+    /// The same event in another order of what does not depend on each other has the same.
     pub(super) key: u64,
     /// The key of its actor's event before.
     pub(super) own: u64,
@@ -31,276 +36,264 @@ pub(super) struct Place {
     sum: u64,
 }
 
-impl Place {
-    pub(super) fn is_before(&self, other: &Place) -> bool {
-        other.clock.get(self.actor).is_some_and(|known| *known >= self.count)
+/// Who used a target, in this order.
+#[derive(Debug, Default)]
+struct Uses(Vec<Use>);
+
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    event: usize,
+    /// How many uses there were with the last write; none if nothing has been written.
+    written: usize,
+}
+
+impl Uses {
+    fn push(&mut self, event: usize, write: bool) {
+        let written = if write { self.0.len() + 1 } else { self.written() };
+        self.0.push(Use { event, written });
+    }
+
+    fn written(&self) -> usize {
+        self.0.last().map_or(0, |last| last.written)
+    }
+
+    /// The last write.
+    fn write(&self) -> Option<usize> {
+        Some(self.0[self.written().checked_sub(1)?].event)
+    }
+
+    /// The reads since.
+    fn reads(&self) -> impl Iterator<Item = usize> {
+        self.0[self.written()..].iter().map(|read| read.event)
+    }
+
+    /// The writes since the event `previous`, which counts if it writes.
+    fn writes_since(&self, previous: Option<usize>) -> impl Iterator<Item = usize> {
+        let recent = move |(_, used): &(usize, &Use)| previous.is_none_or(|at| used.event >= at);
+        let since = self.0.iter().enumerate().rev().take_while(recent);
+        since.filter(|(at, used)| used.written == at + 1).map(|(_, used)| used.event)
     }
 }
 
-/// Who used a target last.
-#[derive(Debug, Default)]
-struct Users {
-    write: Option<usize>,
-    reads: Vec<usize>,
-    /// Writes since the poll of the task whose readiness this is.
-    wakes: Wakes,
-}
-
-/// What comes next depends on this; the changes that led to it can be taken back one by one.
+/// What comes next depends on this.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// Events whose places are known.
-    ordered: usize,
-    /// Whether their keys are.
+    /// Of the events that are ordered.
+    places: Vec<Place>,
+    clocks: Vec<u32>,
+    links: Vec<usize>,
+    /// Whether there are keys.
     keyed: bool,
     actors: IdMap<Actor, usize>,
     /// The last event of each actor.
     last_of: Vec<usize>,
-    targets: Numbers<Target>,
+    /// The steps of the host.
+    floors: Vec<usize>,
+    numbers: Numbers<Target>,
     /// By the targets' numbers.
-    users: Vec<Users>,
-    /// The last step of the host.
-    floor: Option<usize>,
-    changes: Vec<Change>,
-    spare: Vec<Vec<usize>>,
-    spare_clocks: Vec<Vec<u32>>,
-}
-
-/// One change, with what it replaced.
-#[derive(Debug)]
-enum Change {
-    NewActor {
-        actor: Actor,
-        before: Option<usize>,
-    },
-    Acted {
-        actor: usize,
-        before: usize,
-    },
-    Floor {
-        before: Option<usize>,
-    },
-    Read {
-        target: usize,
-    },
-    Wrote {
-        target: usize,
-        before: Option<usize>,
-        reads: Vec<usize>,
-    },
-    Woke {
-        target: usize,
-    },
-    /// The event took the target's wakes.
-    Took {
-        target: usize,
-        event: usize,
-    },
+    uses: Vec<Uses>,
+    /// The numbers of what the events touch, also of those that are not ordered yet.
+    touched: Vec<u32>,
+    spare: Vec<usize>,
 }
 
 impl Order {
     /// Finds the places of the events that are new.
-    pub(super) fn extend(&mut self, events: &mut [Event]) {
-        for at in self.ordered..events.len() {
-            let (done, rest) = events.split_at_mut(at);
-            self.add(done, &mut rest[0]);
+    pub(super) fn extend(&mut self, events: &[Event]) {
+        for event in &events[self.places.len()..] {
+            self.add(event);
         }
-        self.ordered = events.len();
     }
 
     /// Gives keys to all events, from now on.
-    pub(super) fn give_keys(&mut self, events: &mut [Event]) {
+    pub(super) fn give_keys(&mut self, events: &[Event]) {
         if !self.keyed {
-            while !self.changes.is_empty() {
-                self.take_back(events);
-            }
-            (self.ordered, self.keyed) = (0, true);
+            self.forget(events, 0);
+            self.keyed = true;
         }
         self.extend(events);
     }
 
-    /// Keeps the first `end` events and forgets the others.
-    pub(super) fn forget(&mut self, events: &mut Vec<Event>, end: usize) {
-        if self.ordered > end {
-            let changes = events[end].place.changes;
-            while self.changes.len() > changes {
-                self.take_back(events);
+    /// Forgets the places of all but the first `end` events.
+    pub(super) fn forget(&mut self, events: &[Event], end: usize) {
+        while self.places.len() > end {
+            let Some(place) = self.places.pop() else { return };
+            let event = &events[self.places.len()];
+            for number in &self.touched[event.touched()] {
+                self.uses[*number as usize].0.pop();
             }
-            self.ordered = end;
-        }
-        for Event { place, .. } in events.drain(end..) {
-            self.spare_clocks.push(place.clock);
-            self.spare.push(place.direct);
+            match place.previous {
+                Some(previous) => self.last_of[place.actor] = previous,
+                None => {
+                    self.last_of.pop();
+                    if !matches!(event.step.actor, Actor::Timer(_)) {
+                        self.actors.remove(&event.step.actor);
+                    }
+                }
+            }
+            if event.step.actor == Actor::Host {
+                self.floors.pop();
+            }
+            self.clocks.truncate(place.clock);
+            self.links.truncate(place.direct);
         }
     }
 
-    fn take_back(&mut self, events: &mut [Event]) {
-        let Some(change) = self.changes.pop() else { return };
-        match change {
-            Change::NewActor { actor, before } => {
-                self.last_of.pop();
-                match before {
-                    Some(before) => self.actors.insert(actor, before),
-                    None => self.actors.remove(&actor),
-                };
+    /// Notes what a step that is to be an event touches; answers where.
+    pub(super) fn note(&mut self, step: &Step) -> usize {
+        let start = self.touched.len();
+        for touch in &*step.touches {
+            let number = self.numbers.number(touch.target);
+            if number as usize == self.uses.len() {
+                self.uses.push(Uses::default());
             }
-            Change::Acted { actor, before } => self.last_of[actor] = before,
-            Change::Floor { before } => self.floor = before,
-            Change::Read { target } => drop(self.users[target].reads.pop()),
-            Change::Wrote { target, before, reads } => {
-                let users = &mut self.users[target];
-                users.write = before;
-                self.spare.push(std::mem::replace(&mut users.reads, reads));
-            }
-            Change::Woke { target } => drop(self.users[target].wakes.pop()),
-            Change::Took { target, event } => {
-                self.users[target].wakes = std::mem::take(&mut events[event].place.wakes);
-            }
+            self.touched.push(number);
         }
+        start
+    }
+
+    /// Forgets what was noted from there on.
+    pub(super) fn unnote(&mut self, start: usize) {
+        self.touched.truncate(start);
+    }
+
+    /// The numbers of what was noted from there on.
+    pub(super) fn noted(&self, start: usize) -> &[u32] {
+        &self.touched[start..]
     }
 
     /// The number that stands for a target in all runs; none if no step has touched it.
     pub(super) fn number(&self, target: Target) -> Option<u32> {
-        self.targets.get(target)
+        self.numbers.get(target)
     }
 
-    /// The same, from now on at least.
-    pub(super) fn give_number(&mut self, target: Target) -> Option<u32> {
-        Some(self.target(target) as u32)
+    #[inline]
+    pub(super) fn is_before(&self, first: usize, second: usize) -> bool {
+        let (first, second) = (&self.places[first], &self.places[second]);
+        first.actor < second.width && self.clocks[second.clock + first.actor] >= first.count
     }
 
-    fn target(&mut self, target: Target) -> usize {
-        let index = self.targets.number(target) as usize;
-        if index == self.users.len() {
-            self.users.push(Users::default());
-        }
-        index
+    pub(super) fn actor(&self, at: usize) -> usize {
+        self.places[at].actor
     }
 
-    fn list(&mut self) -> Vec<usize> {
-        let mut list = self.spare.pop().unwrap_or_default();
-        list.clear();
-        list
+    /// The event of the same actor before.
+    pub(super) fn previous(&self, at: usize) -> Option<usize> {
+        self.places[at].previous
     }
 
-    fn add(&mut self, done: &[Event], event: &mut Event) {
-        let at = done.len();
-        let mut direct = self.list();
-        let changes = self.changes.len();
-        let actor = self.act(event.step.actor, at, &mut direct);
-        let (mut previous, mut sum, mut key) = (0, 0, 0);
+    /// The events that it directly depends on, in their order.
+    pub(super) fn direct(&self, at: usize) -> &[usize] {
+        let Place { direct, wakes, .. } = self.places[at];
+        &self.links[direct..wakes]
+    }
+
+    /// Of a poll, the events that made its task runnable.
+    pub(super) fn wakes(&self, at: usize) -> &[usize] {
+        let end = self.places.get(at + 1).map_or(self.links.len(), |next| next.direct);
+        &self.links[self.places[at].wakes..end]
+    }
+
+    pub(super) fn keys(&self, at: usize) -> Keys {
+        self.places[at].keys
+    }
+
+    fn add(&mut self, event: &Event) {
+        let at = self.places.len();
+        let (actor, previous) = self.act(event.step.actor);
+        let mut direct = std::mem::take(&mut self.spare);
+        direct.clear();
+        direct.extend(previous);
+        direct.extend(self.floors.last());
+        let mut keys = Keys::default();
         if self.keyed {
-            previous = direct.first().map_or(0, |before| done[*before].place.key);
-            let floor = self.floor.map_or(0, |floor| done[floor].place.key);
-            sum = done.last().map_or(0, |before| before.place.sum);
-            key = Setting::begin(previous, floor);
+            let key_of = |at: Option<usize>| at.map_or(0, |at| self.places[at].keys.key);
+            keys.own = key_of(previous);
+            keys.sum = self.places.last().map_or(0, |before| before.keys.sum);
+            keys.key = Setting::begin(keys.own, key_of(self.floors.last().copied()));
         }
-        direct.extend(self.floor);
         if event.step.actor == Actor::Host {
             direct.clear();
             direct.extend(0..at);
-            key = if self.keyed { SplitMix64::mix(key ^ sum) } else { 0 };
-            self.changes.push(Change::Floor { before: self.floor });
-            self.floor = Some(at);
+            keys.key = if self.keyed { SplitMix64::mix(keys.key ^ keys.sum) } else { 0 };
+            self.floors.push(at);
         }
-        let task = match event.step.actor {
-            Actor::Task(task) if event.is_poll => Some(task),
-            _ => None,
-        };
         let mut own = None;
-        for touch in &*event.step.touches {
-            let target = self.target(touch.target);
-            let mut reads = if touch.write { self.list() } else { Vec::new() };
-            let users = &mut self.users[target];
-            direct.extend(users.write);
+        for (touch, number) in event.step.touches.iter().zip(&self.touched[event.touched()]) {
+            let uses = &mut self.uses[*number as usize];
+            direct.extend(uses.write());
             if self.keyed {
-                let key_of = |at: &usize| done[*at].place.key;
-                let reads = users.reads.iter().map(key_of).fold(0, u64::wrapping_add);
-                let write = users.write.as_ref().map_or(0, key_of);
-                key = Setting::mix(key, *touch, Past { write, reads });
+                let key_of = |at: usize| self.places[at].keys.key;
+                let reads = uses.reads().map(key_of).fold(0, u64::wrapping_add);
+                let write = uses.write().map_or(0, key_of);
+                keys.key = Setting::mix(keys.key, *touch, Past { write, reads });
             }
             if touch.write {
-                std::mem::swap(&mut reads, &mut users.reads);
-                direct.extend_from_slice(&reads);
-                let before = users.write.replace(at);
-                self.changes.push(Change::Wrote { target, before, reads });
-            } else {
-                users.reads.push(at);
-                self.changes.push(Change::Read { target });
+                direct.extend(uses.reads());
             }
-            match touch.target {
-                Target::Readiness(of) if Some(of) == task => own = Some((target, touch.write)),
-                Target::Readiness(_) if touch.write => self.wake(target, at),
+            match (touch.target, event.step.actor) {
+                (Target::Readiness(of), Actor::Task(task)) if of == task => own = Some(*number),
                 _ => {}
             }
-        }
-        let mut wakes = Wakes::new();
-        if let Some((target, wakes_itself)) = own {
-            if !self.users[target].wakes.is_empty() {
-                wakes = std::mem::take(&mut self.users[target].wakes);
-                self.changes.push(Change::Took { target, event: at });
-            }
-            if wakes_itself {
-                self.wake(target, at);
-            }
+            uses.push(at, touch.write);
         }
         direct.sort_unstable();
         direct.dedup();
-        let mut clock = self.spare_clocks.pop().unwrap_or_default();
-        clock.clear();
+        let (clock, width, count) = self.clock(actor, &direct);
+        let start = self.links.len();
+        self.links.extend_from_slice(&direct);
+        let wakes = self.links.len();
+        self.spare = direct;
+        if let (Some(own), true) = (own, event.is_poll) {
+            let wakes = self.uses[own as usize].writes_since(previous);
+            self.links.extend(wakes.filter(|wake| *wake != at));
+        }
+        keys.sum = keys.sum.wrapping_add(keys.key);
+        let direct = start;
+        self.places.push(Place { actor, previous, count, clock, width, direct, wakes, keys });
+    }
+
+    /// The clock of the actor's next event, which directly depends on these: where it begins, how long it is, and the actor's
+    /// component of it.
+    fn clock(&mut self, actor: usize, direct: &[usize]) -> (usize, usize, u32) {
+        let Order { places, clocks, .. } = self;
+        let start = clocks.len();
         // From the latest on, for it knows of most of the others already.
         for before in direct.iter().rev() {
-            let before = &done[*before].place;
-            if clock.get(before.actor).is_none_or(|known| *known < before.count) {
-                join(&mut clock, &before.clock);
+            let before = &places[*before];
+            if clocks.get(start + before.actor).is_some_and(|known| *known >= before.count) {
+                continue;
+            }
+            let theirs = before.clock..before.clock + before.width;
+            if clocks.len() == start {
+                clocks.extend_from_within(theirs);
+                continue;
+            }
+            clocks.resize(clocks.len().max(start + before.width), 0);
+            let (done, mine) = clocks.split_at_mut(start);
+            for (mine, theirs) in mine.iter_mut().zip(&done[theirs]) {
+                *mine = (*mine).max(*theirs);
             }
         }
-        if clock.len() <= actor {
-            clock.resize(actor + 1, 0);
-        }
-        clock[actor] += 1;
-        let sum = sum.wrapping_add(key);
-        let count = clock[actor];
-        event.place =
-            Place { actor, count, clock, direct, wakes, changes, key, own: previous, sum };
+        clocks.resize(clocks.len().max(start + actor + 1), 0);
+        clocks[start + actor] += 1;
+        (start, clocks.len() - start, clocks[start + actor])
     }
 
-    /// The event `at` makes the task runnable whose readiness this is.
-    fn wake(&mut self, target: usize, at: usize) {
-        self.users[target].wakes.push(at);
-        self.changes.push(Change::Woke { target });
-    }
-
-    /// The number of an actor that acts at `at`; what it did before goes into `direct`.
-    fn act(&mut self, actor: Actor, at: usize, direct: &mut Vec<usize>) -> usize {
-        let sequential = !matches!(actor, Actor::Timer(_));
-        match self.actors.get(&actor) {
-            Some(index) if sequential => {
-                let before = std::mem::replace(&mut self.last_of[*index], at);
-                direct.push(before);
-                self.changes.push(Change::Acted { actor: *index, before });
-                *index
-            }
-            _ => {
-                let index = self.last_of.len();
-                let before = self.actors.insert(actor, index);
-                self.last_of.push(at);
-                self.changes.push(Change::NewActor { actor, before });
-                index
+    /// The number of an actor that acts now, and what it did before.
+    fn act(&mut self, actor: Actor) -> (usize, Option<usize>) {
+        let at = self.places.len();
+        // Each firing of a timer is an actor of its own.
+        if !matches!(actor, Actor::Timer(_)) {
+            match self.actors.entry(actor) {
+                Entry::Occupied(index) => {
+                    let index = *index.get();
+                    return (index, Some(std::mem::replace(&mut self.last_of[index], at)));
+                }
+                Entry::Vacant(vacant) => drop(vacant.insert(self.last_of.len())),
             }
         }
-    }
-}
-
-fn join(clock: &mut Vec<u32>, other: &[u32]) {
-    if clock.is_empty() {
-        clock.extend_from_slice(other);
-        return;
-    }
-    if clock.len() < other.len() {
-        clock.resize(other.len(), 0);
-    }
-    for (mine, theirs) in clock.iter_mut().zip(other) {
-        *mine = (*mine).max(*theirs);
+        self.last_of.push(at);
+        (self.last_of.len() - 1, None)
     }
 }

@@ -10,8 +10,6 @@ use super::{Guide, Method};
 use crate::script::Plan;
 use crate::trial::{Trial, Trials, Wanted};
 use asupersync_trace::Share;
-use parking_lot::Mutex;
-use std::sync::Arc;
 
 /// Longer runs are not looked at.
 const LONGEST: usize = 2_000;
@@ -26,8 +24,8 @@ pub(crate) fn shares(trials: &mut Trials<'_>, failing: &Trial, left_out: &[usize
     if way.len() > LONGEST || failing.cancel_at.is_some() || failing.fingerprint.is_none() {
         return Vec::new();
     }
-    let engine = Arc::new(Mutex::new(Engine::along(Method::Optimal, way)));
-    let guide = Guide(engine.clone());
+    let seat = Engine::along(Method::Optimal, way).seated();
+    let guide = Guide::new(seat.clone());
     let longest = 2 * way.len() as u64 + 100;
     let (mut shares, mut counted) = (Vec::new(), way.len() + 1);
     let (mut failed, mut classes, mut runs, mut steps) = (0, 0, 0, 0);
@@ -35,7 +33,8 @@ pub(crate) fn shares(trials: &mut Trials<'_>, failing: &Trial, left_out: &[usize
         let (plan, left_out) = (Plan::Guided(guide.clone()), left_out.to_vec());
         let wanted = Wanted { plan, capture: false, max_steps: Some(longest), left_out };
         let trial = trials(wanted);
-        let mut engine = engine.lock();
+        let mut seat = seat.lock();
+        let Some(engine) = seat.as_mut() else { break };
         runs += 1;
         steps += trial.steps;
         let is_first = runs == 1;

@@ -9,12 +9,11 @@
 //! leaves out what it takes for planned there, and the first what it takes for done here: `lastzero(3)` comes out with nine of
 //! its twelve classes.
 
-use super::engine::Engine;
+use super::engine::{Engine, Seat};
 use super::{Exploration, ExploreFailure};
 use asupersync_core::Time;
 use asupersync_trace::Fingerprint;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs of a turn while there is one unit, and before anything is divided: most explorations are over by then.
@@ -44,7 +43,7 @@ pub(super) type Runner = Box<dyn FnMut(bool) -> Ran + Send>;
 
 /// Part of an exploration.
 struct Unit {
-    engine: Arc<Mutex<Engine>>,
+    seat: Seat,
     run: Runner,
     is_over: bool,
     /// What this turn came to.
@@ -62,7 +61,7 @@ pub(super) struct Turn {
 
 /// All units.
 pub(super) struct Units<'a> {
-    runner: &'a dyn Fn(Arc<Mutex<Engine>>) -> Runner,
+    runner: &'a dyn Fn(Seat) -> Runner,
     threads: usize,
     stop: bool,
     units: Vec<Unit>,
@@ -133,9 +132,10 @@ impl Unit {
     fn advance(&mut self, most: u64, stop: bool) {
         while !self.is_over && self.turn.runs() < most {
             let ran = (self.run)(self.turn.first.is_none());
-            let mut engine = self.engine.lock();
+            let mut seat = self.seat.lock();
+            let engine = seat.as_mut().expect("a run that is over gives it back");
             let (is_nested, is_observed) = (ran.is_nested, ran.fingerprint.is_some());
-            if self.turn.add(ran, &engine) && stop {
+            if self.turn.add(ran, engine) && stop {
                 return;
             }
             // A run that never began leaves nothing to go on from.
@@ -152,7 +152,7 @@ impl<'a> Units<'a> {
         engine: Engine,
         threads: usize,
         stop: bool,
-        runner: &'a dyn Fn(Arc<Mutex<Engine>>) -> Runner,
+        runner: &'a dyn Fn(Seat) -> Runner,
     ) -> Units<'a> {
         let mut units = Units { runner, threads, stop, units: Vec::new(), runs: 0 };
         units.begin(engine);
@@ -190,13 +190,13 @@ impl<'a> Units<'a> {
     /// A unit for this engine.
     fn begin(&mut self, engine: Engine) {
         if let Some(unit) = self.units.iter_mut().find(|unit| unit.is_over) {
-            *unit.engine.lock() = engine;
+            *unit.seat.lock() = Some(Box::new(engine));
             unit.is_over = false;
             return;
         }
-        let engine = Arc::new(Mutex::new(engine));
-        let run = (self.runner)(engine.clone());
-        self.units.push(Unit { engine, run, is_over: false, turn: Turn::new() });
+        let seat = engine.seated();
+        let run = (self.runner)(seat.clone());
+        self.units.push(Unit { seat, run, is_over: false, turn: Turn::new() });
     }
 
     /// Divides what is left of each unit in two, again and again, until there are enough or nothing can be divided.
@@ -204,7 +204,7 @@ impl<'a> Units<'a> {
         loop {
             let idle = MOST - self.units.iter().filter(|unit| !unit.is_over).count();
             let live = self.units.iter().filter(|unit| !unit.is_over);
-            let parts = live.filter_map(|unit| unit.engine.lock().split());
+            let parts = live.filter_map(|unit| unit.seat.lock().as_mut()?.split());
             let parts: Vec<Engine> = parts.take(idle).collect();
             if parts.is_empty() {
                 return;

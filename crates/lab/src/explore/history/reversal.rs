@@ -109,7 +109,7 @@ impl History {
 
     /// Whether all that made the poll's task runnable depends on one of the two.
     fn is_woken_by(&self, at: usize, moved: usize, first: usize) -> bool {
-        let wakes = &self.events[at].place.wakes;
+        let wakes = self.order.wakes(at);
         let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
         !wakes.is_empty() && !wakes.iter().any(|wake| stays(*wake))
     }
@@ -117,9 +117,8 @@ impl History {
     /// Whether `first` happens before `second` otherwise than through `through`, and not only because the two
     /// themselves race.
     fn before_without(&self, first: usize, second: usize, through: usize) -> bool {
-        let place = &self.events[second].place;
-        let races = self.events[first].place.actor != place.actor;
-        let others = place.direct.iter().copied().filter(|other| *other != through);
+        let races = self.order.actor(first) != self.order.actor(second);
+        let others = self.order.direct(second).iter().copied().filter(|other| *other != through);
         others.into_iter().any(|other| (other != first || !races) && self.before(first, other))
     }
 
@@ -231,7 +230,7 @@ impl History {
     fn setting(&self, moved: usize, first: usize, second: Option<usize>) -> (u64, Setting) {
         let at = second.map(|second| self.events_of_polls[second]);
         let task = second.map_or(Choice::TIME, |second| self.polls[second].task);
-        let mut own = at.map_or(0, |at| self.events[at].place.own);
+        let mut own = at.map_or(0, |at| self.order.keys(at).own);
         let (mut sum, mut floor) = (0_u64, 0);
         let mut used: IdMap<Target, Past> = IdMap::default();
         for (index, event) in self.events.iter().enumerate() {
@@ -242,7 +241,7 @@ impl History {
             if is_own || is_after {
                 continue;
             }
-            let key = event.place.key;
+            let key = self.order.keys(index).key;
             sum = sum.wrapping_add(key);
             for touch in &*event.step.touches {
                 let past = used.entry(touch.target).or_default();
@@ -302,7 +301,7 @@ impl History {
             })
         };
         let happens = |close: &usize| {
-            let direct = &self.events[*close].place.direct;
+            let direct = self.order.direct(*close);
             direct.iter().all(|e| *e == at || !counts(*e, *close) || !is_after(*e))
         };
         if closes.clone().all(|close| happens(&close)) {

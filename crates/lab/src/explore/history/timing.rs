@@ -43,7 +43,7 @@ impl History {
         let mut polls = Vec::new();
         let mut closes = vec![close];
         while let Some(close) = closes.pop() {
-            for before in &self.events[close].place.direct {
+            for before in self.order.direct(close) {
                 match self.events[*before].step.actor {
                     _ if self.events[*before].is_poll => polls.push(*before),
                     Actor::Region(_) => closes.push(*before),

@@ -77,19 +77,20 @@ where
 /// The failing classes and all, for each length of a beginning, by every order that begins so.
 fn enumerated(trials: &mut Trials<'_>, failing: &Trial) -> Vec<(u64, u64)> {
     let way = &failing.seen.schedule;
-    let engine = Arc::new(Mutex::new(Engine::along(Method::Naive, way)));
+    let seat = Engine::along(Method::Naive, way).seated();
     let (mut failed, mut all) = (BTreeSet::<Fingerprint>::new(), BTreeSet::new());
     let mut counts = vec![(0, 0); way.len() + 1];
     let mut counted = way.len() + 1;
     while counted > 0 {
-        let plan = Plan::Guided(Guide(engine.clone()));
+        let plan = Plan::Guided(Guide::new(seat.clone()));
         let trial = trials(Wanted { plan, capture: false, max_steps: None, left_out: Vec::new() });
         let class = trial.fingerprint.expect("it was observed");
         all.insert(class);
         if trial.failure.is_some() {
             failed.insert(class);
         }
-        let mut engine = engine.lock();
+        let mut seat = seat.lock();
+        let engine = seat.as_mut().expect("a run that is over gives it back");
         let kept = if engine.advance() { engine.kept() + 1 } else { 0 };
         for count in counts.iter_mut().take(counted).skip(kept) {
             *count = (failed.len() as u64, all.len() as u64);
