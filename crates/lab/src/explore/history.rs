@@ -22,8 +22,8 @@ pub(crate) struct History {
     events_of_polls: Vec<usize>,
     events: Vec<Event>,
     order: Order,
-    /// The polls in which a region closed.
-    closing: Vec<usize>,
+    /// The polls in which a region closed, and what they are without.
+    closing: Vec<(usize, Shared)>,
     /// For each poll: no race of it asks for anything while so many polls stay as they are.
     settled: Vec<Option<usize>>,
     pub(super) known: Known,
@@ -168,7 +168,7 @@ impl History {
         self.polls.truncate(polls);
         self.events_of_polls.truncate(polls);
         self.settled.truncate(polls);
-        self.closing.truncate(self.closing.partition_point(|closing| *closing < polls));
+        self.closing.truncate(self.closing.partition_point(|(poll, _)| *poll < polls));
         self.learned = self.learned.min(polls);
         for settled in &mut self.settled {
             *settled = settled.filter(|needs| *needs <= polls);
@@ -192,15 +192,16 @@ impl History {
             self.events.push(Event { step, poll, is_poll: index == own, touched });
         }
         footprint.steps = steps;
-        if !closes.is_empty() {
-            self.closing.push(poll);
-        }
         let at = self.events.len() - 1 - closes.len();
         self.events_of_polls.push(at);
         let event = &self.events[at];
         let numbers = &self.order.noted(event.touched)[..event.step.touches.len()];
         let own = Masks::of(&event.step, numbers.iter().copied().map(Some));
-        let label = Arc::new(Label::new(task, event.step.clone(), own, closes, footprint));
+        let mut label = Arc::new(Label::new(task, event.step.clone(), own, footprint));
+        if !closes.is_empty() {
+            let whole = Arc::new(label.with_closes(closes));
+            self.closing.push((poll, std::mem::replace(&mut label, whole)));
+        }
         self.polls.push(label.clone());
         label
     }

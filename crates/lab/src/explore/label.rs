@@ -54,6 +54,11 @@ impl Close {
         }
         Close { step, masks, beyond }
     }
+
+    /// Whether the order of this, of an earlier poll, and a later poll without what closes in that may matter.
+    pub(super) fn meets(&self, later: &Label) -> bool {
+        self.masks.conflict(later.own) != 0
+    }
 }
 
 /// A bit for each target by its number, which it has from the history that both polls are of. The last bit stands
@@ -127,15 +132,10 @@ impl Label {
         Arc::new(Label::unknown(Actor::TIME).opaque())
     }
 
-    /// A poll of which this is known, and whose own targets these are. Takes what it needs of the footprint.
-    pub(super) fn new(
-        task: TaskId,
-        step: Step,
-        own: Masks,
-        closes: Vec<Close>,
-        footprint: &mut Footprint,
-    ) -> Label {
-        let mut label = Label {
+    /// A poll of which this is known, whose own targets these are, and in which nothing closes. Takes what it needs of
+    /// the footprint.
+    pub(super) fn new(task: TaskId, step: Step, own: Masks, footprint: &mut Footprint) -> Label {
+        Label {
             task,
             step,
             closes: Vec::new(),
@@ -147,9 +147,7 @@ impl Label {
             opaque: false,
             own,
             all: own,
-        };
-        label.set_closes(closes);
-        label
+        }
     }
 
     /// The poll if these regions close in it.
@@ -178,7 +176,7 @@ impl Label {
         let step = Step::new(Actor::Task(task), touches);
         let own = Masks::of(&step, step.touches.iter().map(|touch| number(touch.target)));
         let mut footprint = Footprint { ops: vec![op], ..Footprint::default() };
-        Arc::new(Label::new(task, step, own, Vec::new(), &mut footprint))
+        Arc::new(Label::new(task, step, own, &mut footprint))
     }
 
     /// Whether the order of the two matters, `self` being the earlier.
@@ -225,8 +223,8 @@ impl Label {
         self.step.touches.iter().any(|touch| touch.target == target)
     }
 
-    /// The same poll where the objects have other values and these regions close in it; none if it is as it was. Outcomes
-    /// that cannot be told are taken to write whatever they touch.
+    /// The same poll where the objects have other values and these regions close in it, if not the same; none if it is as it was.
+    /// Outcomes that cannot be told are taken to write whatever they touch.
     pub(super) fn moved(
         &self,
         value: impl Fn(ObjectId) -> Option<u64>,
@@ -293,13 +291,20 @@ impl Label {
         })
     }
 
-    /// The same, and that no region closes in either, as far as their masks tell: all that depends on this one depends on
-    /// the other.
-    pub(super) fn is_certainly_within(&self, other: &Label) -> bool {
-        !self.opaque
-            && self.closes.is_empty()
-            && other.closes.is_empty()
-            && self.own.are_within(other.own)
+    /// The same without what closes in them, as far as their masks tell: what depends on this one's own step depends on
+    /// the other's.
+    pub(super) fn is_surely_within(&self, other: &Label) -> bool {
+        !self.opaque && self.own.are_within(other.own)
+    }
+
+    /// Whether the order of the two may matter, without what closes in them.
+    pub(super) fn meets(&self, other: &Label) -> bool {
+        self.task == other.task || self.own.conflict(other.own) != 0
+    }
+
+    /// Whether the order of this poll, without what closes in it, and what closes in a later one may matter.
+    pub(super) fn meets_closes(&self, later: &Label) -> bool {
+        later.closes.iter().any(|close| close.beyond.conflict(self.own) != 0)
     }
 
     /// Whether it touches the same wherever it is run, as far as its task comes there with the same in mind.

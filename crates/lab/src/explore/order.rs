@@ -48,25 +48,6 @@ struct Use {
 }
 
 impl Uses {
-    fn push(&mut self, event: usize, write: bool) {
-        let written = if write { self.0.len() + 1 } else { self.written() };
-        self.0.push(Use { event, written });
-    }
-
-    fn written(&self) -> usize {
-        self.0.last().map_or(0, |last| last.written)
-    }
-
-    /// The last write.
-    fn write(&self) -> Option<usize> {
-        Some(self.0[self.written().checked_sub(1)?].event)
-    }
-
-    /// The reads since.
-    fn reads(&self) -> impl Iterator<Item = usize> {
-        self.0[self.written()..].iter().map(|read| read.event)
-    }
-
     /// The writes since the event `previous`, which counts if it writes.
     fn writes_since(&self, previous: Option<usize>) -> impl Iterator<Item = usize> {
         let recent = move |(_, used): &(usize, &Use)| previous.is_none_or(|at| used.event >= at);
@@ -218,24 +199,34 @@ impl Order {
             keys.key = if self.keyed { SplitMix64::mix(keys.key ^ keys.sum) } else { 0 };
             self.floors.push(at);
         }
+        let task = match event.step.actor {
+            Actor::Task(task) if event.is_poll => Some(task),
+            _ => None,
+        };
         let mut own = None;
         for (touch, number) in event.step.touches.iter().zip(&self.touched[event.touched()]) {
-            let uses = &mut self.uses[*number as usize];
-            direct.extend(uses.write());
+            let Uses(uses) = &mut self.uses[*number as usize];
+            let written = uses.last().map_or(0, |last| last.written);
+            let (write, reads) =
+                (written.checked_sub(1).map(|at| uses[at].event), &uses[written..]);
+            if let Some(write) = write {
+                direct.push(write);
+            }
             if self.keyed {
                 let key_of = |at: usize| self.places[at].keys.key;
-                let reads = uses.reads().map(key_of).fold(0, u64::wrapping_add);
-                let write = uses.write().map_or(0, key_of);
+                let reads = reads.iter().map(|read| key_of(read.event)).fold(0, u64::wrapping_add);
+                let write = write.map_or(0, key_of);
                 keys.key = Setting::mix(keys.key, *touch, Past { write, reads });
             }
             if touch.write {
-                direct.extend(uses.reads());
+                direct.extend(reads.iter().map(|read| read.event));
             }
-            match (touch.target, event.step.actor) {
-                (Target::Readiness(of), Actor::Task(task)) if of == task => own = Some(*number),
+            match touch.target {
+                Target::Readiness(of) if Some(of) == task => own = Some(*number),
                 _ => {}
             }
-            uses.push(at, touch.write);
+            let written = if touch.write { uses.len() + 1 } else { written };
+            uses.push(Use { event: at, written });
         }
         direct.sort_unstable();
         direct.dedup();
@@ -244,7 +235,7 @@ impl Order {
         self.links.extend_from_slice(&direct);
         let wakes = self.links.len();
         self.spare = direct;
-        if let (Some(own), true) = (own, event.is_poll) {
+        if let Some(own) = own {
             let wakes = self.uses[own as usize].writes_since(previous);
             self.links.extend(wakes.filter(|wake| *wake != at));
         }

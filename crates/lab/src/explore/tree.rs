@@ -44,18 +44,18 @@ impl Branch {
 /// with `first` may begin with `sequence`: a weak initial. The same poll may touch something else here than
 /// there, where it stands after others that it depends on.
 fn initial(first: &Label, sequence: &[impl Deref<Target = Label>]) -> Option<Option<usize>> {
-    match sequence.iter().position(|label| label.task == first.task) {
-        Some(at) => {
-            let other = &*sequence[at];
-            let alone = sequence[..at].iter().all(|l| !l.dependent(other) && !l.dependent(first));
-            alone.then_some(Some(at))
+    let mut depends = false;
+    for (at, label) in sequence.iter().enumerate() {
+        if label.task == first.task {
+            let alone = sequence[..at].iter().all(|l| !l.dependent(label));
+            return alone.then_some(Some(at));
         }
-        None => {
-            let alone =
-                sequence.iter().all(|label| !first.dependent(label) && !label.dependent(first));
-            alone.then_some(None)
+        if label.dependent(first) {
+            return None;
         }
+        depends |= first.dependent(label);
     }
+    (!depends).then_some(None)
 }
 
 /// Whether what begins with `first` comprises the sequence.
@@ -68,7 +68,8 @@ pub(super) fn after<'a>(first: &Label, sequence: &'a [Shared]) -> Option<Sequenc
     let at = initial(first, sequence)?;
     let mut rest = self::sequence(sequence);
     if let Some(at) = at {
-        take_out(&mut rest, at);
+        bring_out(&mut rest, at);
+        rest.remove(0);
     }
     Some(rest)
 }
@@ -78,18 +79,19 @@ pub(super) fn sequence(polls: &[Shared]) -> Sequence<'_> {
     polls.iter().map(Polled::AsItWas).collect()
 }
 
-/// Takes one element out of the sequence. Its closed regions move to the poll that is the last now.
-fn take_out(sequence: &mut Sequence<'_>, at: usize) {
-    let gone = sequence.remove(at);
+/// Brings one element to the beginning, out of the sequence that follows. Its closed regions move to the poll that is the last
+/// now.
+fn bring_out(sequence: &mut [Polled<'_>], at: usize) {
+    sequence[..=at].rotate_right(1);
+    let (gone, before) = sequence[..=at].split_first_mut().expect("it has an element");
     for close in &gone.closes {
         let counts = |target: &Target| matches!(target, Target::Children(_));
         let mut targets = close.step.touches.iter().map(|touch| touch.target);
         let Some(count) = targets.find(counts) else { continue };
-        if let Some(last) = sequence[..at].iter().rposition(|label| label.counts(count)) {
-            let mut closes = sequence[last].closes.clone();
+        if let Some(last) = before.iter_mut().rfind(|label| label.counts(count)) {
+            let mut closes = last.closes.clone();
             closes.push(close.clone());
-            let label = sequence[last].with_closes(closes);
-            sequence[last] = Polled::Moved(Arc::new(label));
+            *last = Polled::Moved(Arc::new(last.with_closes(closes)));
         }
     }
 }
@@ -105,13 +107,15 @@ pub(super) fn insert(
     first: TaskId,
     keeps: bool,
 ) {
+    let mut taken = 0;
     loop {
+        let rest = &mut sequence[taken..];
         let (mut found, mut kept) = (None, None::<Arc<[Shared]>>);
         for (index, branch) in branches.iter_mut().enumerate() {
-            let at = initial(&branch.label, sequence);
+            let at = initial(&branch.label, rest);
             if keeps && at != Some(Some(0)) {
                 let sequence =
-                    kept.get_or_insert_with(|| sequence.iter().map(Polled::to_shared).collect());
+                    kept.get_or_insert_with(|| rest.iter().map(Polled::to_shared).collect());
                 let sequence = sequence.clone();
                 branch.asked.push(Asked { sequence, first, covered: at.is_some() });
             }
@@ -123,9 +127,10 @@ pub(super) fn insert(
         let Some((index, at)) = found else { break };
         let branch = &mut branches[index];
         if let Some(at) = at {
-            take_out(sequence, at);
+            bring_out(rest, at);
+            taken += 1;
         }
-        if sequence.is_empty() {
+        if taken == sequence.len() {
             return;
         }
         branches = match branch.children.is_empty() {
@@ -135,7 +140,7 @@ pub(super) fn insert(
         };
     }
     let mut chain: Option<Branch> = None;
-    for label in sequence.drain(..).rev() {
+    for label in sequence.drain(taken..).rev() {
         let label = label.into_shared();
         let reversed = chain.is_none().then_some(first);
         let children = chain.take().into_iter().collect();

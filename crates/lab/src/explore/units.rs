@@ -111,6 +111,10 @@ impl Turn {
 
     /// Adds what came after.
     pub(super) fn absorb(&mut self, other: Turn) {
+        if self.runs() == 0 {
+            *self = Turn { is_cut: self.is_cut | other.is_cut, ..other };
+            return;
+        }
         let (found, more) = (&mut self.found, other.found);
         if self.first.is_none() {
             self.first = other.first.map(|(class, run)| (class, found.runs + run));

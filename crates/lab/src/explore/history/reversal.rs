@@ -69,21 +69,37 @@ impl History {
 
     /// Whether the step, which sleeps before `moved`, is the poll `second`, and covers what is to be run so that this comes
     /// before `first`: what is to be run before it depends on neither. What the step touches the second touches too, so of what
-    /// comes after the second and so after the first, and is not to be run, is all that depends on the step; all but what
-    /// closes in polls that do not depend on it themselves.
+    /// comes after the second all that depends on that is after the first, and is not to be run; but for what closes in
+    /// either.
     fn is_asleep(&self, step: &Label, moved: usize, first: usize, second: usize) -> bool {
         let label = &self.polls[second];
-        if step.task != label.task || !step.is_certainly_within(label) || !label.is_same_anywhere()
+        if step.task != label.task || !step.is_surely_within(label) || !label.is_same_anywhere() {
+            return false;
+        }
+        let is_after = |at: usize| self.is_after((moved, first), at);
+        if !self.before(first, self.events_of_polls[second])
+            || self.closes_with(second, is_after).next().is_some()
         {
             return false;
         }
-        let is_after = |at: usize| self.before(moved, at) || self.before(first, at);
-        let between = self.events[moved].poll + 1..second;
-        let closing = self.closing.iter().copied().filter(|poll| *poll > second);
-        self.before(first, self.events_of_polls[second])
-            && between.chain(closing).all(|poll| {
-                !self.polls[poll].dependent(label) || is_after(self.events_of_polls[poll])
-            })
+        let closes = !step.closes.is_empty();
+        let mut others = self.events[moved].poll + 1..self.polls.len();
+        others.all(|poll| {
+            let other = &self.polls[poll];
+            if poll == second || (poll > second && !closes && other.closes.is_empty()) {
+                return true;
+            }
+            let depends = (poll < second && other.meets(label))
+                || other.meets_closes(step)
+                || self.closes_with(poll, is_after).any(|close| closes || close.meets(label));
+            !depends || is_after(self.events_of_polls[poll])
+        })
+    }
+
+    /// Whether the event comes after one of the two.
+    #[inline(always)]
+    pub(super) fn is_after(&self, (moved, first): (usize, usize), at: usize) -> bool {
+        self.before(moved, at) || (first != moved && self.before(first, at))
     }
 
     /// If the step is a poll of what comes after `moved` and depends neither on it nor on `other`, and is independent of
@@ -91,7 +107,7 @@ impl History {
     fn begins(&self, step: &Label, moved: usize, other: usize) -> Option<usize> {
         let is_after = |poll: usize| {
             let at = self.events_of_polls[poll];
-            self.before(moved, at) || self.before(other, at)
+            self.is_after((moved, other), at)
         };
         let start = self.events[moved].poll + 1;
         // Then most probably its poll here is after `moved`.
@@ -110,7 +126,7 @@ impl History {
     /// Whether all that made the poll's task runnable depends on one of the two.
     fn is_woken_by(&self, at: usize, moved: usize, first: usize) -> bool {
         let wakes = self.order.wakes(at);
-        let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
+        let stays = |e: usize| e < moved || !self.is_after((moved, first), e);
         !wakes.is_empty() && !wakes.iter().any(|wake| stays(*wake))
     }
 
@@ -138,7 +154,7 @@ impl History {
         sequence: &mut Sequence<'a>,
     ) -> Option<Option<Box<Forecast>>> {
         let start = self.events[moved].poll;
-        let stays = |e: usize| e < moved || !(self.before(moved, e) || self.before(first, e));
+        let stays = |e: usize| e < moved || !self.is_after((moved, first), e);
         let value = |object: ObjectId| {
             let polls = (0..self.polls.len()).filter(|p| stays(self.events_of_polls[*p]));
             let ops = polls.flat_map(|p| self.polls[p].ops.iter());
@@ -157,7 +173,7 @@ impl History {
         if is_shut {
             return None;
         }
-        let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
+        let is_after = |e: usize| self.is_after((moved, first), e);
         // Where only what closed in it comes after the first, it is not itself after it.
         let others = self.not_after(moved, is_after).filter(|poll| *poll != second);
         let mut is_other_time = false;
@@ -173,6 +189,10 @@ impl History {
         sequence.extend(others.map(|poll| self.without(poll, is_after)));
         let closes = self.closes_without(second, is_after);
         let moves = |closes: Option<Vec<Close>>| {
+            let (label, closes) = match closes {
+                Some(closes) if closes.is_empty() => (self.bare(second), None),
+                closes => (label, closes),
+            };
             let moved = label.moved(value, closes, |target| self.order.number(target));
             moved.map_or(Polled::AsItWas(label), Polled::Moved)
         };
@@ -209,7 +229,7 @@ impl History {
         closes: Vec<Close>,
         expected: Shared,
     ) -> (Shared, Option<Box<Forecast>>) {
-        let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
+        let is_after = |e: usize| self.is_after((moved, first), e);
         let (id, setting) = self.setting(moved, first, second);
         let found = self.known.at(&setting).map(|known| known.closing(&closes));
         let expected = found.clone().unwrap_or(expected);
@@ -236,8 +256,7 @@ impl History {
         for (index, event) in self.events.iter().enumerate() {
             let is_own = at.is_some_and(|at| index >= at && (index == at || !event.is_poll))
                 && Some(event.poll) == second;
-            let is_after =
-                index >= moved && (self.before(moved, index) || self.before(first, index));
+            let is_after = index >= moved && self.is_after((moved, first), index);
             if is_own || is_after {
                 continue;
             }
@@ -274,25 +293,40 @@ impl History {
     /// The poll as it is when it comes before what `is_after` says of.
     pub(super) fn without(&self, poll: usize, is_after: impl Fn(usize) -> bool) -> Polled<'_> {
         let label = &self.polls[poll];
-        let Some(closes) = self.closes_without(poll, is_after) else {
-            return Polled::AsItWas(label);
-        };
-        Polled::Moved(Arc::new(label.with_closes(closes)))
+        match self.closes_without(poll, is_after) {
+            None => Polled::AsItWas(label),
+            Some(closes) if closes.is_empty() => Polled::AsItWas(self.bare(poll)),
+            Some(closes) => Polled::Moved(Arc::new(label.with_closes(closes))),
+        }
     }
 
-    /// The regions that close in the poll when it comes before what `is_after` says of: those whose other
-    /// children end without that. What else a close touches does not keep it from happening. None if all of them do.
+    /// The poll without what closed in it.
+    fn bare(&self, poll: usize) -> &Shared {
+        let closing = self.closing.binary_search_by_key(&poll, |(poll, _)| *poll);
+        closing.map_or(&self.polls[poll], |at| &self.closing[at].1)
+    }
+
+    /// The regions that close in the poll when it comes before what `is_after` says of. None if all of them do.
     pub(super) fn closes_without(
         &self,
         poll: usize,
         is_after: impl Fn(usize) -> bool,
     ) -> Option<Vec<Close>> {
         let known = &self.polls[poll].closes;
-        if known.is_empty() {
+        if known.is_empty() || self.closes_with(poll, &is_after).count() == known.len() {
             return None;
         }
+        Some(self.closes_with(poll, is_after).cloned().collect())
+    }
+
+    /// The regions that close in the poll when it comes before what `is_after` says of: those whose other
+    /// children end without that. What else a close touches does not keep it from happening.
+    fn closes_with(
+        &self,
+        poll: usize,
+        is_after: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = &Close> {
         let at = self.events_of_polls[poll];
-        let closes = at + 1..at + 1 + known.len();
         let counts = |e: usize, close: usize| {
             let touches = &self.events[e].step.touches;
             let mut written = self.events[close].step.touches.iter().map(|touch| touch.target);
@@ -300,13 +334,11 @@ impl History {
                 matches!(target, Target::Children(_)) && touches.iter().any(|t| t.target == target)
             })
         };
-        let happens = |close: &usize| {
-            let direct = self.order.direct(*close);
-            direct.iter().all(|e| *e == at || !counts(*e, *close) || !is_after(*e))
+        let happens = move |close: usize| {
+            let direct = self.order.direct(close);
+            direct.iter().all(|e| *e == at || !is_after(*e) || !counts(*e, close))
         };
-        if closes.clone().all(|close| happens(&close)) {
-            return None;
-        }
-        Some(closes.filter(happens).map(|close| known[close - at - 1].clone()).collect())
+        let closes = self.polls[poll].closes.iter().enumerate();
+        closes.filter(move |(index, _)| happens(at + 1 + index)).map(|(_, close)| close)
     }
 }

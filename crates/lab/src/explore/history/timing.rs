@@ -22,7 +22,7 @@ impl History {
             // A region closes when its last child is gone, so each can be the one that is moved.
             let moved = if event.is_poll { vec![first] } else { self.children(first) };
             for moved in moved {
-                let is_after = |e: usize| self.before(moved, e) || self.before(first, e);
+                let is_after = |e: usize| self.is_after((moved, first), e);
                 if self.fires(self.events[moved].poll, is_after).is_empty() {
                     continue;
                 }
