@@ -109,12 +109,19 @@ impl Racing {
     }
 }
 
-/// A lab mutex as the scheduler sees it.
+/// What a task waits for at a lab mutex, or at an end of a lab queue, as the scheduler sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Latch {
     pub(crate) held: AtomicBool,
-    /// The bits of the mutex's object, once an operation has shown them.
+    /// The bits of that object, once an operation has shown them.
     pub(crate) object: AtomicU64,
+}
+
+impl Latch {
+    /// An operation has shown what the kernel calls the object.
+    pub(crate) fn name(&self, object: Option<ObjectId>) {
+        self.object.store(object.map_or(0, |object| object.to_bits()), Ordering::Relaxed);
+    }
 }
 
 impl Queue {

@@ -73,7 +73,7 @@ pub trait Strategy: Send {
     }
 
     /// The run has come to its end, closed or stuck. Choices after this are of the teardown. `blocked`
-    /// are the tasks that wait for a [`Mutex`](crate::Mutex) or for a message in a
+    /// are the tasks that wait for a [`Mutex`](crate::Mutex), or for a message or for room in a
     /// [`Queue`](crate::Queue).
     fn ended(&mut self, blocked: &[Blocked]) {
         let _ = blocked;
@@ -156,11 +156,18 @@ pub enum OpKind {
         /// The object of which sends are operations.
         tail: ObjectId,
     },
+    /// It sends, and could be chosen only while fewer messages were there than have room.
+    Send {
+        /// The object of which receives are operations, once there was one.
+        head: Option<ObjectId>,
+        /// How many messages have room.
+        capacity: u64,
+    },
     /// It touches a message, and elsewhere in the run would touch another.
     Message,
 }
 
-/// A task whose next step takes a mutex that another holds, or receives from an empty queue.
+/// A task whose next step takes a mutex that another holds, receives from an empty queue, or sends to a full one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Blocked {

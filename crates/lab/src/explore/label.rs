@@ -321,7 +321,9 @@ impl Label {
     /// The object that rivals for this poll's turn touch, where the poll waited for its turn, and
     /// what it waited for.
     pub(super) fn gate(&self) -> Option<(ObjectId, OpKind)> {
-        let waits = |op: &&Op| matches!(op.kind, OpKind::Take | OpKind::Receive { .. });
+        let waits = |op: &&Op| {
+            matches!(op.kind, OpKind::Take | OpKind::Receive { .. } | OpKind::Send { .. })
+        };
         self.ops.iter().find(waits).map(|op| (op.object, op.kind))
     }
 }

@@ -167,6 +167,10 @@ impl History {
         let label = &self.polls[second];
         let is_shut = match label.gate() {
             Some((head, OpKind::Receive { tail })) => value(head) >= value(tail),
+            Some((tail, OpKind::Send { head, capacity })) => {
+                let count = |object: Option<ObjectId>| object.and_then(value).unwrap_or(0);
+                count(Some(tail)) >= count(head) + capacity
+            }
             Some((mutex, _)) => value(mutex) == Some(1),
             None => false,
         };
