@@ -2,6 +2,7 @@
 
 use crate::mutant::mutant;
 use crate::primitive::{AtomicBool, Mutex, Ordering};
+use crate::step::Object;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -37,6 +38,8 @@ struct Shared {
     state: Mutex<State>,
     /// Never changed: wakers point into it.
     first: Vec<First>,
+    /// Who wakes first is polled first, and only that wake is the task's: wakes of different slots do not commute.
+    object: Object,
 }
 
 /// A slot that was there first. Its wakers are counted references to the [`Shared`] that it is part of.
@@ -82,8 +85,10 @@ impl Place {
 impl Shared {
     fn wake(&self, place: &Place) {
         if !place.claim() {
+            self.object.read();
             return;
         }
+        self.object.write();
         let task = {
             let mut state = self.state.lock();
             state.queue.push_back(place.index);
@@ -173,7 +178,8 @@ impl Woken {
                 let waker = ManuallyDrop::new(waker);
                 first.push(First { place, shared: shared.as_ptr(), waker });
             }
-            Shared { state: Mutex::new(State { queue: VecDeque::new(), task: None }), first }
+            let state = Mutex::new(State { queue: VecDeque::new(), task: None });
+            Shared { state, first, object: Object::new("Woken") }
         });
         Woken { shared, added: Vec::new(), batch: (0..count).collect() }
     }
@@ -208,6 +214,7 @@ impl Woken {
     /// Counts a slot as woken, without telling the task: for a slot's new tenant, or by the task itself.
     pub fn rouse(&self, index: usize) {
         if self.place(index).claim() {
+            self.shared.object.write();
             self.shared.state.lock().queue.push_back(index);
         }
     }
@@ -223,6 +230,7 @@ impl Woken {
     /// Has the task told of the next wake, and answers how many slots are woken now. To be called before
     /// the slots are looked at: a wake in between is either seen there or finds somebody to tell.
     pub fn begin(&mut self, task: &Waker) -> usize {
+        self.shared.object.write();
         // Cloned before and dropped after the lock is held: wakers are foreign code.
         let mut task = Some(task.clone());
         let mut state = self.shared.state.lock();
