@@ -2,8 +2,9 @@
 
 use super::{Books, Finalizer, Inner, Origin, Policy, Rare, Region, RegionState};
 use crate::cancel::{CancelKind, CancelReason};
-use crate::event::Event;
+use crate::event::{Access, Event};
 use crate::host::TimerKey;
+use crate::id::ObjectId;
 use crate::mutant::mutant;
 use crate::obligation::{LeakReport, unsettled};
 use crate::outcome::Severity;
@@ -25,7 +26,10 @@ enum Step {
         first: bool,
         stale: Option<TimerKey>,
     },
-    Settle,
+    /// What is still owed or kept, and whether there was no finalizer before.
+    Settle {
+        first: bool,
+    },
     Close(Last),
 }
 
@@ -138,6 +142,11 @@ impl Region {
     pub(crate) fn child_ended(self: &Arc<Self>, task: &TaskRef, ended: Ended) -> Option<TaskRef> {
         let header = task.header();
         let failed = matches!(ended.severity, Severity::Err | Severity::Panicked) && !ended.taken;
+        let own = |reason: &CancelReason| reason.kind() != CancelKind::ParentCancelled;
+        if failed || (!ended.taken && ended.cancelled.as_ref().is_some_and(own)) {
+            // The first of them says what becomes of the region.
+            self.touch_outcome();
+        }
         // Dropped after the lock: an outcome is foreign code.
         let mut done_with = Vec::new();
         let (removed, cancels, step, dismisses) = {
@@ -178,6 +187,16 @@ impl Region {
             self.advance();
         }
         removed
+    }
+
+    /// A child's end writes the region's outcome.
+    fn touch_outcome(&self) {
+        self.observe(|| Event::Access {
+            task: crate::step::task(),
+            object: ObjectId::of(self.id.to_bits(), u32::MAX),
+            access: Access::Write,
+            label: "outcome",
+        });
     }
 
     /// Whether a child's cancellation is kept already; a hint that saves the rest from handing in theirs.
@@ -263,7 +282,7 @@ impl Region {
         let stale = if first && next.is_some() { rare.cleanup_timer.take() } else { None };
         // Keeps everybody else from going on with this until it is in the table, or `Closed`.
         inner.starting = true;
-        let Some((ordinal, finalizer)) = next else { return Step::Settle };
+        let Some((ordinal, finalizer)) = next else { return Step::Settle { first } };
         Step::Finalize { ordinal, finalizer, first, stale }
     }
 
@@ -280,7 +299,7 @@ impl Region {
     /// One region's part; answers its parent when the region has closed and that may be next.
     fn take(self: &Arc<Self>, step: Step) -> Option<Arc<Region>> {
         match step {
-            Step::Settle => return self.settle(),
+            Step::Settle { first } => return self.settle(first),
             Step::Close(last) => return self.closed(last),
             Step::Finalize { ordinal, finalizer, first, stale } => {
                 if let Some(stale) = stale {
@@ -325,13 +344,17 @@ impl Region {
     }
 
     /// What is still owed or kept when the last child and finalizer are gone, then the close.
-    fn settle(self: &Arc<Self>) -> Option<Arc<Region>> {
+    fn settle(self: &Arc<Self>, first: bool) -> Option<Arc<Region>> {
         let (ledger, holders, heap) = {
             let mut inner = self.inner.lock();
             let rare = inner.rare();
             let heap = rare.heap.take();
             (std::mem::take(&mut rare.ledger), std::mem::take(&mut rare.holders), heap)
         };
+        if first && heap.is_some() {
+            // Foreign code, and no part of the step of whichever child was the last.
+            self.observe(|| Event::RegionFinalizing { region: self.id });
+        }
         drop(heap);
         let mut leaks: Vec<LeakReport> =
             ledger.into_iter().filter_map(|(_, record)| record.close(self)).collect();

@@ -178,7 +178,9 @@ fn complete<const SPECIAL: bool>(task: &TaskRef, severity: Severity) -> Option<T
             }
         }
         // Of the cancelled ones, the region keeps the first.
-        let counts = severity == Severity::Cancelled && !by_handle && !region.knows_cancelled();
+        let counts = severity == Severity::Cancelled && !by_handle;
+        // Whoever listens is told of each.
+        let counts = counts && (!region.knows_cancelled() || header.is_observed());
         let ended = Ended {
             severity,
             cancelled: counts.then(|| inner.scopes.base.cancel.clone()).flatten(),
