@@ -288,9 +288,10 @@ macro_rules! effects {
             $E::SpawnRefused { region, .. } => {
                 $sink.take(Effect::Touch(Touch::read(Target::Door(region))));
             }
-            // Who is spawned or opened beneath later sees it from the start.
+            // Who is spawned or opened beneath later sees it from the start, and a child that has ended is not asked.
             $E::RegionSoftCancelled { region, .. } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Door(region))));
+                $sink.take(Effect::Touch(Touch::write(Target::Turn(region))));
             }
             $E::TaskSoftCancelled { task, .. } => {
                 $sink.take(Effect::Touch(Touch::write(Target::Readiness(task))));
