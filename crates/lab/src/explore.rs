@@ -1,5 +1,6 @@
 //! Every order that can matter, each once.
 
+mod closing;
 mod engine;
 mod foresight;
 mod guide;
@@ -249,7 +250,8 @@ impl fmt::Display for ExploreFailure {
 ///
 /// For programs over [`Shared`](crate::Shared), [`Atomic`](crate::Atomic), [`Mutex`](crate::Mutex)
 /// and [`Queue`](crate::Queue),
-/// whose outcomes can be told beforehand, [`Method::Optimal`] gives up no run. With other primitives, and with cancellation,
+/// whose outcomes can be told beforehand, [`Method::Optimal`] gives up no run, as long as no poll does something
+/// else, such as to release a lock, only if it read this and not that. With other primitives, and with cancellation,
 /// a step that is moved may turn out to touch something else. A state is left only when what was decided there
 /// by such a guess is known to be right, or was planned again, so no class is lost for it; but a run may be given
 /// up, and `blocked` counts it. [`Method::SleepSets`] foresees nothing, and finds the same classes.

@@ -4,7 +4,7 @@ mod pct;
 mod pos;
 mod topology;
 
-use asupersync_core::{Lane, ObjectId, SplitMix64, TaskId, Time};
+use asupersync_core::{Lane, ObjectId, RegionId, SplitMix64, TaskId, Time};
 use asupersync_trace::{Actor, Step};
 pub use pct::Pct;
 pub use pos::Pos;
@@ -98,12 +98,28 @@ pub struct Footprint {
     pub tentative: bool,
     /// What became of timers, where time races.
     pub(crate) timers: Option<Arc<Timers>>,
+    /// How regions came to have more or fewer left, and in whose step.
+    pub(crate) changes: Vec<(Option<Actor>, Change)>,
+}
+
+/// Who came or went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// A child came.
+    More(RegionId),
+    /// A child ended, or the body.
+    Fewer(RegionId),
+    /// A region was opened, within that one.
+    Opened(RegionId, Option<RegionId>),
+    /// A region closed.
+    Closed(RegionId),
 }
 
 impl Footprint {
     /// Forgets everything, keeping memory.
     pub(crate) fn clear(&mut self) {
-        let Footprint { steps, ops, foreign, cancels, tentative, timers } = self;
+        let Footprint { steps, ops, foreign, cancels, tentative, timers, changes } = self;
+        changes.clear();
         steps.clear();
         ops.clear();
         cancels.clear();

@@ -3,6 +3,7 @@
 mod review;
 
 use super::Method;
+use super::closing::keeps_closes;
 use super::foresight::Forecast;
 use super::history::{History, Plan, Race, Sequence};
 use super::label::{Label, Shared};
@@ -185,6 +186,7 @@ impl Engine {
         if self.method == Method::Naive {
             sleep.clear();
         }
+        self.wake_ends(&mut sleep);
         let sleeps = |task: TaskId| sleep.iter().any(|label| label.task == task);
         let is_enabled = |task: TaskId| enabled.iter().any(|choice| choice.task == task);
         let absorbed = std::mem::take(&mut self.absorbed);
@@ -229,6 +231,20 @@ impl Engine {
         });
         self.chosen = Some(task);
         enabled.iter().position(|choice| choice.task == task).unwrap_or(0)
+    }
+
+    /// Wakes those that the last poll keeps from sleeping on because, with them first, a region would have closed before it.
+    fn wake_ends(&self, sleep: &mut Vec<Shared>) {
+        let last = self.nodes.last().and_then(|node| node.label.as_ref());
+        if sleep.is_empty() || !last.is_some_and(|label| self.history.closing.concerns(label)) {
+            return;
+        }
+        sleep.retain(|label| {
+            let sleeps = |node: &Node| node.sleep.iter().any(|other| other.task == label.task);
+            let from = self.nodes.iter().rposition(|node| !sleeps(node)).map_or(0, |at| at + 1);
+            let since = &self.history.polls[from..self.depth];
+            !label.is_end() || keeps_closes(label, since, &self.history.imminent(from, since))
+        });
     }
 
     /// The order that costs nothing: stay with a task while it can run, and let time pass when none can. What could
@@ -306,13 +322,14 @@ impl Engine {
         self.uncertain |= footprint.foreign || footprint.tentative || !footprint.cancels.is_empty();
         let label = self.history.push(task, footprint);
         let node = &mut self.nodes[self.depth];
-        for Asked { sequence, first, covered } in std::mem::take(&mut node.asked) {
-            match tree::after(&label, &sequence) {
+        for Asked { sequence, imminent, first, covered } in std::mem::take(&mut node.asked) {
+            match tree::after(&label, &sequence, &imminent) {
                 None if covered => {
-                    let covers = |label: &Shared| tree::covers(label, &sequence);
+                    let closes = || imminent.clone();
+                    let covers = |label: &Shared| tree::covers(label, &sequence, closes);
                     if !node.sleep.iter().any(covers) {
                         let mut sequence = tree::sequence(&sequence);
-                        tree::insert(&mut node.wakeup, &mut sequence, first, self.guesses);
+                        tree::insert(&mut node.wakeup, &mut sequence, &imminent, first);
                     }
                 }
                 Some(mut rest) if !covered => {
@@ -320,7 +337,7 @@ impl Engine {
                         true => &mut self.absorbed,
                         false => &mut self.carried,
                     };
-                    tree::insert(below, &mut rest, first, self.guesses);
+                    tree::insert(below, &mut rest, &imminent, first);
                 }
                 _ => {}
             }
@@ -372,7 +389,7 @@ impl Engine {
             match self.method {
                 Method::Optimal => {
                     node.wakeup.retain(|branch| !asleep(&node.sleep, branch.label.task));
-                    if node.wakeup.is_empty() && self.guesses {
+                    if node.wakeup.is_empty() && (self.guesses || self.history.closing.is_foreign) {
                         sleeps(node);
                         self.review();
                     }
@@ -433,7 +450,7 @@ impl Plan for Nodes<'_> {
         &self.nodes[poll].sleep
     }
 
-    fn add(&mut self, race: Race, sequence: &mut Sequence<'_>) {
+    fn add(&mut self, race: Race<'_>, sequence: &mut Sequence<'_>) {
         *self.guesses |=
             race.forecast.is_some() || sequence.last().is_some_and(|label| label.is_guess());
         let node = &mut self.nodes[race.first];
@@ -442,9 +459,11 @@ impl Plan for Nodes<'_> {
                 node.forecasts.push(*forecast);
             }
         }
-        let covered = |label: &Shared| tree::covers(label, sequence);
+        let imminent = || race.history.imminent(race.first, sequence);
+        let covered = |label: &Shared| tree::covers(label, sequence, imminent);
         if !node.label.iter().chain(&node.sleep).any(covered) {
-            tree::insert(&mut node.wakeup, sequence, node.task, *self.guesses);
+            let imminent = imminent();
+            tree::insert(&mut node.wakeup, sequence, &imminent, node.task);
         }
     }
 }

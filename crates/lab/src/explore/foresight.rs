@@ -16,7 +16,19 @@
 //!
 //! One thing more is needed of e: that it depends, there, on nothing of the plan on which it did not depend where it was run. For w
 //! need not have that, and e is another event without it. Where it does, all that can be chosen in the state is tried.
+//!
+//! Polls over the lab's own objects are no guesses, though a poll may go on otherwise with what it has read, and release, spawn or
+//! end in the same step or not. No class is lost by that. Take again those that get furthest, which all are stopped by e, and what
+//! e touches in w, one after the other. Run after z, one of them, it touches the same up to the first touch that conflicts
+//! with z, and that one too, for before it has read nothing that z wrote. So the two race, and the plan for that has these
+//! touches. What covers the plan begins w, or is stopped by e too, and then by a later touch than z, or it would not be independent of
+//! the plan. So the one that is stopped by the latest touch has a plan that nothing covers but what begins w. (A poll that does two
+//! operations on one object may be expected to read it and write it in fact. What covers the plan then only reads the
+//! object: run after that, the poll is expected to write it.) What is expected beyond that touch can be wrong the other way: then
+//! something is planned that was covered, and a run is given up. So these too are kept below the branch to which they were left, and
+//! are looked at again when its poll has been run: `Asked`, and what a leaf has absorbed.
 
+use super::closing::Imminent;
 use super::history::Polled;
 use super::label::{Close, Shared};
 use super::tree;
@@ -144,14 +156,19 @@ impl Forecast {
     pub(super) fn after<'a>(
         &self,
         polls: impl IntoIterator<Item = &'a Shared>,
-    ) -> Option<Vec<Shared>> {
+        imminent: impl FnOnce(&[Shared]) -> Imminent,
+    ) -> Option<(Vec<Shared>, Imminent)> {
         if self.depends_on_more() {
             return None;
         }
         let others = self.others.iter().map(|(label, _)| label);
         let sequence: Vec<Shared> = others.chain(&self.found).cloned().collect();
-        polls.into_iter().try_fold(sequence, |rest, poll| {
-            Some(tree::after(poll, &rest)?.into_iter().map(Polled::into_shared).collect())
-        })
+        let imminent = imminent(&sequence);
+        let after = |rest: Vec<Shared>, poll: &Shared| {
+            let rest = tree::after(poll, &rest, &imminent)?;
+            Some(rest.into_iter().map(Polled::into_shared).collect())
+        };
+        let rest = polls.into_iter().try_fold(sequence, after)?;
+        Some((rest, imminent))
     }
 }

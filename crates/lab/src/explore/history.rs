@@ -3,11 +3,12 @@
 mod reversal;
 mod timing;
 
+use super::closing::{Closing, Imminent};
 use super::foresight::{Forecast, Known};
 use super::label::{Close, Label, Masks, Shared};
 use super::order::Order;
 use crate::strategy::{Blocked, Choice, Footprint, Op};
-use asupersync_core::{ObjectId, TaskId};
+use asupersync_core::{ObjectId, RegionId, TaskId};
 use asupersync_trace::{Actor, Step, Target};
 use smallvec::SmallVec;
 use std::ops::{Deref, Range};
@@ -23,10 +24,11 @@ pub(crate) struct History {
     events: Vec<Event>,
     order: Order,
     /// The polls in which a region closed, and what they are without.
-    closing: Vec<(usize, Shared)>,
+    without_closes: Vec<(usize, Shared)>,
     /// For each poll: no race of it asks for anything while so many polls stay as they are.
     settled: Vec<Option<usize>>,
     pub(super) known: Known,
+    pub(super) closing: Closing,
     /// So many of the polls are known.
     learned: usize,
 }
@@ -37,16 +39,21 @@ pub(super) trait Plan {
     fn sleeping(&self, poll: usize) -> &[Shared];
 
     /// Adds what is to be run to reverse a race, and may take it apart.
-    fn add(&mut self, race: Race, sequence: &mut Sequence<'_>);
+    fn add(&mut self, race: Race<'_>, sequence: &mut Sequence<'_>);
+}
+
+/// How many more than at first the region has left after these polls.
+fn left(polls: &[Shared], region: RegionId) -> i32 {
+    polls.iter().map(|label| label.change(region)).sum()
 }
 
 /// Where every race is new.
-impl<F: FnMut(Race, &[Polled<'_>])> Plan for F {
+impl<F: FnMut(Race<'_>, &[Polled<'_>])> Plan for F {
     fn sleeping(&self, _poll: usize) -> &[Shared] {
         &[]
     }
 
-    fn add(&mut self, race: Race, sequence: &mut Sequence<'_>) {
+    fn add(&mut self, race: Race<'_>, sequence: &mut Sequence<'_>) {
         self(race, sequence);
     }
 }
@@ -70,13 +77,14 @@ impl Event {
 }
 
 /// Two polls that could come in the other order.
-pub(super) struct Race {
+pub(super) struct Race<'a> {
     /// The poll that came first, before which goes the sequence that is to be run.
     pub(super) first: usize,
     /// The poll that comes first in the sequence's end; none if it never came.
     pub(super) second: Option<usize>,
     /// What is not certain of the sequence.
     pub(super) forecast: Option<Box<Forecast>>,
+    pub(super) history: &'a History,
 }
 
 /// A poll of the run, as it was or as it would be. Most sequences are covered already and kept by nobody, so
@@ -168,7 +176,8 @@ impl History {
         self.polls.truncate(polls);
         self.events_of_polls.truncate(polls);
         self.settled.truncate(polls);
-        self.closing.truncate(self.closing.partition_point(|(poll, _)| *poll < polls));
+        let closed = self.without_closes.partition_point(|(poll, _)| *poll < polls);
+        self.without_closes.truncate(closed);
         self.learned = self.learned.min(polls);
         for settled in &mut self.settled {
             *settled = settled.filter(|needs| *needs <= polls);
@@ -182,11 +191,14 @@ impl History {
         let actor = Actor::of(task);
         let own = steps.iter().position(|step| step.actor == actor);
         let own = own.expect("a poll is a step of its task");
+        let (counts, theirs) = self.closing.counts(footprint, &steps[own + 1..]);
+        let mut theirs = theirs.into_iter();
         let mut closes = Vec::new();
         for (index, step) in steps.drain(..).enumerate() {
             let touched = self.order.note(&step);
             if index > own {
-                closes.push(Close::new(step.clone(), self.order.noted(touched)));
+                let counts = theirs.next().unwrap_or_default();
+                closes.push(Close::new(step.clone(), counts, self.order.noted(touched)));
             }
             let poll = if index < own { poll.saturating_sub(1) } else { poll };
             self.events.push(Event { step, poll, is_poll: index == own, touched });
@@ -197,13 +209,28 @@ impl History {
         let event = &self.events[at];
         let numbers = &self.order.noted(event.touched)[..event.step.touches.len()];
         let own = Masks::of(&event.step, numbers.iter().copied().map(Some));
-        let mut label = Arc::new(Label::new(task, event.step.clone(), own, footprint));
+        let mut label = Arc::new(Label::new(task, event.step.clone(), own, counts, footprint));
         if !closes.is_empty() {
             let whole = Arc::new(label.with_closes(closes));
-            self.closing.push((poll, std::mem::replace(&mut label, whole)));
+            self.closing.learn(&whole, |region| left(&self.polls, region));
+            self.without_closes.push((poll, std::mem::replace(&mut label, whole)));
         }
         self.polls.push(label.clone());
         label
+    }
+
+    /// The closes that the next end comes with after the first `polls` and this sequence.
+    pub(super) fn imminent(
+        &self,
+        polls: usize,
+        sequence: &[impl Deref<Target = Label>],
+    ) -> Imminent {
+        if !sequence.iter().any(|label| self.closing.concerns(label)) {
+            // All that comes with them may come before the sequence as well as after it.
+            return Imminent::default();
+        }
+        let sequence = sequence.iter().map(|label| &**label);
+        self.closing.imminent(sequence, |region| left(&self.polls[..polls], region))
     }
 
     /// Remembers what the polls of this run touched.
@@ -306,7 +333,8 @@ impl History {
                 sequence.extend(others.map(|poll| self.without(poll, is_after)));
                 sequence.push(Polled::Moved(Label::lock(*task, *object, |t| self.order.number(t))));
                 let first = self.events[first].poll;
-                plan.add(Race { first, second: None, forecast: None }, &mut sequence);
+                let race = Race { first, second: None, forecast: None, history: self };
+                plan.add(race, &mut sequence);
             }
         }
         self.races_with_time(&mut sequence, plan);

@@ -1,7 +1,8 @@
 //! One poll, as the explorer sees it.
 
+use super::closing::{Counts, count, is_count};
 use crate::strategy::{Footprint, Op, OpKind, Timers};
-use asupersync_core::{ObjectId, TaskId};
+use asupersync_core::{ObjectId, RegionId, TaskId};
 use asupersync_trace::{Actor, Step, Target, Touch, dependent};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub(crate) struct Label {
     pub(super) task: TaskId,
     pub(super) step: Step,
     pub(super) closes: Vec<Close>,
+    /// What its own step does to the counts of those that regions have left.
+    pub(super) counts: Counts,
     pub(super) ops: Ops,
     pub(super) foreign: bool,
     pub(super) cancels: Vec<TaskId>,
@@ -33,6 +36,7 @@ type Ops = SmallVec<[Op; 1]>;
 #[derive(Clone, Debug)]
 pub(crate) struct Close {
     pub(super) step: Step,
+    pub(super) counts: Counts,
     masks: Masks,
     /// Without its count of children, who may come and go in any order before their region acts on the last being gone.
     beyond: Masks,
@@ -40,19 +44,30 @@ pub(crate) struct Close {
 
 impl Close {
     /// A region's close that touches targets of these numbers.
-    pub(super) fn new(step: Step, numbers: &[u32]) -> Close {
+    pub(super) fn new(step: Step, counts: Counts, numbers: &[u32]) -> Close {
         let (mut masks, mut beyond) = (Masks::default(), Masks::default());
         for (touch, number) in step.touches.iter().zip(numbers) {
             let mask = Masks::of_touch(touch, Some(*number));
             masks = masks.and(mask);
-            if !matches!(touch.target, Target::Children(_)) {
+            if !is_count(touch.target) {
                 beyond = beyond.and(mask);
             }
         }
         if step.actor == Actor::Host {
             (masks, beyond) = (Masks::ALL, Masks::ALL);
         }
-        Close { step, masks, beyond }
+        Close { step, counts, masks, beyond }
+    }
+
+    /// Touches what the other does, too.
+    pub(super) fn join(&mut self, other: &Close) {
+        if self.step == other.step {
+            return;
+        }
+        let touches = self.step.touches.iter().chain(&*other.step.touches).copied().collect();
+        self.step = Step::new(self.step.actor, touches);
+        self.masks = self.masks.and(other.masks);
+        self.beyond = self.beyond.and(other.beyond);
     }
 
     /// Whether the order of this, of an earlier poll, and a later poll without what closes in that may matter.
@@ -116,6 +131,7 @@ impl Label {
             task,
             step,
             closes: Vec::new(),
+            counts: Counts::new(),
             ops: Ops::new(),
             foreign: true,
             cancels: Vec::new(),
@@ -134,11 +150,18 @@ impl Label {
 
     /// A poll of which this is known, whose own targets these are, and in which nothing closes. Takes what it needs of
     /// the footprint.
-    pub(super) fn new(task: TaskId, step: Step, own: Masks, footprint: &mut Footprint) -> Label {
+    pub(super) fn new(
+        task: TaskId,
+        step: Step,
+        own: Masks,
+        counts: Counts,
+        footprint: &mut Footprint,
+    ) -> Label {
         Label {
             task,
             step,
             closes: Vec::new(),
+            counts,
             ops: footprint.ops.drain(..).collect(),
             foreign: footprint.foreign,
             cancels: std::mem::take(&mut footprint.cancels),
@@ -176,7 +199,7 @@ impl Label {
         let step = Step::new(Actor::Task(task), touches);
         let own = Masks::of(&step, step.touches.iter().map(|touch| number(touch.target)));
         let mut footprint = Footprint { ops: vec![op], ..Footprint::default() };
-        Arc::new(Label::new(task, step, own, &mut footprint))
+        Arc::new(Label::new(task, step, own, Counts::new(), &mut footprint))
     }
 
     /// Whether the order of the two matters, `self` being the earlier.
@@ -242,8 +265,10 @@ impl Label {
         let closes = closes.unwrap_or_else(|| self.closes.clone());
         let own = Masks::of(&step, step.touches.iter().map(|touch| number(touch.target)));
         let (ops, cancels) = (self.ops.clone(), self.cancels.clone());
-        let timers = self.timers.clone();
-        let mut label = Label { step, own, closes: Vec::new(), ops, cancels, timers, ..*self };
+        let (timers, counts) = (self.timers.clone(), self.counts.clone());
+        let closes_later = Vec::new();
+        let mut label =
+            Label { step, own, closes: closes_later, counts, ops, cancels, timers, ..*self };
         label.set_closes(closes);
         Some(Arc::new(label))
     }
@@ -265,6 +290,31 @@ impl Label {
             }
         }
         Some(*touch)
+    }
+
+    /// Whether a region may have fewer left after it.
+    pub(super) fn is_end(&self) -> bool {
+        let counts = self.closes.iter().flat_map(|close| &close.counts);
+        self.counts.iter().chain(counts).any(|(_, by)| *by < 0)
+    }
+
+    /// By how many more a region has left after it.
+    pub(super) fn change(&self, region: RegionId) -> i32 {
+        let closes = self.closes.iter().map(|close| count(&close.counts, region));
+        count(&self.counts, region) + closes.sum::<i32>()
+    }
+
+    /// Whether its order with this close, which comes after it, matters.
+    pub(super) fn precedes(&self, close: &Close) -> bool {
+        let theirs = |other: &Close| {
+            decide(other.masks.conflict(close.masks), || {
+                dependent(other.step.view(), close.step.view())
+            })
+        };
+        let own = || conflicts_beyond_count(&self.step, &close.step);
+        self.opaque
+            || decide(close.beyond.conflict(self.own), own)
+            || self.closes.iter().any(theirs)
     }
 
     /// Whether it may touch something else when it is run.
@@ -339,6 +389,6 @@ fn conflicts_beyond_count(step: &Step, close: &Step) -> bool {
     close
         .touches
         .iter()
-        .filter(|b| !matches!(b.target, Target::Children(_)))
+        .filter(|b| !is_count(b.target))
         .any(|b| step.touches.iter().any(|a| a.target == b.target && (a.write || b.write)))
 }

@@ -1,5 +1,6 @@
 //! Wakeup trees.
 
+use super::closing::{Imminent, is_count, keeps_closes};
 use super::history::{Polled, Sequence};
 use super::label::{Label, Shared};
 use asupersync_core::TaskId;
@@ -25,6 +26,7 @@ pub(super) struct Branch {
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) sequence: Arc<[Shared]>,
+    pub(super) imminent: Imminent,
     /// The task that came first before.
     pub(super) first: TaskId,
     /// It was left to the branch.
@@ -42,8 +44,13 @@ impl Branch {
 
 /// Where `first` stands in `sequence`, if it does, provided that a sequence equivalent to one that begins
 /// with `first` may begin with `sequence`: a weak initial. The same poll may touch something else here than
-/// there, where it stands after others that it depends on.
-fn initial(first: &Label, sequence: &[impl Deref<Target = Label>]) -> Option<Option<usize>> {
+/// there, where it stands after others that it depends on. With it, what closes in the next end after the sequence, where it
+/// is such an end, would come before the end of the sequence.
+fn initial(
+    first: &Label,
+    sequence: &[impl Deref<Target = Label>],
+    imminent: impl FnOnce() -> Imminent,
+) -> Option<Option<usize>> {
     let mut depends = false;
     for (at, label) in sequence.iter().enumerate() {
         if label.task == first.task {
@@ -55,17 +62,26 @@ fn initial(first: &Label, sequence: &[impl Deref<Target = Label>]) -> Option<Opt
         }
         depends |= first.dependent(label);
     }
-    (!depends).then_some(None)
+    let keeps = || !first.is_end() || keeps_closes(first, sequence, &imminent());
+    (!depends && keeps()).then_some(None)
 }
 
 /// Whether what begins with `first` comprises the sequence.
-pub(super) fn covers(first: &Label, sequence: &[impl Deref<Target = Label>]) -> bool {
-    initial(first, sequence).is_some()
+pub(super) fn covers(
+    first: &Label,
+    sequence: &[impl Deref<Target = Label>],
+    imminent: impl FnOnce() -> Imminent,
+) -> bool {
+    initial(first, sequence, imminent).is_some()
 }
 
 /// What is left of the sequence after `first`, if that comprises it.
-pub(super) fn after<'a>(first: &Label, sequence: &'a [Shared]) -> Option<Sequence<'a>> {
-    let at = initial(first, sequence)?;
+pub(super) fn after<'a>(
+    first: &Label,
+    sequence: &'a [Shared],
+    imminent: &Imminent,
+) -> Option<Sequence<'a>> {
+    let at = initial(first, sequence, || imminent.clone())?;
     let mut rest = self::sequence(sequence);
     if let Some(at) = at {
         bring_out(&mut rest, at);
@@ -85,7 +101,7 @@ fn bring_out(sequence: &mut [Polled<'_>], at: usize) {
     sequence[..=at].rotate_right(1);
     let (gone, before) = sequence[..=at].split_first_mut().expect("it has an element");
     for close in &gone.closes {
-        let counts = |target: &Target| matches!(target, Target::Children(_));
+        let counts = |target: &Target| is_count(*target);
         let mut targets = close.step.touches.iter().map(|touch| touch.target);
         let Some(count) = targets.find(counts) else { continue };
         if let Some(last) = before.iter_mut().rfind(|label| label.counts(count)) {
@@ -99,25 +115,25 @@ fn bring_out(sequence: &mut [Polled<'_>], at: usize) {
 /// Adds a sequence, unless a branch covers it, and takes it apart.
 ///
 /// A branch that is a leaf covers whatever may start with it, for nothing sleeps at its end: what is run before
-/// it is independent of none of it, or would cover it. That is so as far as labels say what polls turn out to touch. Where
-/// they need not, which `keeps` says, what a leaf covers is kept with it.
+/// it is independent of none of it, or would cover it. That is so as far as labels say what polls turn out to touch. They need
+/// not, not even over the lab's own objects, where a poll may do two things. So what a leaf covers is kept with it.
 pub(super) fn insert(
     mut branches: &mut Vec<Branch>,
     sequence: &mut Sequence<'_>,
+    imminent: &Imminent,
     first: TaskId,
-    keeps: bool,
 ) {
     let mut taken = 0;
     loop {
         let rest = &mut sequence[taken..];
         let (mut found, mut kept) = (None, None::<Arc<[Shared]>>);
         for (index, branch) in branches.iter_mut().enumerate() {
-            let at = initial(&branch.label, rest);
-            if keeps && at != Some(Some(0)) {
+            let at = initial(&branch.label, rest, || imminent.clone());
+            if at != Some(Some(0)) {
                 let sequence =
                     kept.get_or_insert_with(|| rest.iter().map(Polled::to_shared).collect());
-                let sequence = sequence.clone();
-                branch.asked.push(Asked { sequence, first, covered: at.is_some() });
+                let (sequence, imminent) = (sequence.clone(), imminent.clone());
+                branch.asked.push(Asked { sequence, imminent, first, covered: at.is_some() });
             }
             if let Some(at) = at {
                 found = Some((index, at));
@@ -135,8 +151,7 @@ pub(super) fn insert(
         }
         branches = match branch.children.is_empty() {
             false => &mut branch.children,
-            true if keeps => &mut branch.absorbed,
-            true => return,
+            true => &mut branch.absorbed,
         };
     }
     let mut chain: Option<Branch> = None;

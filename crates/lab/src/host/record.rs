@@ -2,7 +2,7 @@
 
 use crate::oracle::{Fact, Oracles, Shown, kinds};
 use crate::replay::Playback;
-use crate::strategy::{Footprint, Timers};
+use crate::strategy::{Change, Footprint, Timers};
 use asupersync_core::event::{Access, Resolution};
 use asupersync_core::{Event, ObjectId, Severity, Time};
 use asupersync_reactor::Call;
@@ -230,8 +230,20 @@ impl Record {
             Event::TaskCancelRequested { task, .. } => footprint.cancels.push(task),
             _ => {}
         }
+        let change = match *event {
+            Event::TaskSpawned { region, .. } => Some(Change::More(region)),
+            Event::TaskCompleted { region, .. } | Event::RegionClosing { region } => {
+                Some(Change::Fewer(region))
+            }
+            Event::RegionOpened { region, parent, .. } => Some(Change::Opened(region, parent)),
+            Event::RegionClosed { region, .. } => Some(Change::Closed(region)),
+            _ => None,
+        };
         let steps = &mut footprint.steps;
         judged.fingerprint.kernel_with(event, |step| steps.push(step.to_step()));
+        if let Some(change) = change {
+            footprint.changes.push((judged.fingerprint.acting(), change));
+        }
     }
 
     /// The poll in progress, if one is, uses the clock.

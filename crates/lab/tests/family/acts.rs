@@ -1,8 +1,8 @@
 //! The acts of which the programs consist.
 
 use asupersync_channel::{broadcast, mpsc, oneshot, watch};
-use asupersync_combinator::{Latencies, race, timeout};
-use asupersync_core::{CancelReason, Cx, Error, TaskHandle};
+use asupersync_combinator::{Latencies, join, join_all, race, timeout};
+use asupersync_core::{CancelReason, Cx, Error, Policy, RegionOptions, TaskHandle};
 use asupersync_lab::{Atomic, Shared};
 use asupersync_sync::{Barrier, Mutex, Notify, OnceLock, RwLock, Semaphore};
 use std::sync::Arc;
@@ -102,6 +102,48 @@ pub(crate) const ACTS: &[&str] = &[
     "why",
     "my",
 ];
+
+/// Regions, and several futures in one task.
+pub(crate) const NESTED: &[&str] =
+    &["pair", "joinpair", "joinallpair", "racepair", "joinall", "collect", "heap", "joinheap"];
+
+/// Wakes who waits when it is dropped.
+struct Wakes(Arc<Notify>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// A region of two children, of which one wakes who waits and the other writes.
+async fn pair(cx: &Cx, w: &World) -> bool {
+    let (x, notify) = (w.x.clone(), w.notify.clone());
+    let outcome = cx.region(async move |s| {
+        let _ = s.spawn(async move |_: &Cx| {
+            notify.notify_one();
+            Ok::<_, Error>(())
+        });
+        let _ = s.spawn(async move |cx: &Cx| {
+            x.set(cx, 7).await?;
+            Ok::<_, Error>(())
+        });
+        Ok::<_, Error>(())
+    });
+    outcome.await.is_ok()
+}
+
+/// A region whose heap wakes who waits, after two children have ended.
+async fn heap(cx: &Cx, w: &World) -> bool {
+    let (x, notify) = (w.x.clone(), w.notify.clone());
+    let outcome = cx.region(async move |s| {
+        let _ = s.alloc(Wakes(notify));
+        let _ = s.spawn(async move |cx: &Cx| Ok::<_, Error>(x.get(cx).await?));
+        let _ = s.spawn(async move |_: &Cx| Ok::<_, Error>(()));
+        Ok::<_, Error>(())
+    });
+    outcome.await.is_ok()
+}
 
 /// What the tasks share.
 struct World {
@@ -662,6 +704,60 @@ pub(crate) async fn run(cx: &Cx, tasks: Vec<Vec<&'static str>>, out: Log) -> Res
                                 }
                             }
                             "why" => l!("{:?}", cx.cancel_reason().map(|r| r.to_string())),
+                            "pair" => l!("{}", pair(cx, w).await),
+                            "heap" => l!("{}", heap(cx, w).await),
+                            "joinpair" | "joinheap" => {
+                                let region = async {
+                                    let is_ok = match act {
+                                        "joinpair" => pair(cx, w).await,
+                                        _ => heap(cx, w).await,
+                                    };
+                                    l!("closed {is_ok}");
+                                };
+                                let noted = async {
+                                    let noted = w.notify.notified(cx).await;
+                                    l!("{noted:?}");
+                                    let seen = w.x.get(cx).await;
+                                    l!("{seen:?}");
+                                };
+                                let joined = join(cx, (region, noted)).await;
+                                l!("{joined:?}");
+                            }
+                            "joinallpair" | "joinall" => {
+                                let one = async |first: bool| {
+                                    let is_ok = match (act, first) {
+                                        ("joinall", true) => {
+                                            w.sem.acquire_many(cx, 2).await.is_ok()
+                                        }
+                                        (_, true) => pair(cx, w).await,
+                                        (_, false) => w.notify.notified(cx).await.is_ok(),
+                                    };
+                                    l!("{first} {is_ok}");
+                                };
+                                let joined = join_all(cx, vec![one(true), one(false)]).await;
+                                l!("{joined:?}");
+                            }
+                            "racepair" => {
+                                let noted = async { w.notify.notified(cx).await.is_ok() };
+                                let first = race(cx, (pair(cx, w), noted)).await;
+                                l!("{first:?}");
+                            }
+                            "collect" => {
+                                let x = w.x.clone();
+                                let options = RegionOptions::new().policy(Policy::CollectAll);
+                                let outcome = cx.region_with(options, async move |s| {
+                                    let _ = s.spawn(async move |_: &Cx| {
+                                        Err::<(), _>(Error::msg("first"))
+                                    });
+                                    let _ = s.spawn(async move |cx: &Cx| {
+                                        x.get(cx).await?;
+                                        Err::<(), _>(Error::msg("second"))
+                                    });
+                                    Ok::<_, Error>(())
+                                });
+                                let error = outcome.await.into_result().map_err(|e| e.to_string());
+                                l!("{error:?}");
+                            }
                             "record" => w.latencies.record(Duration::from_millis(id as u64)),
                             "percentile" => l!("{:?}", w.latencies.percentile(50)),
                             "my" => {}

@@ -5,9 +5,10 @@
 //! one class of two orders that differ, and then exploration passes one of them over.
 
 mod acts;
+mod nested;
 mod time;
 
-use acts::{ACTS, Log, run};
+use acts::{ACTS, Log, NESTED, run};
 use asupersync_core::{Cx, SplitMix64};
 use asupersync_lab::{Blocked, Choice, ExploreOptions, LabConfig, LabRuntime, Strategy, explore};
 use asupersync_trace::Fingerprint;
@@ -18,7 +19,8 @@ type Program = Vec<Vec<&'static str>>;
 
 /// `lock yield | trylock`: two tasks, one of two acts and one of one.
 fn program(text: &str) -> Program {
-    let act = |word: &str| *ACTS.iter().find(|act| **act == word).expect("an act of the list");
+    let all = ACTS.iter().chain(NESTED);
+    let act = |word: &str| *all.clone().find(|act| **act == word).expect("an act of the list");
     text.split('|').map(|task| task.split_whitespace().map(act).collect()).collect()
 }
 

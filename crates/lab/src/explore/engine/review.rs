@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::explore::foresight::Forecast;
+use crate::explore::label::Shared;
 use crate::explore::tree::{self, Branch};
 use asupersync_core::TaskId;
 
@@ -9,10 +10,13 @@ impl Engine {
     /// Looks again at what was left out at the last node where that was decided by a forecast: plans what is not covered
     /// after all, or everything where that cannot be told.
     pub(super) fn review(&mut self) {
-        let Engine { nodes, history, guesses, .. } = self;
+        let Engine { nodes, history, .. } = self;
         let Some(last) = nodes.len().checked_sub(1) else { return };
         if nodes[last].tries_all {
             return;
+        }
+        if history.closing.is_foreign {
+            return self.try_all();
         }
         let mut plans = Vec::new();
         for at in 0..=last {
@@ -27,19 +31,20 @@ impl Engine {
                     && forecast.may_begin_with(way())
             };
             for forecast in forecasts.iter().filter(concerns) {
-                let Some(sequence) = forecast.after(way()) else {
+                let imminent = |sequence: &[Shared]| history.imminent(at, sequence);
+                let Some((sequence, imminent)) = forecast.after(way(), imminent) else {
                     nodes[at].forecasts = forecasts;
                     return self.try_all();
                 };
-                if !sleep.iter().any(|label| tree::covers(label, &sequence)) {
-                    plans.push((sequence, forecast.first));
+                if !sleep.iter().any(|label| tree::covers(label, &sequence, || imminent.clone())) {
+                    plans.push((sequence, imminent, forecast.first));
                 }
             }
             nodes[at].forecasts = forecasts;
         }
         let wakeup = &mut nodes[last].wakeup;
-        for (sequence, first) in plans {
-            tree::insert(wakeup, &mut tree::sequence(&sequence), first, *guesses);
+        for (sequence, imminent, first) in plans {
+            tree::insert(wakeup, &mut tree::sequence(&sequence), &imminent, first);
         }
     }
 

@@ -49,7 +49,8 @@ impl History {
                 if needed.is_some() && forecast.is_none() && is_as_here() {
                     settles = needed;
                 }
-                plan.add(Race { first: poll, second: Some(second), forecast }, sequence);
+                let race = Race { first: poll, second: Some(second), forecast, history: self };
+                plan.add(race, sequence);
             }
             needs = needs.zip(settles).map(|(all, one)| all.max(one));
         };
@@ -306,8 +307,8 @@ impl History {
 
     /// The poll without what closed in it.
     fn bare(&self, poll: usize) -> &Shared {
-        let closing = self.closing.binary_search_by_key(&poll, |(poll, _)| *poll);
-        closing.map_or(&self.polls[poll], |at| &self.closing[at].1)
+        let closing = self.without_closes.binary_search_by_key(&poll, |(poll, _)| *poll);
+        closing.map_or(&self.polls[poll], |at| &self.without_closes[at].1)
     }
 
     /// The regions that close in the poll when it comes before what `is_after` says of. None if all of them do.

@@ -33,7 +33,7 @@ impl History {
                 let (time, forecast) = self.forecast(place, sequence, Vec::new(), Label::time());
                 sequence.push(Polled::Moved(time));
                 let first = self.events[moved].poll;
-                plan.add(Race { first, second: None, forecast }, sequence);
+                plan.add(Race { first, second: None, forecast, history: self }, sequence);
             }
         }
     }
