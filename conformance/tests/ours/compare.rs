@@ -71,8 +71,8 @@ impl Lab {
         let program = Program { main: main.clone() };
         let report =
             self.lab.run(async move |cx: &Cx| interpreter::main(cx, &world, &program).await);
-        let bytes = report.trace.as_deref().ok_or("the lab kept no trace")?;
-        Trace::parse(bytes, &Limits::default()).map_err(|error| error.to_string())
+        let bytes = report.trace.ok_or("the lab kept no trace")?.into_bytes();
+        Trace::parse(&bytes, &Limits::default()).map_err(|error| error.to_string())
     }
 
     /// One run of the program, compared.
@@ -82,8 +82,8 @@ impl Lab {
         let program = Program { main: main.clone() };
         let report =
             self.lab.run(async move |cx: &Cx| interpreter::main(cx, &world, &program).await);
-        let bytes = report.trace.as_deref().ok_or("the lab kept no trace")?;
-        let trace = Trace::parse(bytes, &Limits::default()).map_err(|error| error.to_string())?;
+        let bytes = report.trace.ok_or("the lab kept no trace")?.into_bytes();
+        let trace = Trace::parse(&bytes, &Limits::default()).map_err(|error| error.to_string())?;
         let mut side = SideBySide {
             model: Model::new(main),
             tables: trace.tables(),
