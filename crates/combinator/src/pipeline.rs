@@ -64,7 +64,7 @@ where
         }
         Ok(())
     };
-    Pipeline { cx, site: Location::caller(), driver, output }
+    Pipeline { cx, site: Location::caller(), driver: Box::pin(driver), output }
 }
 
 /// Of one stage.
@@ -111,7 +111,8 @@ where
             };
             both(cx, site, before, stage).await
         };
-        Pipeline { cx, site, driver, output }
+        // Of what is held by value, `async` keeps several copies: nested, that many times as many.
+        Pipeline { cx, site, driver: Box::pin(driver), output }
     }
 
     /// Runs the pipeline and gives each value that comes out to `sink`.

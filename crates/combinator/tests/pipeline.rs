@@ -96,6 +96,19 @@ fn an_error_in_any_stage_drains_all_of_them() {
 }
 
 #[test]
+fn a_pipelines_future_does_not_grow_with_its_stages() {
+    check(0..1, async |cx: &Cx| {
+        let same = async |n: u8| Ok::<_, Error>(n);
+        let one = pipeline(cx, 0..5).stage(1, same).collect();
+        let four = pipeline(cx, 0..5).stage(1, same).stage(2, same).stage(1, same).stage(2, same);
+        let four = four.collect();
+        assert_eq!(size_of_val(&four), size_of_val(&one));
+        assert_eq!((one.await?, four.await?.len()), (vec![0, 1, 2, 3, 4], 5));
+        Ok::<_, Error>(())
+    });
+}
+
+#[test]
 fn a_panic_of_the_sink_is_passed_on() {
     let report = asupersync_lab::run(1, async |cx: &Cx| {
         let same = async |n: u8| Ok::<_, Error>(n);
