@@ -104,7 +104,7 @@ pub enum Event<'a> {
 impl<'a> Event<'a> {
     /// The text that it borrows: a name, or the program's message.
     #[must_use]
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn text(&self) -> Option<&'a str> {
         match *self {
             Event::TaskSpawned { name, .. } | Event::RegionOpened { name, .. } => name,
@@ -116,7 +116,7 @@ impl<'a> Event<'a> {
     /// The event with this for the text that it borrows: with a copy of its own it can be kept.
     // Where the sort of event is known, what is left of this is a copy.
     #[must_use]
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn with_text<'b>(&self, text: Option<&'b str>) -> Event<'b> {
         macro_rules! copied {
             ($($name:ident { $($field:ident),* })*) => {

@@ -299,7 +299,7 @@ pub(crate) trait Shown: Sized {
     fn show<const KIND: u32>(self, event: &Event<'_>);
 
     /// Is shown this event.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn sort(self, event: &Event<'_>) {
         match event {
             Event::TaskSpawned { .. } => self.show::<{ kinds::SPAWNED }>(event),
@@ -366,7 +366,7 @@ macro_rules! oracles {
 
         impl Shown for &mut Oracles {
             /// Judges an event of this kind.
-            #[inline(always)]
+            #[cfg_attr(not(debug_assertions), inline(always))]
             fn show<const KIND: u32>(self, event: &Event<'_>) {
                 $( if wants(&self.$field.0) & KIND != 0 {
                     let (oracle, findings) = &mut self.$field;

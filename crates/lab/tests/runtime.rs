@@ -331,3 +331,20 @@ fn what_other_threads_do_in_a_poll_is_heard() {
     assert_eq!(lab.oracle(Invariant::Severity).seen(), 1);
     assert_eq!(lab.oracle(Invariant::Completion).seen(), 1);
 }
+
+/// In a build without optimisations, what is inlined has a place of its own on the stack for each time it is.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a thread with little stack is the subject")]
+fn an_observed_run_needs_little_of_its_threads_stack() {
+    let run = || {
+        let config = LabConfig::default().capture_trace(true);
+        let report = LabRuntime::new(config).run(async |cx: &Cx| {
+            let mut child = cx.spawn(async |cx: &Cx| Ok::<_, Error>(cx.yield_now().await?));
+            child.join(cx).await?.into_result()?;
+            Ok::<_, Error>(())
+        });
+        assert!(report.is_ok(), "{report}");
+    };
+    let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(run);
+    thread.expect("there is room for a thread").join().expect("it ran");
+}

@@ -61,7 +61,7 @@ macro_rules! events {
         }
 
         impl Event {
-            #[inline(always)]
+            #[cfg_attr(not(debug_assertions), inline(always))]
             pub(crate) fn from_kernel(event: &kernel::Event<'_>, interner: &mut Interner) -> Event {
                 match *event {
                     $( kernel::Event::$name { $($field),* } => {
@@ -72,7 +72,7 @@ macro_rules! events {
                 }
             }
 
-            #[inline(always)]
+            #[cfg_attr(not(debug_assertions), inline(always))]
             pub(crate) fn put(&self, out: &mut Encoder) {
                 match self {
                     $( Event::$name { $($field),* } => {

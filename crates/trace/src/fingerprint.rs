@@ -89,13 +89,13 @@ const NOBODY: Option<fn(Ended<'_>)> = None;
 impl Fingerprinter {
     /// Takes a kernel event.
     // Where the sort of event is known, what is left of this are its effects.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn kernel(&mut self, event: &kernel::Event<'_>) {
         Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each: NOBODY });
     }
 
     /// Takes a kernel event; `each` is shown the steps that it ends.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn kernel_with(&mut self, event: &kernel::Event<'_>, each: impl FnMut(Ended<'_>)) {
         Effect::each_of_kernel(event, &mut Feeding { fingerprinter: self, each: Some(each) });
     }
@@ -140,7 +140,7 @@ impl Fingerprinter {
     }
 
     /// A step ends, another begins, or both.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn turn(&mut self, effect: Effect, each: Option<&mut dyn FnMut(Ended<'_>)>) {
         if let Some(actor) = self.division.turn(effect) {
             if let Some(each) = each {
@@ -165,7 +165,7 @@ struct Feeding<'a, F> {
 
 impl<F: FnMut(Ended<'_>)> Sink for Feeding<'_, F> {
     // Where the effect is known, and mostly it is, what is left of this is one of the branches.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn take(&mut self, effect: Effect) {
         if let Effect::End | Effect::Begin(_) | Effect::Close(_) = effect {
             let each = self.each.as_mut().map(|each| each as &mut dyn FnMut(Ended<'_>));

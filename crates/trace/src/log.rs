@@ -40,7 +40,7 @@ impl EventLog {
 
     /// Appends a kernel event.
     // Where the sort of event is known, what is left of this is a copy.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub fn kernel(&mut self, event: &kernel::Event<'_>) {
         let mark = event.text().map(|text| {
             self.text(text);
@@ -70,7 +70,7 @@ impl EventLog {
         self.written.as_mut().expect("it has just been written").finish()
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn push(&mut self, event: Logged) {
         if self.events.len() == KEPT {
             self.write();

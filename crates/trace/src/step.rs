@@ -345,7 +345,7 @@ macro_rules! effects {
 
 impl Effect {
     /// Gives `sink` the effects of a kernel event, in order.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn each_of_kernel(event: &kernel::Event<'_>, sink: &mut impl Sink) {
         use kernel::Event as E;
         effects!(event, E, sink, {});
@@ -418,7 +418,7 @@ impl Division {
     }
 
     /// Takes an effect within a step; answers what the step touches by it.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn within(&mut self, effect: Effect) -> Option<Touch> {
         let touch = match effect {
             Effect::Touch(touch) => touch,
@@ -443,7 +443,7 @@ impl Division {
     }
 
     /// Another step begins, or none; answers whose step that ends, if one was in progress.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn turn(&mut self, effect: Effect) -> Option<Actor> {
         // What fires as time passes is no step of its own.
         if self.actor == Some(Actor::Clock) && effect != Effect::End {

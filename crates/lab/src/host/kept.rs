@@ -68,7 +68,7 @@ impl Kept {
     }
 
     /// Takes the record, if this thread keeps it.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn here(&self) -> Option<ManuallyDrop<Here>> {
         let here = HERE.take()?;
         if here.of == self.place() {
@@ -85,14 +85,15 @@ impl Kept {
         record.as_mut().map(|record| self.told(record, then))
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn told<R>(&self, record: &mut Record, then: impl FnOnce(&mut Record) -> R) -> R {
         self.outside.tell(record);
         then(record)
     }
 
     /// As [`with`](Kept::with) does, but one function: this is done for every event.
-    #[inline(always)]
+    // Only where code is optimised: elsewhere all that is inlined here would have a place of its own on the stack.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn event(&self, event: &Event<'_>) {
         let Some(mut here) = self.here() else { return self.event_from_outside(event) };
         self.outside.tell(&mut here.record);

@@ -81,7 +81,7 @@ impl Judged {
 }
 
 impl Shown for &mut Record {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn show<const KIND: u32>(self, event: &Event<'_>) {
         if let Some(log) = &mut self.log {
             log.kernel(event);
@@ -206,7 +206,7 @@ impl Record {
     }
 
     /// Notes one of the kernel's events.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn kernel(&mut self, event: &Event<'_>) {
         if let Some(playback) = &mut self.playback {
             playback.kernel(event);
@@ -215,7 +215,7 @@ impl Record {
     }
 
     /// Notes what a strategy wants to know of an event, and shows it the steps that end.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn watched(&mut self, event: &Event<'_>) {
         let Record { judged, watch, .. } = self;
         let Some(Watch { footprint, .. }) = watch else { return };

@@ -22,7 +22,7 @@ impl Oracle for Authority {
         | kinds::USER
         | kinds::PARKED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         let (task, what) = match *event {
             Event::PollBegin { task, .. } => {

@@ -16,7 +16,7 @@ impl Oracle for Branches {
     const INVARIANT: Invariant = Invariant::Branches;
     const WANTS: u32 = kinds::BRANCHES | kinds::COMPLETED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::BranchOpened { task, branch } => {

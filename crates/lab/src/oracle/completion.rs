@@ -50,7 +50,7 @@ impl Oracle for Completion {
     const WANTS: u32 =
         kinds::POLL_BEGIN | kinds::CANCEL | kinds::COMPLETED | kinds::SOFT | kinds::REGION_CLOSED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::TaskCancelRequested { task, .. } => {

@@ -38,7 +38,7 @@ impl Oracle for Deadlines {
     const INVARIANT: Invariant = Invariant::Deadlines;
     const WANTS: u32 = kinds::POLL_BEGIN;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, _tree: &Tree, findings: &mut Findings) {
         if let Event::PollBegin { at, .. } = *event {
             self.reach(at, findings);

@@ -15,7 +15,7 @@ impl Oracle for Finalizers {
     const INVARIANT: Invariant = Invariant::Finalizers;
     const WANTS: u32 = kinds::FINALIZERS | kinds::REGION_CLOSED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::FinalizerDeferred { region, ordinal } => {

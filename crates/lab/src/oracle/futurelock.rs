@@ -57,7 +57,7 @@ impl Oracle for Futurelock {
     const INVARIANT: Invariant = Invariant::Futurelock;
     const WANTS: u32 = kinds::POLL_BEGIN;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         if let Event::PollBegin { .. } = event {
             findings.saw();

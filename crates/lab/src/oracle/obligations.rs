@@ -33,7 +33,7 @@ impl Oracle for Obligations {
     const INVARIANT: Invariant = Invariant::Obligations;
     const WANTS: u32 = kinds::RESERVED | kinds::RESOLVED | kinds::REGION_CLOSED | kinds::COMPLETED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::ObligationReserved { obligation, .. } => {

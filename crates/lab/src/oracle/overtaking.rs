@@ -34,7 +34,7 @@ impl Oracle for Overtaking {
     const WANTS: u32 =
         kinds::RESERVED | kinds::POLL_BEGIN | kinds::COMPLETED | kinds::PARKED | kinds::WAIT_ENDED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             // A turn is not an object.

@@ -11,7 +11,7 @@ impl Oracle for Ownership {
     const INVARIANT: Invariant = Invariant::Ownership;
     const WANTS: u32 = kinds::POLL_BEGIN | kinds::COMPLETED | kinds::SPAWNED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::TaskSpawned { task, region, .. } => {

@@ -11,7 +11,7 @@ impl Oracle for Quiescence {
     const INVARIANT: Invariant = Invariant::Quiescence;
     const WANTS: u32 = kinds::REGION_CLOSED | kinds::REGION_OPENED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::RegionClosed { region, live, .. } => {

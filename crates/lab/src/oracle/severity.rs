@@ -15,7 +15,7 @@ impl Oracle for Monotone {
     const INVARIANT: Invariant = Invariant::Severity;
     const WANTS: u32 = kinds::CANCEL | kinds::COMPLETED;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn observe(&mut self, event: &Event<'_>, tree: &Tree, findings: &mut Findings) {
         match *event {
             Event::TaskCancelRequested { task, severity, .. } => {

@@ -84,7 +84,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn apply(&mut self, event: &Event<'_>) {
         match *event {
             Event::PollBegin { task, .. } => {

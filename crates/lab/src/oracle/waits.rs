@@ -184,7 +184,7 @@ macro_rules! at_standstill {
             const INVARIANT: Invariant = Invariant::$invariant;
             const WANTS: u32 = kinds::PARKED;
 
-            #[inline(always)]
+            #[cfg_attr(not(debug_assertions), inline(always))]
             fn observe(&mut self, event: &Event<'_>, _tree: &Tree, findings: &mut Findings) {
                 if let Event::WaitParked { .. } = event {
                     findings.saw();

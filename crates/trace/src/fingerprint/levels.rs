@@ -95,7 +95,7 @@ impl Levels {
 
     /// The step in progress touches something.
     // Where the sort of target is known, its rank is.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn touch(&mut self, target: Target, write: bool) {
         let (rank, bits) = target.name();
         self.touch_named(rank, bits, write);
