@@ -129,7 +129,7 @@ impl<T> Queue<T> {
             if let Some(host) = &host {
                 let (change, capacity) = ((state.sent, state.sent + 1), self.inner.capacity as u64);
                 let kind = match is_bounded {
-                    true => OpKind::Send { head: state.names.1, capacity },
+                    true => OpKind::Enqueue { head: state.names.1, capacity },
                     false => OpKind::Plain,
                 };
                 state.names.0 = host.note(kind, None, change);

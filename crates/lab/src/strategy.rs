@@ -173,7 +173,7 @@ pub enum OpKind {
         tail: ObjectId,
     },
     /// It sends, and could be chosen only while fewer messages were there than have room.
-    Send {
+    Enqueue {
         /// The object of which receives are operations, once there was one.
         head: Option<ObjectId>,
         /// How many messages have room.

@@ -115,7 +115,7 @@ impl Masks {
     }
 
     /// The targets that both touch and one of them writes.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn conflict(self, other: Masks) -> u64 {
         (self.written & other.touched) | (self.touched & other.written)
     }
@@ -203,7 +203,7 @@ impl Label {
     }
 
     /// Whether the order of the two matters, `self` being the earlier.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn dependent(&self, later: &Label) -> bool {
         if self.task == later.task || self.opaque || later.opaque {
             return true;
@@ -372,14 +372,14 @@ impl Label {
     /// what it waited for.
     pub(super) fn gate(&self) -> Option<(ObjectId, OpKind)> {
         let waits = |op: &&Op| {
-            matches!(op.kind, OpKind::Take | OpKind::Receive { .. } | OpKind::Send { .. })
+            matches!(op.kind, OpKind::Take | OpKind::Receive { .. } | OpKind::Enqueue { .. })
         };
         self.ops.iter().find(waits).map(|op| (op.object, op.kind))
     }
 }
 
 /// Whether there is a conflict: certainly where the target has a bit of its own, and otherwise as `exactly` says.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 fn decide(conflict: u64, exactly: impl FnOnce() -> bool) -> bool {
     conflict & !BEYOND != 0 || (conflict != 0 && exactly())
 }

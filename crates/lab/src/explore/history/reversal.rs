@@ -98,7 +98,7 @@ impl History {
     }
 
     /// Whether the event comes after one of the two.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn is_after(&self, (moved, first): (usize, usize), at: usize) -> bool {
         self.before(moved, at) || (first != moved && self.before(first, at))
     }
@@ -168,7 +168,7 @@ impl History {
         let label = &self.polls[second];
         let is_shut = match label.gate() {
             Some((head, OpKind::Receive { tail })) => value(head) >= value(tail),
-            Some((tail, OpKind::Send { head, capacity })) => {
+            Some((tail, OpKind::Enqueue { head, capacity })) => {
                 let count = |object: Option<ObjectId>| object.and_then(value).unwrap_or(0);
                 count(Some(tail)) >= count(head) + capacity
             }
