@@ -250,10 +250,13 @@ impl Levels {
     /// Forgets everything, keeping memory: slots for about as many targets as there were, so that one long run does not
     /// make the start of every later one dear.
     pub(crate) fn clear(&mut self) {
-        let slots = (self.places.len() * 4).next_power_of_two().clamp(LEAST, self.slots.len());
-        self.places.clear();
-        self.slots.clear();
-        self.slots.resize(slots, NONE);
+        // Where there is nothing, every slot is free already.
+        if !self.places.is_empty() {
+            let slots = (self.places.len() * 4).next_power_of_two().clamp(LEAST, self.slots.len());
+            self.places.clear();
+            self.slots.clear();
+            self.slots.resize(slots, NONE);
+        }
         self.give_up();
         self.step = 0;
         self.floor = 0;
