@@ -140,7 +140,6 @@ impl Fingerprinter {
     }
 
     /// A step ends, another begins, or both.
-    #[cfg_attr(not(debug_assertions), inline(always))]
     fn turn(&mut self, effect: Effect, each: Option<&mut dyn FnMut(Ended<'_>)>) {
         if let Some(actor) = self.division.turn(effect) {
             if let Some(each) = each {

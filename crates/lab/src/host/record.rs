@@ -215,7 +215,8 @@ impl Record {
     }
 
     /// Notes what a strategy wants to know of an event, and shows it the steps that end.
-    #[cfg_attr(not(debug_assertions), inline(always))]
+    // A function of its own: inlined for each sort of event, it took the compiler ten minutes.
+    #[inline(never)]
     fn watched(&mut self, event: &Event<'_>) {
         let Record { judged, watch, .. } = self;
         let Some(Watch { footprint, .. }) = watch else { return };
