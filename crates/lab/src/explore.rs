@@ -326,12 +326,18 @@ where
         })
     };
     let ExploreOptions { method, order, threads, stop_at_first_failure: stop, .. } = options;
-    let mut units = Units::new(Engine::new(method, order), threads, stop, &runner);
+    let begin = |engine: Engine| Units::new(engine, threads, stop, &runner);
+    let mut units = begin(Engine::new(method, order));
     let mut all = Turn::new();
     let mut progress = Progress::of(&place.name, options.max_runs);
     while all.runs() < options.max_runs && !units.are_over() {
         let is_first = all.first.is_none();
         all.absorb(units.turn(options.max_runs - all.runs()));
+        if units.forgot() && (all.first.is_none() || !stop) {
+            units = begin(Engine::new(method, order).keeping());
+            all = Turn::new();
+            continue;
+        }
         let Turn { found, first, .. } = &mut all;
         progress.at(found.runs + found.blocked, found.classes.len(), found.failures);
         let Some((fingerprint, run)) = *first else { continue };

@@ -334,7 +334,6 @@ fn what_other_threads_do_in_a_poll_is_heard() {
 
 /// In a build without optimisations, what is inlined has a place of its own on the stack for each time it is.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a thread with little stack is the subject")]
 fn an_observed_run_needs_little_of_its_threads_stack() {
     let run = || {
         let config = LabConfig::default().capture_trace(true);

@@ -56,6 +56,12 @@ pub(super) struct Engine {
     absorbed: Vec<Branch>,
     /// Something was planned of which it is not certain what it touches.
     guesses: bool,
+    /// Some poll did several things, of which it may do others when it is moved: what is left to branches is kept.
+    compound: bool,
+    /// What was left to a branch may not have been kept.
+    forgets: bool,
+    /// The first such poll came after that.
+    forgot: bool,
     /// Some poll may touch something else when it is moved.
     uncertain: bool,
     history: History,
@@ -79,6 +85,9 @@ impl Engine {
             carried: Vec::new(),
             absorbed: Vec::new(),
             guesses: false,
+            compound: false,
+            forgets: false,
+            forgot: false,
             uncertain: false,
             history: History::default(),
             blocked_tasks: Vec::new(),
@@ -93,6 +102,16 @@ impl Engine {
     /// run as soon as [`kept`](Engine::kept) is less: nothing sleeps on the way of a first run.
     pub(super) fn along(method: Method, way: &[TaskId]) -> Engine {
         Engine { way: way.to_vec(), ..Engine::new(method, 0) }
+    }
+
+    /// It keeps all that is left to branches from the beginning.
+    pub(super) fn keeping(self) -> Engine {
+        Engine { compound: true, ..self }
+    }
+
+    /// To lose no class it has to be begun anew, and to [keep](Engine::keeping) what is left to branches.
+    pub(super) fn forgot(&self) -> bool {
+        self.forgot
     }
 
     pub(super) fn seated(self) -> Seat {
@@ -321,6 +340,11 @@ impl Engine {
         }
         self.uncertain |= footprint.foreign || footprint.tentative || !footprint.cancels.is_empty();
         let label = self.history.push(task, footprint);
+        if label.is_compound() && !self.compound {
+            self.compound = true;
+            self.forgot = self.forgets;
+        }
+        let keeps = self.guesses || self.compound;
         let node = &mut self.nodes[self.depth];
         for Asked { sequence, imminent, first, covered } in std::mem::take(&mut node.asked) {
             match tree::after(&label, &sequence, &imminent) {
@@ -329,7 +353,7 @@ impl Engine {
                     let covers = |label: &Shared| tree::covers(label, &sequence, closes);
                     if !node.sleep.iter().any(covers) {
                         let mut sequence = tree::sequence(&sequence);
-                        tree::insert(&mut node.wakeup, &mut sequence, &imminent, first);
+                        tree::insert(&mut node.wakeup, &mut sequence, &imminent, first, keeps);
                     }
                 }
                 Some(mut rest) if !covered => {
@@ -337,7 +361,7 @@ impl Engine {
                         true => &mut self.absorbed,
                         false => &mut self.carried,
                     };
-                    tree::insert(below, &mut rest, &imminent, first);
+                    tree::insert(below, &mut rest, &imminent, first, keeps);
                 }
                 _ => {}
             }
@@ -434,8 +458,9 @@ impl Engine {
 
     /// Plans the reversal of every race that is not covered yet.
     fn plan(&mut self) {
-        let Engine { history, nodes, blocked_tasks, guesses, .. } = self;
-        history.races(blocked_tasks, &mut Nodes { nodes, guesses });
+        let Engine { history, nodes, blocked_tasks, guesses, compound, forgets, .. } = self;
+        let compound = *compound;
+        history.races(blocked_tasks, &mut Nodes { nodes, guesses, compound, forgets });
     }
 }
 
@@ -443,6 +468,8 @@ impl Engine {
 struct Nodes<'a> {
     nodes: &'a mut [Node],
     guesses: &'a mut bool,
+    compound: bool,
+    forgets: &'a mut bool,
 }
 
 impl Plan for Nodes<'_> {
@@ -463,7 +490,9 @@ impl Plan for Nodes<'_> {
         let covered = |label: &Shared| tree::covers(label, sequence, imminent);
         if !node.label.iter().chain(&node.sleep).any(covered) {
             let imminent = imminent();
-            tree::insert(&mut node.wakeup, sequence, &imminent, node.task);
+            let keeps = *self.guesses || self.compound;
+            *self.forgets |= !keeps;
+            tree::insert(&mut node.wakeup, sequence, &imminent, node.task, keeps);
         }
     }
 }

@@ -25,8 +25,9 @@
 //! the plan. So the one that is stopped by the latest touch has a plan that nothing covers but what begins w. (A poll that does two
 //! operations on one object may be expected to read it and write it in fact. What covers the plan then only reads the
 //! object: run after that, the poll is expected to write it.) What is expected beyond that touch can be wrong the other way: then
-//! something is planned that was covered, and a run is given up. So these too are kept below the branch to which they were left, and
-//! are looked at again when its poll has been run: `Asked`, and what a leaf has absorbed.
+//! something is planned that was covered, and a run is given up. So once a poll has done several things, these too are kept below
+//! the branch to which they were left, and are looked at again when its poll has been run: `Asked`, and what a leaf has
+//! absorbed. Where the first such poll comes late, what was left out before is not known any more, and the exploration begins anew.
 
 use super::closing::Imminent;
 use super::history::Polled;

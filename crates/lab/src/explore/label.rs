@@ -298,6 +298,11 @@ impl Label {
         self.counts.iter().chain(counts).any(|(_, by)| *by < 0)
     }
 
+    /// It did several things: with another value read, it might do fewer or more.
+    pub(super) fn is_compound(&self) -> bool {
+        self.ops.len() > 1
+    }
+
     /// By how many more a region has left after it.
     pub(super) fn change(&self, region: RegionId) -> i32 {
         let closes = self.closes.iter().map(|close| count(&close.counts, region));

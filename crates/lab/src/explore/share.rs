@@ -24,7 +24,7 @@ pub(crate) fn shares(trials: &mut Trials<'_>, failing: &Trial, left_out: &[usize
     if way.len() > LONGEST || failing.cancel_at.is_some() || failing.fingerprint.is_none() {
         return Vec::new();
     }
-    let seat = Engine::along(Method::Optimal, way).seated();
+    let seat = Engine::along(Method::Optimal, way).keeping().seated();
     let guide = Guide::new(seat.clone());
     let longest = 2 * way.len() as u64 + 100;
     let (mut shares, mut counted) = (Vec::new(), way.len() + 1);

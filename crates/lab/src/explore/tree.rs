@@ -115,13 +115,14 @@ fn bring_out(sequence: &mut [Polled<'_>], at: usize) {
 /// Adds a sequence, unless a branch covers it, and takes it apart.
 ///
 /// A branch that is a leaf covers whatever may start with it, for nothing sleeps at its end: what is run before
-/// it is independent of none of it, or would cover it. That is so as far as labels say what polls turn out to touch. They need
-/// not, not even over the lab's own objects, where a poll may do two things. So what a leaf covers is kept with it.
+/// it is independent of none of it, or would cover it. That is so as far as labels say what polls turn out to touch. Where
+/// they need not, which `keeps` says, what a leaf covers is kept with it.
 pub(super) fn insert(
     mut branches: &mut Vec<Branch>,
     sequence: &mut Sequence<'_>,
     imminent: &Imminent,
     first: TaskId,
+    keeps: bool,
 ) {
     let mut taken = 0;
     loop {
@@ -129,7 +130,7 @@ pub(super) fn insert(
         let (mut found, mut kept) = (None, None::<Arc<[Shared]>>);
         for (index, branch) in branches.iter_mut().enumerate() {
             let at = initial(&branch.label, rest, || imminent.clone());
-            if at != Some(Some(0)) {
+            if keeps && at != Some(Some(0)) {
                 let sequence =
                     kept.get_or_insert_with(|| rest.iter().map(Polled::to_shared).collect());
                 let (sequence, imminent) = (sequence.clone(), imminent.clone());
@@ -151,7 +152,8 @@ pub(super) fn insert(
         }
         branches = match branch.children.is_empty() {
             false => &mut branch.children,
-            true => &mut branch.absorbed,
+            true if keeps => &mut branch.absorbed,
+            true => return,
         };
     }
     let mut chain: Option<Branch> = None;

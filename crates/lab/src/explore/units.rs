@@ -168,6 +168,11 @@ impl<'a> Units<'a> {
         self.units.iter().all(|unit| unit.is_over)
     }
 
+    /// Whether the exploration is to [begin anew](Engine::forgot).
+    pub(super) fn forgot(&self) -> bool {
+        self.units.iter().any(|unit| unit.seat.lock().as_ref().is_some_and(|e| e.forgot()))
+    }
+
     /// Every unit takes its turn; at most so many runs in all.
     pub(super) fn turn(&mut self, most: u64) -> Turn {
         if self.runs >= ALONE {

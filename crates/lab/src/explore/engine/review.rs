@@ -10,7 +10,8 @@ impl Engine {
     /// Looks again at what was left out at the last node where that was decided by a forecast: plans what is not covered
     /// after all, or everything where that cannot be told.
     pub(super) fn review(&mut self) {
-        let Engine { nodes, history, .. } = self;
+        let Engine { nodes, history, guesses, compound, .. } = self;
+        let keeps = *guesses || *compound;
         let Some(last) = nodes.len().checked_sub(1) else { return };
         if nodes[last].tries_all {
             return;
@@ -44,7 +45,7 @@ impl Engine {
         }
         let wakeup = &mut nodes[last].wakeup;
         for (sequence, imminent, first) in plans {
-            tree::insert(wakeup, &mut tree::sequence(&sequence), &imminent, first);
+            tree::insert(wakeup, &mut tree::sequence(&sequence), &imminent, first, keeps);
         }
     }
 
